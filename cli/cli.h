@@ -1,0 +1,26 @@
+/* cli.h - a command is a struct; main.c has the table. Only this folder prints, parses arguments or exits. */
+#pragma once
+
+#include "inspect/notch.h"
+
+enum { NOTCH_EXIT_OK = 0, NOTCH_EXIT_REJECT = 1, NOTCH_EXIT_TROUBLE = 2 };
+
+/* What every command takes. */
+typedef struct {
+  gboolean quiet, verbose;
+  char *device;
+} NotchCommon;
+
+typedef struct {
+  const char *name;
+  const char *arguments;   /* "IMAGE…" */
+  const char *summary;     /* one line for `notch --help` */
+  const char *description; /* below the options, or NULL */
+  const GOptionEntry *options;
+  int least, most;                                                 /* arguments that are left; most -1: any number */
+  int (*run) (int n, char **arguments, const NotchCommon *common); /* gives the exit status */
+} NotchCommand;
+
+/* "notch: what is wrong and what to do" on stderr; gives NOTCH_EXIT_TROUBLE. */
+int notch_complain (const GError *error);
+void notch_say (const char *format, ...) G_GNUC_PRINTF (1, 2); /* stderr, with the program's name before it */

@@ -1,0 +1,94 @@
+/* main.c - the table of commands */
+#include "cli/cli.h"
+
+#include <locale.h>
+#include <string.h>
+
+static const NotchCommand *const commands[] = {
+  NULL,
+};
+
+void
+notch_say (const char *format, ...)
+{
+  va_list arguments;
+  va_start (arguments, format);
+  g_autofree char *text = g_strdup_vprintf (format, arguments);
+  va_end (arguments);
+  g_printerr ("notch: %s\n", text);
+}
+
+int
+notch_complain (const GError *error)
+{
+  notch_say ("%s", error->message);
+  return NOTCH_EXIT_TROUBLE;
+}
+
+static void
+print_help (void)
+{
+  g_print (
+      "usage: notch COMMAND [OPTION…] [ARGUMENT…]\n\nFinds, measures and classifies defects in images of wafers.\n\n");
+  for (int i = 0; commands[i]; i++)
+    g_print ("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+  g_print ("\n`notch COMMAND --help` tells a command's options; `notch --version` what this build has.\n");
+}
+
+static int
+run_command (const NotchCommand *command, int argc, char **argv)
+{
+  NotchCommon common = { 0 };
+  const GOptionEntry shared[] = {
+    { "quiet", 'q', 0, G_OPTION_ARG_NONE, &common.quiet, "say only what went wrong", NULL },
+    { "verbose", 'v', 0, G_OPTION_ARG_NONE, &common.verbose, "say what is being done", NULL },
+    { "device", 0, 0, G_OPTION_ARG_STRING, &common.device, "auto, cpu, cuda or cuda:N", "DEVICE" },
+    G_OPTION_ENTRY_NULL,
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new (command->arguments);
+  g_option_context_set_summary (context, command->summary);
+  if (command->description)
+    g_option_context_set_description (context, command->description);
+  if (command->options)
+    g_option_context_add_main_entries (context, command->options, NULL);
+  g_option_context_add_main_entries (context, shared, NULL);
+  g_autofree char *program = g_strconcat ("notch ", command->name, NULL);
+  g_set_prgname (program);
+  g_autoptr (GError) error = NULL;
+  if (!g_option_context_parse (context, &argc, &argv, &error)) {
+    notch_say ("%s; `%s --help` lists the options", error->message, program);
+    return NOTCH_EXIT_TROUBLE;
+  }
+  int n = argc - 1;
+  if (n > 0 && strcmp (argv[1], "--") == 0)
+    argv++, n--;
+  if (n < command->least || (command->most >= 0 && n > command->most)) {
+    notch_say ("%s wants %s; `%s --help` tells more", command->name, command->arguments, program);
+    return NOTCH_EXIT_TROUBLE;
+  }
+  if (common.verbose)
+    g_setenv ("G_MESSAGES_DEBUG", "notch", FALSE);
+  int status = command->run (n, argv + 1, &common);
+  g_free (common.device);
+  return status;
+}
+
+int
+main (int argc, char **argv)
+{
+  setlocale (LC_ALL, "");
+  if (argc < 2 || strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0 || strcmp (argv[1], "help") == 0) {
+    print_help ();
+    return argc < 2 ? NOTCH_EXIT_TROUBLE : NOTCH_EXIT_OK;
+  }
+  if (strcmp (argv[1], "--version") == 0) {
+    g_autofree char *text = notch_version_long ();
+    g_print ("%s", text);
+    return NOTCH_EXIT_OK;
+  }
+  for (int i = 0; commands[i]; i++)
+    if (strcmp (argv[1], commands[i]->name) == 0)
+      return run_command (commands[i], argc - 1, argv + 1);
+  notch_say ("there is no command \"%s\"; `notch --help` lists them", argv[1]);
+  return NOTCH_EXIT_TROUBLE;
+}

@@ -1,0 +1,90 @@
+/* result.h - what is known about one inspected image; reports read it and change nothing */
+#pragma once
+
+#include "inspect/image/store.h"
+#include "inspect/wafer/grid.h"
+#include "inspect/wafer/recipe.h"
+
+/* The columns of numbers that a defect has, in the order of features.c's table. */
+typedef enum {
+  NOTCH_FEATURE_X,
+  NOTCH_FEATURE_Y,
+  NOTCH_FEATURE_WIDTH,
+  NOTCH_FEATURE_HEIGHT,
+  NOTCH_FEATURE_AREA,
+  NOTCH_FEATURE_DIE_COL,
+  NOTCH_FEATURE_DIE_ROW,
+  NOTCH_FEATURE_DIE_X_UM,
+  NOTCH_FEATURE_DIE_Y_UM,
+  NOTCH_FEATURE_WAFER_X_UM,
+  NOTCH_FEATURE_WAFER_Y_UM,
+  NOTCH_FEATURE_SIZE_UM,
+  NOTCH_FEATURE_AREA_UM2,
+  NOTCH_FEATURE_PEAK_SNR,
+  NOTCH_FEATURE_CONTRAST,
+  NOTCH_FEATURE_ELONGATION,
+  NOTCH_FEATURE_ANGLE_DEG,
+  NOTCH_FEATURE_SEED_PX,
+  NOTCH_FEATURE_FLUX,
+  NOTCH_FEATURE_BIPOLARITY,
+  NOTCH_FEATURE_SCALE_PX,
+  NOTCH_FEATURE_FILL,
+  NOTCH_FEATURE_REFERENCE,
+  NOTCH_FEATURE_EDGE,
+  NOTCH_FEATURE_LINE,
+  NOTCH_N_FEATURES
+} NotchFeature;
+
+typedef struct {
+  const char *name;    /* CSV column, JSON key, name in rules */
+  const char *unit;    /* "px", "um", "" */
+  const char *summary; /* one line */
+  int decimals;        /* in CSV */
+} NotchFeatureInfo;
+extern const NotchFeatureInfo notch_feature_info[NOTCH_N_FEATURES];
+
+typedef struct {
+  gint64 id;                      /* from 1 */
+  double value[NOTCH_N_FEATURES]; /* NAN: does not apply, an empty CSV field */
+  gint64 x0, y0, x1, y1;          /* bounding box in the image, inclusive */
+  int class_index;                /* into NotchResult.class_name */
+  double confidence;              /* 0 to 1 */
+  int cluster, repeater;          /* 0: none */
+  float *patch;                   /* 2 x patch_side^2 (test, reference), or NULL */
+} NotchDefect;
+
+typedef struct {
+  char *path, *stem;
+  gint64 width, height;
+  int page;
+  NotchSample sample;
+  double full_scale;
+  double pixel_um; /* 0: unknown, µm columns are then px */
+  gboolean pixel_known;
+  const NotchRecipe *recipe; /* as used, every discovered number filled in; borrowed */
+  NotchGrid *grid;           /* NULL: no dice (template on a whole image) */
+  NotchOutline outline;
+  char *reference_name; /* "die", "template" */
+  GArray *defect;       /* NotchDefect, ordered by die then position */
+  int patch_side;
+  GPtrArray *class_name; /* char *, in the order of the rules, "other" last */
+  gint64 *class_count;   /* beside it */
+  gint64 inspected_px;   /* pixels that were compared */
+  double threshold;      /* sigmas */
+  double noise[5];       /* a to e */
+  double z_rms;          /* of the normalised residual, 1 when the noise model is right */
+  double shift_rms;      /* px, of the dice against the lattice */
+  GPtrArray *warning;    /* char *: what the user must know */
+  NotchVerdict verdict;
+  GPtrArray *reason; /* char *: why it is rejected, or in trouble */
+  double seconds[4]; /* reading and survey, inspection, reports, whole */
+  char *device;
+  /* A reduced image for maps and overviews: means over `reduction` x `reduction` px, width/reduction columns. */
+  int reduction;
+  gint64 reduced_width, reduced_height;
+  float *reduced;
+  double grey_low, grey_high; /* what to draw as black and white */
+} NotchResult;
+
+void notch_result_free (NotchResult *result);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchResult, notch_result_free)

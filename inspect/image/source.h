@@ -1,0 +1,52 @@
+/* source.h - image files as rows of samples
+ *
+ * A format is one file and one row of the table in source.c. Rows come as one channel of NotchSample: 1-bit becomes 0
+ * and 255, 12-bit keeps its values in 16 bits, 32-bit integers become floats, MinIsWhite is inverted, RGB becomes
+ * luminance (Rec. 709) of the same depth, or one chosen channel. */
+#pragma once
+
+#include "inspect/notch.h"
+#include "kernels/kernels.h"
+
+typedef struct NotchSource NotchSource;
+typedef struct NotchSourceFormat NotchSourceFormat;
+
+typedef enum { NOTCH_CHANNEL_LUMINANCE = -1, NOTCH_CHANNEL_RED, NOTCH_CHANNEL_GREEN, NOTCH_CHANNEL_BLUE } NotchColour;
+
+typedef struct {
+  int page;           /* from 1; 0 is the first */
+  NotchColour colour; /* which channel of a colour image */
+  guint64 budget;     /* bytes: what must be whole in memory may not exceed it */
+} NotchSourceOptions;
+
+struct NotchSource {
+  const NotchSourceFormat *format;
+  char *path;
+  gint64 width, height; /* px, both at least 1 */
+  NotchSample sample;
+  double full_scale;             /* largest value a pixel can have: 255, 4095, 65535; 0 for float */
+  double pixel_um_x, pixel_um_y; /* from resolution tags; 0 where there are none */
+  gint64 block_rows;             /* rows that are cheapest to read together, from a multiple of this */
+  gboolean random_access;        /* FALSE: reading backwards starts the file again */
+};
+
+struct NotchSourceFormat {
+  const char *name;                                 /* "TIFF" */
+  gboolean (*detect) (const guint8 *head, gsize n); /* the file's first bytes */
+  NotchSource *(*open) (const char *path, const NotchSourceOptions *options, GError **error);
+  /* Fills n rows from row y; `to` has n rows of width samples. May use up to `jobs` threads. */
+  gboolean (*read_rows) (NotchSource *source, gint64 y, gint64 n, void *to, int jobs, GError **error);
+  void (*close) (NotchSource *source);
+};
+
+/* Opens an image of any known format. Errors name the file. */
+NotchSource *notch_source_open (const char *path, const NotchSourceOptions *options, GError **error);
+/* Reads rows y to y + n - 1, all inside the image. Errors name the file. */
+gboolean notch_source_read (NotchSource *source, gint64 y, gint64 n, void *to, int jobs, GError **error);
+void notch_source_close (NotchSource *source);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchSource, notch_source_close)
+
+/* Bytes of a sample. */
+gsize notch_sample_size (NotchSample sample);
+
+extern const NotchSourceFormat notch_source_tiff, notch_source_png;

@@ -1,0 +1,55 @@
+/* write.h - images out of memory into files, row by row; no partial file ever carries its final name */
+#pragma once
+
+#include "inspect/notch.h"
+#include "kernels/kernels.h"
+
+/* A file that is written aside and renamed on commit. */
+typedef struct {
+  char *path, *aside;
+} NotchAside;
+/* Chooses the name aside; creates nothing. */
+NotchAside *notch_aside_new (const char *path);
+/* Renames; FALSE with error when the file system refuses. */
+gboolean notch_aside_commit (NotchAside *aside, GError **error);
+/* Without a commit, removes the file aside. */
+void notch_aside_free (NotchAside *aside);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchAside, notch_aside_free)
+
+/* Writes text or bytes aside and renames. */
+gboolean notch_write_file (const char *path, const char *bytes, gssize n, GError **error);
+
+/* TIFF, one channel, uncompressed or Deflate, BigTIFF when it would pass 4 GiB. Rows in order, top to bottom. */
+typedef struct NotchTiffWriter NotchTiffWriter;
+typedef struct {
+  gint64 width, height;
+  NotchSample sample;
+  int bits;        /* 8, 12 (stored in 16), 16, 32 */
+  double pixel_um; /* 0: no resolution tags */
+  gboolean deflate;
+  const char *description; /* NULL or ImageDescription */
+} NotchTiffLayout;
+NotchTiffWriter *notch_tiff_writer_new (const char *path, const NotchTiffLayout *layout, GError **error);
+/* n rows of width samples, the next ones. */
+gboolean notch_tiff_writer_rows (NotchTiffWriter *writer, const void *rows, gint64 n, GError **error);
+/* Finishes the file and gives it its name. */
+gboolean notch_tiff_writer_commit (NotchTiffWriter *writer, GError **error);
+void notch_tiff_writer_free (NotchTiffWriter *writer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTiffWriter, notch_tiff_writer_free)
+
+/* PNG with an 8-bit palette (n_colours > 0) or RGB. Stripes of rows are compressed side by side by `jobs` threads and
+ * joined to one zlib stream, so the bytes do not depend on jobs. */
+typedef struct NotchPngWriter NotchPngWriter;
+typedef struct {
+  int width, height;
+  int n_colours; /* 0 for RGB */
+  const guint8 (*colour)[3];
+  int jobs;
+  const char *const *text; /* NULL, or keyword, value, keyword, value, …, NULL (Latin-1) */
+} NotchPngLayout;
+NotchPngWriter *notch_png_writer_new (const char *path, const NotchPngLayout *layout, GError **error);
+/* n rows of width bytes (palette) or 3 width bytes (RGB), the next ones. */
+gboolean notch_png_writer_rows (NotchPngWriter *writer, const guint8 *rows, int n, GError **error);
+gboolean notch_png_writer_commit (NotchPngWriter *writer, GError **error);
+void notch_png_writer_free (NotchPngWriter *writer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchPngWriter, notch_png_writer_free)

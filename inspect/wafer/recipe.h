@@ -1,0 +1,78 @@
+/* recipe.h - everything that decides a result, typed
+ *
+ * The table of keys in recipe.c is the one place that knows names, types, defaults, ranges, units and the one-line
+ * comments; the parser, `notch recipe new`, `recipe check` and notch-recipe(5) read it. Lengths that a fab engineer
+ * knows from the design are µm or mm; what depends on the camera is px. */
+#pragma once
+
+#include "inspect/notch.h"
+
+typedef enum { NOTCH_REFERENCE_AUTO, NOTCH_REFERENCE_DIE, NOTCH_REFERENCE_TEMPLATE } NotchReferenceKind;
+typedef enum { NOTCH_POLARITY_BOTH, NOTCH_POLARITY_BRIGHT, NOTCH_POLARITY_DARK } NotchPolarity;
+
+/* [region NAME]: a rectangle in every die, from its lower left corner, y up. */
+typedef struct {
+  char *name;
+  double x_um, y_um, width_um, height_um;
+  gboolean exclude;   /* FALSE: a care area */
+  double sensitivity; /* 1 is normal, 2 halves the SNR that is needed */
+} NotchRegion;
+
+typedef struct { /* a row of [classify]: class.NAME = expression */
+  char *name, *expression;
+} NotchRule;
+
+typedef struct { /* a row of [limits]: class.NAME = count */
+  char *name;
+  gint64 most;
+} NotchClassLimit;
+
+struct NotchRecipe {
+  char *path; /* where it was read from, or NULL */
+  struct {
+    double diameter_mm, edge_exclusion_mm;      /* diameter 0: found in the image or none */
+    int notch;                                  /* 0 down, 1 left, 2 up, 3 right; -1 found in the image */
+    double pixel_um;                            /* 0: from the image's resolution tags, else 1 */
+    double centre_x_px, centre_y_px, radius_px; /* radius 0: found */
+    gboolean round;                             /* look for a wafer's edge at all */
+  } wafer;
+  struct {
+    double pitch_x_um, pitch_y_um;   /* 0: found */
+    double pitch_x_px, pitch_y_px;   /* 0: from _um */
+    double origin_x_px, origin_y_px; /* corner of die (0, 0); used when a pitch is given */
+    double angle_mrad;               /* of the lattice, from +x towards +y (down) */
+    gboolean partial;                /* inspect partial dice too */
+    double search_px;                /* how far a die may be from its place */
+    GArray *excluded;                /* int pairs col, row */
+  } dice;
+  struct {
+    NotchReferenceKind method;
+    char *image;             /* template */
+    int neighbours;          /* K, 1 to NOTCH_MAX_SOURCES */
+    gboolean shading, focus; /* regress them out */
+  } reference;
+  struct {
+    double false_alarms; /* expected on an image without defects */
+    NotchPolarity polarity;
+    double smallest_px, largest_px; /* range of the filters' sigma */
+    gboolean lines;                 /* oriented filters too */
+    double grow_sigma;              /* hysteresis */
+    int merge_px;                   /* blobs this close are one */
+    int tile_px, halo_px;
+    gint64 memory_mib; /* budget for image rows */
+    int colour;        /* -1 luminance, 0 1 2 red green blue */
+  } detect;
+  GPtrArray *region; /* NotchRegion */
+  struct {
+    GPtrArray *rule; /* NotchRule, in order */
+  } classify;
+  struct { /* -1: no limit */
+    double defects, defects_per_die, density_per_cm2, failed_dice;
+    GPtrArray *per_class; /* NotchClassLimit */
+  } limits;
+  struct {
+    int crops; /* at most so many, the strongest */
+    int crop_px;
+    int overlay_px; /* a longer side gets a reduced overview */
+  } report;
+};

@@ -1,0 +1,281 @@
+/* kernels.h - the list of stages that every backend fills in
+ *
+ * A *tile* is a square of `size` x `size` pixels cut from a *strip* (raw image rows in memory). Its *core* is what it
+ * answers for; the rest is halo, shared with its neighbours, so that no stage needs a border case. A *piece* is a
+ * rectangle of a tile that has one set of reference sources: a part of one die.
+ *
+ * A *lane* owns one worker's scratch, planes and FFT plans, all made by lane_new. Stages are called in the order of the
+ * list on one batch; nothing is allocated in between, so a lane can live on any device.
+ *
+ * This folder knows no file, recipe or die, and no GLib. A stage returns 0, or -1 with the reason in fault (lane).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- what a strip holds ---------------------------------------------------------------------------------------- */
+
+typedef enum { NOTCH_SAMPLE_U8, NOTCH_SAMPLE_U16, NOTCH_SAMPLE_F32 } NotchSample;
+
+/* Rows of an image in host memory. row[i] is image row y + i over the whole width, or NULL where it was not asked for:
+ * a strip of the die method has gaps between the rows of one die and those of the next. */
+typedef struct {
+  NotchSample sample;
+  int64_t width, height; /* of the whole image, px */
+  int64_t y;             /* image row of row[0] */
+  int64_t n_rows;
+  const void *const *row;
+} NotchPixels;
+
+typedef struct NotchDevice NotchDevice;     /* opaque: what a backend keeps per device */
+typedef struct NotchStripMem NotchStripMem; /* opaque: a strip where the device can read it */
+typedef struct NotchLane NotchLane;         /* opaque: one worker's memory */
+
+/* ---- what a batch is ------------------------------------------------------------------------------------------- */
+
+/* Where a reference pixel comes from: for the tile pixel at image position (x, y) it is image `mem` at
+ * (x + dx, y + dy), interpolated. */
+typedef struct {
+  double dx, dy; /* px */
+  int mem;       /* index into NotchBatch.mem */
+} NotchSourceShift;
+
+typedef struct {
+  int x, y, w, h;              /* px, in the tile */
+  int first_source, n_sources; /* in NotchBatch.source; 0 sources: nothing to compare with, the piece is masked */
+} NotchPiece;
+
+typedef struct {
+  int64_t x, y;       /* image position of the tile's first pixel; the halo may lie outside the image */
+  int core_x, core_y; /* first core pixel, in the tile */
+  int core_w, core_h; /* px */
+  int first_piece, n_pieces;
+  const float *weight; /* size x size sensitivities, 0 where masked; NULL: 1 everywhere */
+} NotchTile;
+
+#define NOTCH_MAX_SOURCES 16 /* reference dice per piece */
+#define NOTCH_MAX_MEM     2  /* the image itself, and a template or golden image */
+
+typedef struct {
+  int n_tiles;
+  const NotchTile *tile;
+  const NotchPiece *piece;
+  const NotchSourceShift *source;
+  const NotchStripMem *mem[NOTCH_MAX_MEM]; /* mem[0] is the image under test */
+} NotchBatch;
+
+/* ---- the stages' arguments ------------------------------------------------------------------------------------- */
+
+/* Planes of a tile, size x size floats each, for peek and poke. */
+typedef enum {
+  NOTCH_PLANE_TEST,  /* grey levels */
+  NOTCH_PLANE_REF,   /* grey levels; after `fit` on the test's scale */
+  NOTCH_PLANE_RES,   /* test - reference, grey levels */
+  NOTCH_PLANE_Z,     /* residual in sigmas, 0 where masked */
+  NOTCH_PLANE_SCORE, /* largest calibrated filter response, sigmas, >= 0 */
+  NOTCH_PLANE_FINE,  /* signed response of the finest blob filter, sigmas */
+  NOTCH_N_PLANES
+} NotchPlane;
+
+typedef struct { /* cut test tiles from the strip as floats; mark what is outside the image or saturated */
+  const NotchBatch *batch;
+  float saturation; /* grey level at and above which a pixel is saturated; INFINITY for none */
+} NotchGather;
+
+typedef enum { NOTCH_CENTRE_MEDIAN, NOTCH_CENTRE_NEAREST } NotchCentre;
+
+typedef struct { /* reference tiles: interpolate every source, take the robust centre */
+  const NotchBatch *batch;
+} NotchRefer;
+
+/* Terms of the least-squares fit of the test on the reference, a bit each. SHADE is G*(u, v, u^2, uv, v^2), u and v
+ * running over the piece; SHIFT is the reference's gradient; FOCUS its Laplacian. */
+enum { NOTCH_FIT_GAIN = 1, NOTCH_FIT_SHADE = 2, NOTCH_FIT_SHIFT = 4, NOTCH_FIT_FOCUS = 8 };
+#define NOTCH_FIT_MAX 10 /* coefficients: 1, G, Gx, Gy, lap G, G*u, G*v, G*u*u, G*u*v, G*v*v */
+
+typedef struct { /* regress gain, offset, shading, shift and focus out of every piece; leaves RES */
+  const NotchBatch *batch;
+  int terms;
+} NotchFit;
+
+/* variance = a + b G + c |grad G|^2 + d (lap G)^2 + e G^2, grey levels squared; see math/noise.h */
+typedef struct {
+  float a, b, c, d, e;
+} NotchNoise;
+
+typedef struct { /* sigmas away from the reference */
+  const NotchBatch *batch;
+  NotchNoise noise;
+} NotchNormalise;
+
+/* One matched filter. Its transfer function is made by lane_new from these numbers (math/filter.h). */
+typedef enum { NOTCH_CHANNEL_BLOB, NOTCH_CHANNEL_LINE } NotchChannelKind;
+typedef struct {
+  NotchChannelKind kind;
+  float sigma;  /* px: of the Gaussian; across the line */
+  float length; /* px: half length of a line; 0 for a blob */
+  float angle;  /* rad, direction of the line from +x towards +y (down); 0 for a blob */
+  int decimate; /* 1, 2 or 4: the response is computed on every decimate-th pixel */
+  float gain;   /* calibration: the response is multiplied by it; 1 before calibration */
+} NotchChannel;
+
+#define NOTCH_MAX_CHANNELS   48
+#define NOTCH_HISTOGRAM_BINS 512 /* of |response|, NOTCH_HISTOGRAM_STEP sigmas each; the last is "and above" */
+#define NOTCH_HISTOGRAM_STEP 0.03125f
+
+/* A channel's null statistics over the cores of a batch: exact counts, and the mean squares that give the
+ * gradient's covariance. */
+typedef struct {
+  int64_t histogram[NOTCH_HISTOGRAM_BINS];
+  double sum2, sum_dx2, sum_dy2, sum_dxdy; /* of responses below 4 sigmas, and of their forward differences */
+  int64_t n;
+} NotchChannelStats;
+
+typedef struct {
+  const NotchBatch *batch;
+  int n_channels;
+  const NotchChannel *channel; /* the ones given to lane_new, now with their gains */
+  NotchChannelStats *stats;    /* NULL, or n_channels to add to */
+} NotchFilter;
+
+typedef struct { /* pixels at or above `seed`, grown over |fine| >= grow; within `reach` px is connected */
+  const NotchBatch *batch;
+  float seed, grow; /* sigmas */
+  int reach;        /* px, 1 is plain 8-connectivity */
+} NotchLabel;
+
+typedef struct { /* crops of TEST and REF around the blobs that `label` found with a seed, strongest first */
+  const NotchBatch *batch;
+  int side;     /* px, at most twice the halo */
+  int per_tile; /* at most so many a tile */
+} NotchPatch;
+
+/* Survey: how far is patch b from patch a? (Guizar-Sicairos et al. 2008, refined by Newton steps) */
+typedef struct {
+  int64_t ax, ay, bx, by; /* first pixels in mem[0] or mem[1] */
+  int mem_a, mem_b;
+  float search; /* px: the largest |shift| to consider */
+} NotchPair;
+
+typedef struct {
+  float dx, dy;    /* px: b(x + d) looks like a(x) */
+  float psr;       /* peak over side lobes, in their sigmas */
+  float ambiguity; /* second peak / first peak, 0 to 1 */
+  float crlb;      /* px: the bound that noise sets on the shift's error */
+} NotchShiftFound;
+
+typedef struct {
+  const NotchStripMem *mem[NOTCH_MAX_MEM];
+  int n;
+  const NotchPair *pair;
+  float noise;            /* sigma of a pixel, grey levels, for crlb; 0: estimated from the two patches */
+  NotchShiftFound *found; /* n */
+} NotchShift;
+
+typedef struct
+{ /* add |FFT z|^2 of the tiles to `sum`, size x (size/2 + 1), in units where white noise of sigma 1 is 1 */
+  const NotchBatch *batch;
+  double *sum;
+  int64_t *n;
+} NotchPower;
+
+#define NOTCH_STAGES(S)                                                                                                \
+  S (gather, NotchGather)                                                                                              \
+  S (refer, NotchRefer)                                                                                                \
+  S (fit, NotchFit)                                                                                                    \
+  S (normalise, NotchNormalise)                                                                                        \
+  S (filter, NotchFilter)                                                                                              \
+  S (label, NotchLabel)                                                                                                \
+  S (patch, NotchPatch)                                                                                                \
+  S (shift, NotchShift)                                                                                                \
+  S (power, NotchPower)
+
+/* ---- what comes back ------------------------------------------------------------------------------------------- */
+
+#define NOTCH_FERET_DIRECTIONS 16
+
+/* Sums over the core pixels of one blob. Integers, and maxima with a total order, so that blobs join in any order to
+ * the same bytes. Coordinates are image pixels relative to the tile's first pixel until join makes them absolute. */
+typedef struct {
+  int64_t n;                             /* pixels */
+  int64_t n_seed;                        /* of them at or above the seed threshold */
+  int64_t x, y, xx, yy, xy;              /* sums of coordinates and their products */
+  int64_t w, wx, wy;                     /* weight |fine| in 1/256 sigma, and weighted coordinates */
+  int64_t res, res_abs;                  /* residual in 1/256 grey level: signed, absolute */
+  int64_t ref, ref_edge;                 /* reference and |gradient| of it in 1/256 grey level */
+  int64_t z2;                            /* z squared in 1/256 */
+  int32_t x0, y0, x1, y1;                /* bounding box, inclusive */
+  int32_t feret[NOTCH_FERET_DIRECTIONS]; /* largest x cos + y sin over directions k pi / 8, in 1/256 px */
+  int32_t peak;                          /* largest score, 1/256 sigma */
+  int32_t peak_x, peak_y;                /* where; ties go to the smaller y, then x */
+  int32_t peak_channel;                  /* which filter gave it */
+} NotchBlob;
+
+/* A masked core pixel within `reach` of the core's border: what join needs to see across the seam. */
+typedef struct {
+  int32_t x, y; /* in the tile */
+  int32_t blob; /* index into the tile's blobs */
+} NotchSeam;
+
+typedef struct {
+  int n_blobs, n_seams, n_patches;
+  const NotchBlob *blob;
+  const NotchSeam *seam;
+  const int32_t *patch_blob;         /* n_patches: index into blob */
+  const float *patch;                /* n_patches x 2 x side x side: test, reference */
+  bool swamped;                      /* more blobs than the lane holds: all were joined to one */
+  int64_t n_inspected;               /* core pixels that were not masked */
+  const float (*fit)[NOTCH_FIT_MAX]; /* a row a piece, what `fit` found */
+} NotchTileFound;
+
+/* ---- the backend ----------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  int batch;                   /* tiles at once */
+  int size;                    /* px, side of a tile: 2^a 3^b 5^c */
+  int halo;                    /* px */
+  int shift_size;              /* px, side of a registration patch */
+  int max_blobs;               /* a tile */
+  int patch_side, max_patches; /* px; a tile */
+  int n_channels;
+  const NotchChannel *channel; /* gains do not matter here */
+  const float *whiten;         /* size x (size/2 + 1) power spectrum to divide by, or NULL for white noise */
+} NotchLaneSize;
+
+typedef struct {
+  const char *name; /* "cpu", "cuda" */
+  int (*count) (void);
+  NotchDevice *(*open) (int index, char fault[256]);
+  void (*close) (NotchDevice *);
+  void (*describe) (NotchDevice *, char text[256]);
+  int (*workers) (NotchDevice *, int jobs); /* lanes that keep the device busy */
+  int (*batch) (NotchDevice *);             /* tiles a lane wants at once */
+  NotchStripMem *(*strip_up) (NotchDevice *, const NotchPixels *, char fault[256]);
+  void (*strip_free) (NotchStripMem *);
+  NotchLane *(*lane_new) (NotchDevice *, const NotchLaneSize *, char fault[256]);
+  void (*lane_free) (NotchLane *);
+  const char *(*fault) (NotchLane *);
+  int (*finish) (NotchLane *, NotchTileFound *); /* wait; one NotchTileFound a tile, valid until the next batch */
+  int (*peek) (NotchLane *, int tile, NotchPlane, float *to); /* for tests, the survey and saved planes */
+  int (*poke) (NotchLane *, int tile, NotchPlane, const float *from);
+#define NOTCH_STAGE(name, Args) int (*name) (NotchLane *, const Args *);
+  NOTCH_STAGES (NOTCH_STAGE)
+#undef NOTCH_STAGE
+} NotchKernels;
+
+extern const NotchKernels notch_kernels_cpu;
+
+/* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns NULL. */
+#define NOTCH_KERNELS_ABI           1
+#define NOTCH_KERNELS_MODULE_SYMBOL "notch_kernels_module"
+typedef const NotchKernels *(*NotchKernelsModule) (int abi);
+
+#ifdef __cplusplus
+}
+#endif
