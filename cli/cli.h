@@ -21,6 +21,8 @@ typedef struct {
   int (*run) (int n, char **arguments, const NotchCommon *common); /* gives the exit status */
 } NotchCommand;
 
+extern const NotchCommand notch_command_devices;
+
 /* "notch: what is wrong and what to do" on stderr; gives NOTCH_EXIT_TROUBLE. */
 int notch_complain (const GError *error);
 void notch_say (const char *format, ...) G_GNUC_PRINTF (1, 2); /* stderr, with the program's name before it */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 static const NotchCommand *const commands[] = {
+  &notch_command_devices,
   NULL,
 };
 

@@ -269,7 +269,8 @@ typedef struct {
 
 extern const NotchKernels notch_kernels_cpu;
 
-/* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns NULL. */
+/* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns
+ * NULL. */
 #define NOTCH_KERNELS_ABI           1
 #define NOTCH_KERNELS_MODULE_SYMBOL "notch_kernels_module"
 typedef const NotchKernels *(*NotchKernelsModule) (int abi);
