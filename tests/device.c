@@ -1,5 +1,5 @@
 /* device.c - choosing a backend: with and without modules, good and bad ones */
-#include "inspect/detect/device.h"
+#include "inspect/compute/device.h"
 
 #include <glib/gstdio.h>
 

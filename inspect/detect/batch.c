@@ -109,7 +109,7 @@ weigh_tile (const NotchPlan *plan, gint64 tile_x, gint64 tile_y)
   gboolean edge = radius > 0 && hypot (far_x, far_y) > radius;
   if (!edge && recipe->region->len == 0)
     return NULL;
-  float *weight = g_new (float, (gsize) size * (gsize) size);
+  float *weight = g_new (float, (gsize) size *(gsize) size);
   for (int y = 0; y < size; y++)
     for (int x = 0; x < size; x++) {
       double px = (double) (tile_x + x), py = (double) (tile_y + y);

@@ -95,7 +95,8 @@ notch_noise_smooth_spectrum (const double *sum, gint64 n_tiles, int size, float 
 {
   /* Cells of radius (2 bins wide at first, wider outside) and direction; the spectrum of a residual is smooth. */
   int columns = size / 2 + 1, rings = 48;
-  g_autofree double *cell = g_new0 (double, (gsize) rings * DIRECTIONS), *count = g_new0 (double, (gsize) rings * DIRECTIONS);
+  g_autofree double *cell = g_new0 (double, (gsize) rings *DIRECTIONS),
+                    *count = g_new0 (double, (gsize) rings *DIRECTIONS);
   for (int pass = 0; pass < 2; pass++)
     for (int y = 0; y < size; y++)
       for (int x = 0; x < columns; x++) {
@@ -146,7 +147,8 @@ notch_noise_channel_gain (const NotchChannelStats *stats)
   int bin = 0;
   while (bin < NOTCH_HISTOGRAM_BINS - 1 && (sum + stats->histogram[bin]) * 2 < total)
     sum += stats->histogram[bin++];
-  double within = stats->histogram[bin] > 0 ? (0.5 * (double) total - (double) sum) / (double) stats->histogram[bin] : 0.5;
+  double within =
+      stats->histogram[bin] > 0 ? (0.5 * (double) total - (double) sum) / (double) stats->histogram[bin] : 0.5;
   double spread = (bin + within) * NOTCH_HISTOGRAM_STEP / 0.67449;
   if (spread < 1e-6) /* the image has no noise (binarised): responses are in units of the model's floor already */
     return 1;

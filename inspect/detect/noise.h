@@ -27,5 +27,5 @@ double notch_noise_channel_gain (const NotchChannelStats *stats);
 double notch_noise_peaks (const NotchChannelStats *stats, int decimate, double u, gboolean two_sided);
 
 /* The threshold at which the channels together give `expected` peaks in n_pixels. */
-double notch_noise_threshold (int n_channels, const NotchChannel *channel, const NotchChannelStats *stats, gint64 n_pixels,
-                              gboolean two_sided, double expected);
+double notch_noise_threshold (int n_channels, const NotchChannel *channel, const NotchChannelStats *stats,
+                              gint64 n_pixels, gboolean two_sided, double expected);

@@ -15,10 +15,10 @@
 typedef struct {
   const NotchPlan *plan;
   const NotchKernels *kernels;
-  NotchBand *band;      /* only in the first round */
+  NotchBand *band; /* only in the first round */
   NotchTileJob *job;
-  float *ref, *res;     /* size x size */
-  double *power;        /* this tile's spectrum */
+  float *ref, *res; /* size x size */
+  double *power;    /* this tile's spectrum */
   double z2, z_count;
   NotchChannelStats *stats;
   gboolean usable;
@@ -72,7 +72,9 @@ put_back (NotchLane *lane, Sample *sample, const NotchBatch *batch, GError **err
 static NotchBatch
 bare_batch (const Sample *sample)
 {
-  NotchBatch batch = { .n_tiles = 1, .tile = &sample->job->tile, .piece = (const NotchPiece *) sample->job->piece->data };
+  NotchBatch batch = { .n_tiles = 1,
+                       .tile = &sample->job->tile,
+                       .piece = (const NotchPiece *) sample->job->piece->data };
   return batch;
 }
 
@@ -84,9 +86,9 @@ take_power (NotchLane *lane, gpointer data, GError **error)
     return FALSE;
   int size = sample->plan->tiling.size;
   NotchBatch batch = bare_batch (sample);
-  g_autofree float *z = g_new (float, (gsize) size * (gsize) size);
+  g_autofree float *z = g_new (float, (gsize) size *(gsize) size);
   gint64 n = 0;
-  sample->power = g_new0 (double, (gsize) size * (gsize) (size / 2 + 1));
+  sample->power = g_new0 (double, (gsize) size *(gsize) (size / 2 + 1));
   if (!put_back (lane, sample, &batch, error))
     return FALSE;
   if (sample->kernels->power (lane, &(NotchPower){ &batch, sample->power, &n }) != 0
@@ -143,9 +145,11 @@ make_bank (NotchPlan *plan, gboolean fast)
   const NotchRecipe *recipe = plan->recipe;
   double ratio = fast ? 2.2 : 1.6;
   plan->n_channels = 0;
-  for (double s = recipe->detect.smallest_px; s <= recipe->detect.largest_px * 1.0001 && plan->n_channels < 12; s *= ratio) {
+  for (double s = recipe->detect.smallest_px; s <= recipe->detect.largest_px * 1.0001 && plan->n_channels < 12;
+       s *= ratio) {
     int decimate = s >= 4.2 ? 4 : s >= 2 ? 2 : 1;
-    plan->channel[plan->n_channels] = (NotchChannel){ NOTCH_CHANNEL_BLOB, (float) s, 0, 0, plan->n_channels ? decimate : 1, 1 };
+    plan->channel[plan->n_channels] =
+        (NotchChannel){ NOTCH_CHANNEL_BLOB, (float) s, 0, 0, plan->n_channels ? decimate : 1, 1 };
     plan->n_channels++;
   }
   if (fast || !recipe->detect.lines)
@@ -297,23 +301,25 @@ set_threshold (NotchPlan *plan, GPtrArray *samples, GError **error)
   }
   for (int c = 0; c < plan->n_channels; c++)
     plan->channel[c].gain = (float) notch_noise_channel_gain (&stats[c]);
-  plan->threshold = notch_noise_threshold (plan->n_channels, plan->channel, stats, plan->source->width * plan->source->height,
-                                           plan->recipe->detect.polarity == NOTCH_POLARITY_BOTH,
-                                           plan->recipe->detect.false_alarms);
+  plan->threshold =
+      notch_noise_threshold (plan->n_channels, plan->channel, stats, plan->source->width * plan->source->height,
+                             plan->recipe->detect.polarity == NOTCH_POLARITY_BOTH, plan->recipe->detect.false_alarms);
   return TRUE;
 }
 
 gboolean
-notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, gboolean fast, GError **error)
+notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, gboolean fast,
+              GError **error)
 {
   if (!reference->prepare (plan, compute, error))
     return FALSE;
   make_bank (plan, fast);
   g_autoptr (GPtrArray) samples = choose_samples (plan, reference, compute);
   if (samples->len == 0) {
-    g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
-                         "nothing of the image can be compared with anything; check the die grid, the neighbours and the "
-                         "care areas of the recipe");
+    g_set_error_literal (
+        error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+        "nothing of the image can be compared with anything; check the die grid, the neighbours and the "
+        "care areas of the recipe");
     return FALSE;
   }
   if (!take_residuals (plan, reference, compute, samples, error))

@@ -12,9 +12,9 @@ gboolean notch_survey (NotchPlan *plan, const NotchReference *reference, const N
 /* A tile with all that belongs to it: what a task of the survey or the inspection is made from. */
 typedef struct {
   NotchTile tile;
-  GArray *piece;   /* NotchPiece */
-  GArray *source;  /* NotchSourceShift */
-  float *weight;   /* or NULL */
+  GArray *piece;  /* NotchPiece */
+  GArray *source; /* NotchSourceShift */
+  float *weight;  /* or NULL */
 } NotchTileJob;
 
 /* Tile (col, row) of the plan; NULL when nothing of its core is to be inspected. */
@@ -24,8 +24,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTileJob, notch_tile_job_free)
 
 /* The strips that a row of tiles reads, up on the device; counted. */
 typedef struct NotchBand NotchBand;
-NotchBand *notch_band_new (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, gint64 row,
-                           GError **error);
+NotchBand *notch_band_new (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute,
+                           gint64 row, GError **error);
 NotchBand *notch_band_acquire (NotchBand *band);
 void notch_band_release (NotchBand *band);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchBand, notch_band_release)

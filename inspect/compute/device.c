@@ -1,5 +1,5 @@
 /* device.c - finds backends, and chooses one */
-#include "inspect/detect/device.h"
+#include "inspect/compute/device.h"
 
 #include <gmodule.h>
 #include <string.h>
