@@ -5,6 +5,9 @@
 #include <string.h>
 
 static const NotchCommand *const commands[] = {
+  &notch_command_simulate,
+  &notch_command_score,
+  &notch_command_devices,
   NULL,
 };
 
@@ -45,6 +48,8 @@ run_command (const NotchCommand *command, int argc, char **argv)
     { "device", 0, 0, G_OPTION_ARG_STRING, &common.device, "auto, cpu, cuda or cuda:N", "DEVICE" },
     G_OPTION_ENTRY_NULL,
   };
+  if (command->prepare)
+    command->prepare ();
   g_autoptr (GOptionContext) context = g_option_context_new (command->arguments);
   g_option_context_set_summary (context, command->summary);
   if (command->description)

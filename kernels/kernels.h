@@ -83,14 +83,11 @@ typedef enum {
   NOTCH_N_PLANES
 } NotchPlane;
 
-typedef struct { /* cut test tiles from the strip as floats; mark what is outside the image or saturated */
+typedef struct { /* cut test tiles from the strip as floats; what is outside the image is masked */
   const NotchBatch *batch;
-  float saturation; /* grey level at and above which a pixel is saturated; INFINITY for none */
 } NotchGather;
 
-typedef enum { NOTCH_CENTRE_MEDIAN, NOTCH_CENTRE_NEAREST } NotchCentre;
-
-typedef struct { /* reference tiles: interpolate every source, take the robust centre */
+typedef struct { /* reference tiles: interpolate every source (Lanczos-3), take the median over them */
   const NotchBatch *batch;
 } NotchRefer;
 
@@ -141,6 +138,7 @@ typedef struct {
   const NotchBatch *batch;
   int n_channels;
   const NotchChannel *channel; /* the ones given to lane_new, now with their gains */
+  int polarity;                /* 0: both, 1: brighter than the reference only, -1: darker only */
   NotchChannelStats *stats;    /* NULL, or n_channels to add to */
 } NotchFilter;
 
@@ -271,7 +269,8 @@ typedef struct {
 
 extern const NotchKernels notch_kernels_cpu;
 
-/* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns NULL. */
+/* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns
+ * NULL. */
 #define NOTCH_KERNELS_ABI           1
 #define NOTCH_KERNELS_MODULE_SYMBOL "notch_kernels_module"
 typedef const NotchKernels *(*NotchKernelsModule) (int abi);

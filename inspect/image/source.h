@@ -1,8 +1,8 @@
 /* source.h - image files as rows of samples
  *
  * A format is one file and one row of the table in source.c. Rows come as one channel of NotchSample: 1-bit becomes 0
- * and 255, 12-bit keeps its values in 16 bits, 32-bit integers become floats, MinIsWhite is inverted, RGB becomes
- * luminance (Rec. 709) of the same depth, or one chosen channel. */
+ * and 255, 12-bit keeps its values in 16 bits, signed and 32-bit integers become floats, MinIsWhite is inverted, RGB
+ * becomes luminance (Rec. 709) of the same depth, or one chosen channel. */
 #pragma once
 
 #include "inspect/notch.h"
@@ -39,14 +39,19 @@ struct NotchSourceFormat {
   void (*close) (NotchSource *source);
 };
 
-/* Opens an image of any known format. Errors name the file. */
+/* Opens an image of any known format; `options` may be NULL: first page, luminance, no budget. Errors name the file. */
 NotchSource *notch_source_open (const char *path, const NotchSourceOptions *options, GError **error);
-/* Reads rows y to y + n - 1, all inside the image. Errors name the file. */
+/* Reads rows y to y + n - 1, all inside the image; one call at a time. Errors name the file. */
 gboolean notch_source_read (NotchSource *source, gint64 y, gint64 n, void *to, int jobs, GError **error);
 void notch_source_close (NotchSource *source);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchSource, notch_source_close)
 
 /* Bytes of a sample. */
 gsize notch_sample_size (NotchSample sample);
+
+/* For formats: n samples that stand `stride` samples apart, as they are; and the luminance of n pixels, rounded, whose
+ * red, green and blue samples stand likewise. */
+void notch_row_pick (NotchSample sample, const void *from, int stride, gint64 n, void *to);
+void notch_row_luminance (NotchSample sample, const void *const rgb[3], int stride, gint64 n, void *to);
 
 extern const NotchSourceFormat notch_source_tiff, notch_source_png;

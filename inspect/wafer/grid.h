@@ -5,7 +5,7 @@
  * in the image, pixel centres whole numbers, so a cell whose first pixel is 0 begins at -0.5. */
 #pragma once
 
-#include "inspect/notch.h"
+#include "inspect/wafer/recipe.h"
 
 typedef enum {
   NOTCH_DIE_WHOLE,    /* inspected */
@@ -49,5 +49,21 @@ typedef struct {
 
 /* Die (col, row), or NULL. */
 NotchDie *notch_grid_die (const NotchGrid *grid, int col, int row);
-/* The die whose cell holds a point, or NULL. The lower index owns the border. */
+/* The die whose cell holds a point, or NULL. A cell owns its left and its lower border, as in KLARF. */
 NotchDie *notch_grid_locate (const NotchGrid *grid, double x, double y);
+/* Where a point lies, in cells from the corner of die (0, 0): *col columns to the right, *row rows down. */
+void notch_grid_to_cells (const NotchGrid *grid, double x, double y, double *col, double *row);
+/* The inverse. */
+void notch_grid_from_cells (const NotchGrid *grid, double col, double row, double *x, double *y);
+/* Dice of a kind. */
+int notch_grid_count (const NotchGrid *grid, NotchDieKind kind);
+
+/* The dice of a recipe's lattice on an image of width x height px. `pixel_um` is 0 where it is not known; `outline`
+ * has radius 0 where no wafer's edge is in the image. NULL without an error when the recipe gives no pitch; an error
+ * when the pitch makes no sense for the image: a die larger than the image, µm without a pixel size, too many dice. */
+NotchGrid *notch_grid_new (const NotchRecipe *recipe, gint64 width, gint64 height, double pixel_um,
+                           const NotchOutline *outline, GError **error);
+
+/* The ring along the wafer's edge that holds no whole die, px. Where the pixel size is not known, the wafer's diameter
+ * in the recipe gives the scale, and without one a wafer of 300 mm is assumed. */
+double notch_outline_exclusion (const NotchOutline *outline, const NotchRecipe *recipe, double pixel_um);

@@ -76,3 +76,8 @@ struct NotchRecipe {
     int overlay_px; /* a longer side gets a reduced overview */
   } report;
 };
+
+/* Reads a recipe from text; `name` stands for the file in errors. */
+NotchRecipe *notch_recipe_parse (const char *text, const char *name, GError **error);
+/* Whether the keys fit each other; a recipe that was loaded does, one that was changed by notch_recipe_set may not. */
+gboolean notch_recipe_check (const NotchRecipe *recipe, GError **error);

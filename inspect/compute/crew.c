@@ -1,0 +1,179 @@
+/* crew.c - threads, lanes and a bounded queue */
+#include "inspect/compute/crew.h"
+
+typedef struct {
+  NotchCrewWork work;
+  gpointer task;
+} Job;
+
+struct NotchCrew {
+  const NotchKernels *kernels;
+  int n;
+  NotchLane **lane;
+  GThread **thread;
+  GMutex lock;
+  GCond changed;  /* a job came, went or was done */
+  GQueue waiting; /* Job, at most twice the workers */
+  int working;
+  gint64 done;
+  gboolean over, given_up;
+  GError *error; /* the first one */
+};
+
+typedef struct {
+  NotchCrew *crew;
+  NotchLane *lane;
+} Worker;
+
+static gpointer
+work_off (gpointer data)
+{
+  Worker *worker = data;
+  NotchCrew *crew = worker->crew;
+  g_mutex_lock (&crew->lock);
+  for (;;) {
+    while (!crew->over && g_queue_is_empty (&crew->waiting))
+      g_cond_wait (&crew->changed, &crew->lock);
+    g_autofree Job *job = g_queue_pop_head (&crew->waiting);
+    if (!job)
+      break;
+    NotchLane *lane = crew->given_up ? NULL : worker->lane;
+    crew->working++;
+    g_cond_broadcast (&crew->changed);
+    g_mutex_unlock (&crew->lock);
+    g_autoptr (GError) error = NULL;
+    gboolean well = job->work (lane, job->task, &error);
+    g_mutex_lock (&crew->lock);
+    crew->working--;
+    crew->done++;
+    if (!well && lane) {
+      crew->given_up = TRUE;
+      if (!crew->error)
+        crew->error = g_steal_pointer (&error);
+    }
+    g_cond_broadcast (&crew->changed);
+  }
+  g_mutex_unlock (&crew->lock);
+  g_free (worker);
+  return NULL;
+}
+
+NotchCrew *
+notch_crew_new (const NotchKernels *kernels, NotchDevice *device, int jobs, const NotchLaneSize *size, GError **error)
+{
+  g_autoptr (NotchCrew) crew = g_new0 (NotchCrew, 1);
+  g_mutex_init (&crew->lock);
+  g_cond_init (&crew->changed);
+  g_queue_init (&crew->waiting);
+  crew->kernels = kernels;
+  int n = kernels->workers (device, jobs);
+  crew->lane = g_new0 (NotchLane *, n);
+  crew->thread = g_new0 (GThread *, n);
+  for (int i = 0; i < n; i++) {
+    char fault[256] = "";
+    crew->lane[i] = kernels->lane_new (device, size, fault);
+    if (!crew->lane[i]) {
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", kernels->name, fault);
+      return NULL;
+    }
+    crew->n = i + 1;
+  }
+  for (int i = 0; i < n; i++) {
+    Worker *worker = g_new (Worker, 1);
+    *worker = (Worker){ crew, crew->lane[i] };
+    crew->thread[i] = g_thread_try_new ("notch-lane", work_off, worker, error);
+    if (!crew->thread[i]) {
+      g_free (worker);
+      g_prefix_error (error, "a worker thread could not be started: ");
+      return NULL;
+    }
+  }
+  return g_steal_pointer (&crew);
+}
+
+gboolean
+notch_crew_push (NotchCrew *crew, NotchCrewWork work, gpointer task)
+{
+  g_mutex_lock (&crew->lock);
+  while (!crew->given_up && g_queue_get_length (&crew->waiting) >= (guint) (2 * crew->n))
+    g_cond_wait (&crew->changed, &crew->lock);
+  gboolean well = !crew->given_up;
+  if (well) {
+    Job *job = g_new (Job, 1);
+    *job = (Job){ work, task };
+    g_queue_push_tail (&crew->waiting, job);
+    g_cond_broadcast (&crew->changed);
+  }
+  g_mutex_unlock (&crew->lock);
+  if (!well)
+    work (NULL, task, NULL);
+  return well;
+}
+
+gboolean
+notch_crew_wait (NotchCrew *crew, GError **error)
+{
+  g_mutex_lock (&crew->lock);
+  while (crew->working > 0 || !g_queue_is_empty (&crew->waiting))
+    g_cond_wait (&crew->changed, &crew->lock);
+  gboolean well = !crew->given_up;
+  if (!well && crew->error)
+    g_propagate_error (error, g_error_copy (crew->error));
+  g_mutex_unlock (&crew->lock);
+  return well;
+}
+
+void
+notch_crew_cancel (NotchCrew *crew)
+{
+  g_mutex_lock (&crew->lock);
+  crew->given_up = TRUE;
+  if (!crew->error)
+    crew->error = g_error_new_literal (NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted");
+  g_cond_broadcast (&crew->changed);
+  g_mutex_unlock (&crew->lock);
+}
+
+gint64
+notch_crew_done (NotchCrew *crew)
+{
+  g_mutex_lock (&crew->lock);
+  gint64 done = crew->done;
+  g_mutex_unlock (&crew->lock);
+  return done;
+}
+
+int
+notch_crew_size (const NotchCrew *crew)
+{
+  return crew->n;
+}
+
+void
+notch_crew_free (NotchCrew *crew)
+{
+  if (!crew)
+    return;
+  g_mutex_lock (&crew->lock);
+  crew->over = TRUE;
+  g_cond_broadcast (&crew->changed);
+  g_mutex_unlock (&crew->lock);
+  for (int i = 0; i < crew->n; i++)
+    if (crew->thread[i])
+      g_thread_join (crew->thread[i]);
+  for (int i = 0; i < crew->n; i++)
+    crew->kernels->lane_free (crew->lane[i]);
+  g_free (crew->lane);
+  g_free (crew->thread);
+  g_clear_error (&crew->error);
+  g_mutex_clear (&crew->lock);
+  g_cond_clear (&crew->changed);
+  g_free (crew);
+}
+
+gboolean
+notch_kernels_error (const NotchKernels *kernels, NotchLane *lane, GError **error)
+{
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", kernels->name, kernels->fault (lane));
+  return FALSE;
+}

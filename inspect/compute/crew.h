@@ -1,0 +1,31 @@
+/* crew.h - the one worker loop: lanes of a device, a thread each, that work off tasks
+ *
+ * The survey's registration, the noise samples and the inspection are all tasks of it. push waits while enough tasks are
+ * waiting already, so that whoever makes tasks never runs ahead of memory. */
+#pragma once
+
+#include "inspect/notch.h"
+#include "kernels/kernels.h"
+
+typedef struct NotchCrew NotchCrew;
+
+/* Does one task on a lane; called from a worker thread, which owns the lane meanwhile. Frees the task in any case: when
+ * `lane` is NULL the run was given up and freeing is all there is to do. */
+typedef gboolean (*NotchCrewWork) (NotchLane *lane, gpointer task, GError **error);
+
+NotchCrew *notch_crew_new (const NotchKernels *kernels, NotchDevice *device, int jobs, const NotchLaneSize *size,
+                           GError **error);
+/* FALSE when the crew has given up; the task is freed all the same. */
+gboolean notch_crew_push (NotchCrew *crew, NotchCrewWork work, gpointer task);
+/* Waits until every task is done. FALSE with the first error. */
+gboolean notch_crew_wait (NotchCrew *crew, GError **error);
+/* Ends the run from outside: waiting tasks are freed undone, wait reports NOTCH_ERROR_CANCELLED. */
+void notch_crew_cancel (NotchCrew *crew);
+/* Tasks that are done. */
+gint64 notch_crew_done (NotchCrew *crew);
+int notch_crew_size (const NotchCrew *crew);
+void notch_crew_free (NotchCrew *crew);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchCrew, notch_crew_free)
+
+/* Turns a lane's fault into a GError; the one place where kernels' errors become ours. Always FALSE. */
+gboolean notch_kernels_error (const NotchKernels *kernels, NotchLane *lane, GError **error);

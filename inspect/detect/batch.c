@@ -1,0 +1,178 @@
+/* batch.c - tiles and bands: what the worker loop is fed with */
+#include "inspect/detect/survey.h"
+
+#include "inspect/wafer/coords.h"
+
+#include <math.h>
+
+struct NotchBand {
+  const NotchKernels *kernels;
+  NotchStrip *strip[NOTCH_MAX_MEM];
+  NotchStripMem *mem[NOTCH_MAX_MEM];
+};
+
+static void
+clear_band (gpointer data)
+{
+  NotchBand *band = data;
+  for (int i = 0; i < NOTCH_MAX_MEM; i++) {
+    if (band->mem[i])
+      band->kernels->strip_free (band->mem[i]);
+    g_clear_pointer (&band->strip[i], notch_strip_release);
+  }
+}
+
+NotchBand *
+notch_band_new (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, gint64 row,
+                GError **error)
+{
+  NotchNeeds needs = { 0 };
+  reference->needs (plan, row * plan->tiling.core - plan->tiling.halo, plan->tiling.size, &needs);
+  NotchStore *const store[NOTCH_MAX_MEM] = { plan->store, plan->template_store };
+  g_autoptr (NotchBand) band = g_atomic_rc_box_new0 (NotchBand);
+  band->kernels = compute->kernels;
+  for (int i = 0; i < NOTCH_MAX_MEM; i++) {
+    char fault[256] = "";
+    if (needs.n[i] == 0)
+      continue;
+    band->strip[i] = notch_store_strip (store[i], needs.rows[i], needs.n[i], error);
+    if (!band->strip[i])
+      return NULL;
+    band->mem[i] = compute->kernels->strip_up (compute->device, notch_strip_pixels (band->strip[i]), fault);
+    if (!band->mem[i]) {
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", compute->kernels->name, fault);
+      return NULL;
+    }
+  }
+  return g_steal_pointer (&band);
+}
+
+NotchBand *
+notch_band_acquire (NotchBand *band)
+{
+  return g_atomic_rc_box_acquire (band);
+}
+
+void
+notch_band_release (NotchBand *band)
+{
+  if (band)
+    g_atomic_rc_box_release_full (band, clear_band);
+}
+
+NotchBatch
+notch_band_batch (const NotchBand *band, const NotchTileJob *job)
+{
+  return (NotchBatch){
+    .n_tiles = 1,
+    .tile = &job->tile,
+    .piece = (const NotchPiece *) job->piece->data,
+    .source = (const NotchSourceShift *) job->source->data,
+    .mem = { band->mem[0], band->mem[1] },
+  };
+}
+
+/* ---- care areas ------------------------------------------------------------------------------------------------ */
+
+/* Sensitivity of a point of a die: the strictest exclusion wins, then the last care area that holds it. With care areas
+ * in the recipe, what lies in none of them is not inspected. */
+static float
+sensitivity_at (const NotchRecipe *recipe, double x_um, double y_um, gboolean any_care)
+{
+  float value = any_care ? 0 : 1;
+  for (guint i = 0; i < recipe->region->len; i++) {
+    const NotchRegion *region = recipe->region->pdata[i];
+    if (x_um < region->x_um || y_um < region->y_um || x_um >= region->x_um + region->width_um
+        || y_um >= region->y_um + region->height_um)
+      continue;
+    if (region->exclude)
+      return 0;
+    value = (float) region->sensitivity;
+  }
+  return value;
+}
+
+/* Sensitivities of a tile, or NULL when they are 1 everywhere. */
+static float *
+weigh_tile (const NotchPlan *plan, gint64 tile_x, gint64 tile_y)
+{
+  const NotchRecipe *recipe = plan->recipe;
+  int size = plan->tiling.size;
+  gboolean any_care = FALSE;
+  for (guint i = 0; i < recipe->region->len; i++)
+    any_care |= !((const NotchRegion *) recipe->region->pdata[i])->exclude;
+  double radius = 0;
+  if (plan->outline.radius > 0)
+    radius = plan->outline.radius - notch_outline_exclusion (&plan->outline, recipe, plan->pixel_um);
+  double far_x = MAX (fabs ((double) tile_x - plan->outline.x), fabs ((double) (tile_x + size) - plan->outline.x));
+  double far_y = MAX (fabs ((double) tile_y - plan->outline.y), fabs ((double) (tile_y + size) - plan->outline.y));
+  gboolean edge = radius > 0 && hypot (far_x, far_y) > radius;
+  if (!edge && recipe->region->len == 0)
+    return NULL;
+  float *weight = g_new (float, (gsize) size *(gsize) size);
+  for (int y = 0; y < size; y++)
+    for (int x = 0; x < size; x++) {
+      double px = (double) (tile_x + x), py = (double) (tile_y + y);
+      float value = edge && hypot (px - plan->outline.x, py - plan->outline.y) > radius ? 0 : 1;
+      if (value > 0 && recipe->region->len > 0) {
+        double x_um = px * plan->pixel_um, y_um = ((double) plan->source->height - 1 - py) * plan->pixel_um;
+        const NotchDie *die = plan->grid ? notch_grid_locate (plan->grid, px, py) : NULL;
+        if (die)
+          notch_die_to_um (plan->grid, die, plan->pixel_um, px, py, &x_um, &y_um);
+        value = sensitivity_at (recipe, x_um, y_um, any_care);
+      }
+      weight[(gsize) y * (gsize) size + (gsize) x] = value;
+    }
+  return weight;
+}
+
+/* ---- tiles ----------------------------------------------------------------------------------------------------- */
+
+void
+notch_tile_job_free (NotchTileJob *job)
+{
+  if (!job)
+    return;
+  g_array_unref (job->piece);
+  g_array_unref (job->source);
+  g_free (job->weight);
+  g_free (job);
+}
+
+NotchTileJob *
+notch_tile_job_new (const NotchPlan *plan, const NotchReference *reference, gint64 col, gint64 row)
+{
+  const NotchTiling *tiling = &plan->tiling;
+  gint64 left = col * tiling->core, top = row * tiling->core;
+  g_autoptr (NotchTileJob) job = g_new0 (NotchTileJob, 1);
+  job->piece = g_array_new (FALSE, FALSE, sizeof (NotchPiece));
+  job->source = g_array_new (FALSE, FALSE, sizeof (NotchSourceShift));
+  job->tile = (NotchTile){
+    .x = left - tiling->halo,
+    .y = top - tiling->halo,
+    .core_x = tiling->halo,
+    .core_y = tiling->halo,
+    .core_w = (int) MIN (tiling->core, plan->source->width - left),
+    .core_h = (int) MIN (tiling->core, plan->source->height - top),
+  };
+  reference->pieces (plan, job->tile.x, job->tile.y, tiling->size, job->piece, job->source);
+  gboolean anything = FALSE;
+  for (guint i = 0; i < job->piece->len && !anything; i++) {
+    const NotchPiece *piece = &g_array_index (job->piece, NotchPiece, i);
+    anything = piece->x < job->tile.core_x + job->tile.core_w && piece->x + piece->w > job->tile.core_x
+               && piece->y < job->tile.core_y + job->tile.core_h && piece->y + piece->h > job->tile.core_y;
+  }
+  if (!anything)
+    return NULL;
+  job->weight = weigh_tile (plan, job->tile.x, job->tile.y);
+  job->tile.weight = job->weight;
+  job->tile.n_pieces = (int) job->piece->len;
+  return g_steal_pointer (&job);
+}
+
+int
+notch_plan_fit_terms (const NotchPlan *plan)
+{
+  return NOTCH_FIT_GAIN | NOTCH_FIT_SHIFT | (plan->recipe->reference.shading ? NOTCH_FIT_SHADE : 0)
+         | (plan->recipe->reference.focus ? NOTCH_FIT_FOCUS : 0);
+}

@@ -1,0 +1,164 @@
+/* features.c - the columns of numbers that a defect has: a row each with name, unit, decimals, meaning and function
+ *
+ * CSV, JSON, rules and the manual read this table; to add a feature, add it to the enumeration and here. */
+#include "inspect/detect/features.h"
+
+#include <math.h>
+
+#include "kernels/math/blob.h"
+
+/* What several features need, worked out once. */
+typedef struct {
+  const NotchJoined *blob;
+  const NotchFeatureContext *context;
+  double x, y;                /* px: centroid */
+  double wafer_x, wafer_y;    /* µm */
+  const NotchDie *die;        /* NULL: outside the grid */
+  double die_x, die_y;        /* µm, NAN without a die */
+  double major, minor;        /* px^2: variances along the principal axes */
+  double angle;               /* degrees, (-90, 90] */
+  double feret;               /* px */
+  const NotchChannel *filter; /* that responded most, or NULL */
+} Measured;
+
+/* sum / n where the sum may be far larger than 2^53: the whole part is exact. */
+static double
+ratio (NotchWide sum, NotchWide n)
+{
+  return (double) (sum / n) + (double) (sum % n) / (double) n;
+}
+
+/* A mean of grey levels or sigmas from a sum in 1/256. */
+static double
+mean (const Measured *m, NotchWide sum)
+{
+  return ratio (sum, m->blob->n) / 256;
+}
+
+static double
+box_width (const NotchJoined *blob)
+{
+  return (double) (blob->x1 - blob->x0 + 1);
+}
+
+static double
+box_height (const NotchJoined *blob)
+{
+  return (double) (blob->y1 - blob->y0 + 1);
+}
+
+/* With R = sum of residuals and A = sum of their sizes, 1 - |R| / A. */
+static double
+bipolarity (const NotchJoined *blob)
+{
+  const NotchWide sum = blob->res < 0 ? -blob->res : blob->res;
+  return blob->res_abs > 0 ? 1 - (double) sum / (double) blob->res_abs : NAN;
+}
+
+/* clang-format off */
+#define FEATURES(F)                                                                                                    \
+  F (X, "x_px", "px", 3, "SNR-weighted centroid in the image, to the right", m->x)                                     \
+  F (Y, "y_px", "px", 3, "SNR-weighted centroid in the image, down", m->y)                                             \
+  F (WIDTH, "width_px", "px", 0, "width of the bounding box", box_width (m->blob))                                     \
+  F (HEIGHT, "height_px", "px", 0, "height of the bounding box", box_height (m->blob))                                 \
+  F (AREA, "area_px", "px", 0, "number of pixels", (double) m->blob->n)                                                \
+  F (DIE_COL, "die_col", "", 0, "column of the die", m->die ? m->die->col : NAN)                                       \
+  F (DIE_ROW, "die_row", "", 0, "row of the die", m->die ? m->die->row : NAN)                                          \
+  F (DIE_X_UM, "die_x_um", "um", 3, "from the die's lower left corner, to the right", m->die_x)                        \
+  F (DIE_Y_UM, "die_y_um", "um", 3, "from the die's lower left corner, up", m->die_y)                                  \
+  F (WAFER_X_UM, "wafer_x_um", "um", 3, "from the wafer's centre, to the right", m->wafer_x)                           \
+  F (WAFER_Y_UM, "wafer_y_um", "um", 3, "from the wafer's centre, up", m->wafer_y)                                     \
+  F (SIZE_UM, "size_um", "um", 3, "largest Feret diameter", m->feret * m->context->frame.pixel_um)                     \
+  F (AREA_UM2, "area_um2", "um2", 3, "area",                                                                           \
+     (double) m->blob->n * m->context->frame.pixel_um * m->context->frame.pixel_um)                                    \
+  F (PEAK_SNR, "peak_snr", "sigma", 3, "largest response of a matched filter", m->blob->peak / 256.0)                  \
+  F (CONTRAST, "contrast", "grey levels", 3, "mean signed residual; above zero is brighter than the reference",        \
+     mean (m, m->blob->res))                                                                                           \
+  F (ELONGATION, "elongation", "", 3, "axis ratio from second moments", sqrt (m->major / m->minor))                    \
+  F (ANGLE_DEG, "angle_deg", "deg", 2, "major axis from +x, counter-clockwise", m->angle)                              \
+  F (SEED_PX, "seed_px", "px", 0, "pixels at or above the detection threshold", (double) m->blob->n_seed)              \
+  F (FLUX, "flux", "grey levels", 3, "sum of signed residuals", (double) m->blob->res / 256)                           \
+  F (BIPOLARITY, "bipolarity", "", 3, "0: all brighter or all darker; 1: as much of either", bipolarity (m->blob))     \
+  F (SCALE_PX, "scale_px", "px", 3, "sigma of the filter that responds most",                                          \
+     m->filter ? (double) m->filter->sigma : NAN)                                                                      \
+  F (FILL, "fill", "", 3, "pixels over those of the bounding box",                                                     \
+     (double) m->blob->n / (box_width (m->blob) * box_height (m->blob)))                                               \
+  F (REFERENCE, "reference", "grey levels", 3, "mean of the reference under the defect", mean (m, m->blob->ref))       \
+  F (EDGE, "edge", "grey levels a px", 3, "mean gradient of the reference under the defect",                           \
+     mean (m, m->blob->ref_edge))                                                                                      \
+  F (LINE, "line", "", 0, "1 when a filter for lines responds most, else 0",                                           \
+     m->filter ? m->filter->kind == NOTCH_CHANNEL_LINE : NAN)
+/* clang-format on */
+
+#define INFO(id, name, unit, decimals, summary, expression) [NOTCH_FEATURE_##id] = { name, unit, summary, decimals },
+const NotchFeatureInfo notch_feature_info[NOTCH_N_FEATURES] = { FEATURES (INFO) };
+
+#define FUNCTION(id, name, unit, decimals, summary, expression)                                                        \
+  static double measure_##id (const Measured *m)                                                                       \
+  {                                                                                                                    \
+    return expression;                                                                                                 \
+  }
+FEATURES (FUNCTION)
+
+#define ENTRY(id, name, unit, decimals, summary, expression) [NOTCH_FEATURE_##id] = measure_##id,
+static double (*const measure[NOTCH_N_FEATURES]) (const Measured *) = { FEATURES (ENTRY) };
+
+/* No feature can have two rows (a function would be defined twice), so it is enough to count them. */
+#define ONE(id, name, unit, decimals, summary, expression) +1
+_Static_assert((0 FEATURES (ONE)) == NOTCH_N_FEATURES, "every feature has a row");
+
+/* Second central moments and what follows from them. The sums are moved to the pixel at the mean first, in whole
+ * numbers, so that nothing cancels far from the image's corner. */
+static void
+measure_shape (Measured *m)
+{
+  const NotchJoined *b = m->blob;
+  const NotchWide cx = b->x / b->n, cy = b->y / b->n;
+  const double n = (double) b->n;
+  const double x = (double) (b->x - cx * b->n) / n, y = (double) (b->y - cy * b->n) / n; /* below 1 */
+  const double xx = (double) (b->xx - 2 * cx * b->x + cx * cx * b->n) / n - x * x + 1.0 / 12;
+  const double yy = (double) (b->yy - 2 * cy * b->y + cy * cy * b->n) / n - y * y + 1.0 / 12;
+  const double xy = (double) (b->xy - cx * b->y - cy * b->x + cx * cy * b->n) / n - x * y;
+  const double spread = hypot (xx - yy, 2 * xy);
+
+  m->major = (xx + yy + spread) / 2;
+  m->minor = MAX ((xx + yy - spread) / 2, 1.0 / 12);     /* no pixels are thinner than one */
+  m->angle = atan2 (-2 * xy, xx - yy) * 90 / G_PI + 0.0; /* y runs down; + 0.0 makes -0 a 0 */
+  if (m->angle <= -90)
+    m->angle += 180;
+}
+
+static void
+measure_feret (Measured *m)
+{
+  const int cosine[NOTCH_FERET_DIRECTIONS] = NOTCH_FERET_COS, sine[NOTCH_FERET_DIRECTIONS] = NOTCH_FERET_SIN;
+  const int half = NOTCH_FERET_DIRECTIONS / 2;
+
+  m->feret = 1;
+  for (int k = 0; k < half;
+       k++) { /* the extent to one side and to the other; the whole numbers' length is not quite 256 */
+    const double extent = (double) (m->blob->feret[k] + m->blob->feret[k + half]) / hypot (cosine[k], sine[k]);
+    m->feret = MAX (m->feret, extent + 1);
+  }
+}
+
+void
+notch_features_measure (const NotchJoined *blob, const NotchFeatureContext *context, double value[NOTCH_N_FEATURES])
+{
+  const NotchWide weight = blob->w > 0 ? blob->w : blob->n;
+  Measured m = { .blob = blob, .context = context, .die_x = NAN, .die_y = NAN };
+
+  m.x = ratio (blob->w > 0 ? blob->wx : blob->x, weight);
+  m.y = ratio (blob->w > 0 ? blob->wy : blob->y, weight);
+  notch_frame_to_wafer (&context->frame, m.x, m.y, &m.wafer_x, &m.wafer_y);
+  m.die = context->grid ? notch_grid_locate (context->grid, m.x, m.y) : NULL;
+  if (m.die)
+    notch_die_to_um (context->grid, m.die, context->frame.pixel_um, m.x - m.die->dx, m.y - m.die->dy, &m.die_x,
+                     &m.die_y);
+  if (blob->peak_channel >= 0 && blob->peak_channel < context->n_channels)
+    m.filter = &context->channel[blob->peak_channel];
+  measure_shape (&m);
+  measure_feret (&m);
+  for (int i = 0; i < NOTCH_N_FEATURES; i++)
+    value[i] = measure[i](&m);
+}

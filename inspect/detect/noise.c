@@ -1,0 +1,201 @@
+/* noise.c - see noise.h */
+#include "inspect/detect/noise.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TERMS 5
+
+/* Non-negative least squares of a small system by coordinate descent on the normal equations; it converges for any
+ * positive semi-definite matrix, and five terms need few rounds. */
+static void
+solve_non_negative (double m[TERMS][TERMS], const double right[TERMS], double c[TERMS])
+{
+  for (int round = 0; round < 2000; round++) {
+    double change = 0;
+    for (int i = 0; i < TERMS; i++) {
+      if (m[i][i] <= 0)
+        continue;
+      double sum = right[i];
+      for (int j = 0; j < TERMS; j++)
+        if (j != i)
+          sum -= m[i][j] * c[j];
+      double next = MAX (sum / m[i][i], 0);
+      change += fabs (next - c[i]) * sqrt (m[i][i]);
+      c[i] = next;
+    }
+    if (change < 1e-12)
+      break;
+  }
+}
+
+static double
+median_ratio (const NotchNoiseSample *sample, gsize n)
+{
+  guint64 count[4096] = { 0 }, total = 0, sum = 0;
+  for (gsize i = 0; i < n; i++, total++) { /* bins of 1/16 octave */
+    double r = sample[i].residual2;
+    int bin = r > 0 ? (int) ((log2 (r) + 64) * 16) : 0;
+    count[CLAMP (bin, 0, 4095)]++;
+  }
+  int bin = 0;
+  while (bin < 4095 && (sum += count[bin]) * 2 < total)
+    bin++;
+  return exp2 ((bin + 0.5) / 16 - 64) / 0.4549; /* the median of chi-squared with one degree of freedom */
+}
+
+NotchNoise
+notch_noise_fit (const NotchNoiseSample *sample, gsize n, double floor)
+{
+  /* Left out beyond five sigmas, a Gaussian's variance loses next to nothing; the cut only keeps defects out. */
+  double c[TERMS] = { n > 0 ? MAX (median_ratio (sample, n), floor) : floor, 0, 0, 0, 0 };
+  for (int round = 0; round < 6; round++) {
+    double m[TERMS][TERMS] = { { 0 } }, right[TERMS] = { 0 }, scale[TERMS] = { 0 };
+    double cut = round == 0 ? 36 : 25;
+    for (gsize i = 0; i < n; i++) {
+      double level = MAX (sample[i].level, 0);
+      const double term[TERMS] = { 1, level, sample[i].gradient2, sample[i].laplacian2, level * level };
+      double variance = 0;
+      for (int j = 0; j < TERMS; j++)
+        variance += c[j] * term[j];
+      /* In the first round nothing is known of edges: there only the flat half is a judge of outliers. */
+      if (sample[i].residual2 > cut * variance && (round > 0 || sample[i].gradient2 < variance))
+        continue;
+      double weight = 1 / (variance * variance); /* the variance of a squared residual is twice its square */
+      for (int j = 0; j < TERMS; j++) {
+        for (int k = 0; k <= j; k++)
+          m[j][k] += weight * term[j] * term[k];
+        right[j] += weight * term[j] * sample[i].residual2;
+      }
+    }
+    for (int j = 0; j < TERMS; j++)
+      scale[j] = m[j][j] > 0 ? 1 / sqrt (m[j][j]) : 0;
+    for (int j = 0; j < TERMS; j++) {
+      right[j] *= scale[j];
+      for (int k = 0; k <= j; k++)
+        m[j][k] = m[k][j] = m[j][k] * scale[j] * scale[k];
+    }
+    double scaled[TERMS];
+    for (int j = 0; j < TERMS; j++)
+      scaled[j] = scale[j] > 0 ? c[j] / scale[j] : 0;
+    solve_non_negative (m, right, scaled);
+    for (int j = 0; j < TERMS; j++)
+      c[j] = scaled[j] * scale[j];
+    c[0] = MAX (c[0], floor);
+  }
+  return (NotchNoise){ (float) c[0], (float) c[1], (float) c[2], (float) c[3], (float) c[4] };
+}
+
+/* ---- spectrum -------------------------------------------------------------------------------------------------- */
+
+#define DIRECTIONS 12
+
+void
+notch_noise_smooth_spectrum (const double *sum, gint64 n_tiles, int size, float *whiten)
+{
+  /* Cells of radius (2 bins wide at first, wider outside) and direction; the spectrum of a residual is smooth. */
+  int columns = size / 2 + 1, rings = 48;
+  g_autofree double *cell = g_new0 (double, (gsize) rings *DIRECTIONS),
+                    *count = g_new0 (double, (gsize) rings *DIRECTIONS);
+  for (int pass = 0; pass < 2; pass++)
+    for (int y = 0; y < size; y++)
+      for (int x = 0; x < columns; x++) {
+        double fy = (double) (y <= size / 2 ? y : y - size) / size, fx = (double) x / size;
+        double ring = sqrt (hypot (fx, fy) / 0.7072) * (rings - 1), turn = (atan2 (fy, fx) / G_PI + 0.5) * DIRECTIONS;
+        int r0 = MIN ((int) ring, rings - 2), d0 = (int) floor (turn - 0.5);
+        double rf = ring - r0, df = turn - 0.5 - d0, value = 0, weight = 0;
+        for (int i = 0; i < 4; i++) {
+          int at = (r0 + i / 2) * DIRECTIONS + ((d0 + i % 2) % DIRECTIONS + DIRECTIONS) % DIRECTIONS;
+          double share = (i / 2 ? rf : 1 - rf) * (i % 2 ? df : 1 - df);
+          if (pass == 0) {
+            cell[at] += share * sum[(gsize) y * columns + x] / MAX (n_tiles, 1);
+            count[at] += share;
+          } else if (count[at] > 0) {
+            value += share * cell[at] / count[at];
+            weight += share;
+          }
+        }
+        if (pass == 1)
+          /* Limits: what is dead would be blown up, and what a defect in the sample added would be thrown away. */
+          whiten[(gsize) y * columns + x] = (float) CLAMP (weight > 0 ? value / weight : 1, 0.3, 30);
+      }
+}
+
+/* ---- channels -------------------------------------------------------------------------------------------------- */
+
+static double
+upper_tail (double u) /* P (Z > u) */
+{
+  return 0.5 * erfc (u / G_SQRT2);
+}
+
+static gint64
+count_above (const NotchChannelStats *stats, double response)
+{
+  gint64 n = 0;
+  for (int i = MAX ((int) ceil (response / NOTCH_HISTOGRAM_STEP), 0); i < NOTCH_HISTOGRAM_BINS; i++)
+    n += stats->histogram[i];
+  return n;
+}
+
+double
+notch_noise_channel_gain (const NotchChannelStats *stats)
+{
+  gint64 total = count_above (stats, 0), sum = 0;
+  if (total == 0)
+    return 1;
+  int bin = 0;
+  while (bin < NOTCH_HISTOGRAM_BINS - 1 && (sum + stats->histogram[bin]) * 2 < total)
+    sum += stats->histogram[bin++];
+  double within =
+      stats->histogram[bin] > 0 ? (0.5 * (double) total - (double) sum) / (double) stats->histogram[bin] : 0.5;
+  double spread = (bin + within) * NOTCH_HISTOGRAM_STEP / 0.67449;
+  if (spread < 1e-6) /* the image has no noise (binarised): responses are in units of the model's floor already */
+    return 1;
+  /* Where more exceeds t spreads than a Gaussian gives, the response is divided by t / (the t that would give as many);
+   * the largest such factor between 3 and 4.5 counts. Fewer than twenty pixels say nothing. */
+  double widen = 1;
+  for (double t = 3; t <= 4.5; t += 0.5) {
+    gint64 n = count_above (stats, t * spread);
+    double p = (double) n / (double) total / 2, low = 0, high = 10;
+    if (n < 20)
+      break;
+    for (int i = 0; i < 50; i++) {
+      double middle = 0.5 * (low + high);
+      if (upper_tail (middle) > p)
+        low = middle;
+      else
+        high = middle;
+    }
+    widen = MAX (widen, MIN (t / low, 2));
+  }
+  return 1 / (spread * widen);
+}
+
+double
+notch_noise_peaks (const NotchChannelStats *stats, int decimate, double u, gboolean two_sided)
+{
+  if (stats->n == 0 || stats->sum2 <= 0)
+    return 0;
+  double xx = stats->sum_dx2 / stats->sum2, yy = stats->sum_dy2 / stats->sum2, xy = stats->sum_dxdy / stats->sum2;
+  double det = xx * yy - xy * xy;
+  double peaks = sqrt (MAX (det, 0)) * pow (2 * G_PI, -1.5) * u * exp (-u * u / 2);
+  return (two_sided ? 2 : 1) * MIN (peaks, upper_tail (u)) / ((double) decimate * decimate);
+}
+
+double
+notch_noise_threshold (int n_channels, const NotchChannel *channel, const NotchChannelStats *stats, gint64 n_pixels,
+                       gboolean two_sided, double expected)
+{
+  double low = 2, high = 40;
+  for (int i = 0; i < 60; i++) {
+    double middle = 0.5 * (low + high), total = 0;
+    for (int c = 0; c < n_channels; c++)
+      total += (double) n_pixels * notch_noise_peaks (&stats[c], channel[c].decimate, middle, two_sided);
+    if (total > expected)
+      low = middle;
+    else
+      high = middle;
+  }
+  return high;
+}

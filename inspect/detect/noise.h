@@ -1,0 +1,31 @@
+/* noise.h - the statistics behind the promise: the noise model, the filters' null, the threshold */
+#pragma once
+
+#include "inspect/notch.h"
+#include "kernels/kernels.h"
+
+/* One pixel of the survey: what the model is fitted to. */
+typedef struct {
+  float level, gradient2, laplacian2, residual2;
+} NotchNoiseSample;
+
+/* Fits variance = a + b G + c |grad G|^2 + d (lap G)^2 + e G^2 with non-negative coefficients to n samples, robustly:
+ * pixels beyond five sigmas of the last round are left out and the loss is made up for. a is at least `floor`. */
+NotchNoise notch_noise_fit (const NotchNoiseSample *sample, gsize n, double floor);
+
+/* Smooths a power spectrum of size x (size/2 + 1) by rings and directions, divides it by its median over the middle
+ * frequencies and limits it, so that it can be divided by. */
+void notch_noise_smooth_spectrum (const double *sum, gint64 n_tiles, int size, float *whiten);
+
+/* The gain that gives a channel's responses unit spread (median) and, where its tail is heavier than a Gaussian's, tames
+ * that too (ALGORITHMS: counts between 3 and 4.5 sigmas). Responses were counted with gain 1. */
+double notch_noise_channel_gain (const NotchChannelStats *stats);
+
+/* Peaks a pixel of the full image above a threshold u that one channel gives without defects: the Euler characteristic
+ * of a smooth Gaussian field, N sqrt (det Lambda) (2 pi)^-3/2 u exp (-u^2/2), Lambda the covariance of the gradient
+ * (Adler 1981; Worsley et al. 1992), but never more than the pixels above it. Both polarities count when `two_sided`. */
+double notch_noise_peaks (const NotchChannelStats *stats, int decimate, double u, gboolean two_sided);
+
+/* The threshold at which the channels together give `expected` peaks in n_pixels. */
+double notch_noise_threshold (int n_channels, const NotchChannel *channel, const NotchChannelStats *stats,
+                              gint64 n_pixels, gboolean two_sided, double expected);

@@ -1,0 +1,338 @@
+/* survey.c - registration, then noise, filters and threshold from tiles spread over the image
+ *
+ * The sample tiles' residuals are kept and go through the later stages again: first for the noise model, then for the
+ * spectrum, then for the filters' null, each of which needs the one before. */
+#include "inspect/detect/survey.h"
+
+#include "inspect/detect/noise.h"
+
+#include <math.h>
+#include <string.h>
+
+#define SAMPLE_TILES 24
+
+/* A sample tile between the rounds. */
+typedef struct {
+  const NotchPlan *plan;
+  const NotchKernels *kernels;
+  NotchBand *band; /* only in the first round */
+  NotchTileJob *job;
+  float *ref, *res; /* size x size */
+  double *power;    /* this tile's spectrum */
+  double z2, z_count;
+  NotchChannelStats *stats;
+  gboolean usable;
+} Sample;
+
+static void
+sample_free (gpointer data)
+{
+  Sample *sample = data;
+  notch_band_release (sample->band);
+  notch_tile_job_free (sample->job);
+  g_free (sample->ref);
+  g_free (sample->res);
+  g_free (sample->power);
+  g_free (sample->stats);
+  g_free (sample);
+}
+
+/* Round one: reference and residual. */
+static gboolean
+take_residual (NotchLane *lane, gpointer data, GError **error)
+{
+  Sample *sample = data;
+  const NotchKernels *k = sample->kernels;
+  if (!lane)
+    return FALSE;
+  NotchBatch batch = notch_band_batch (sample->band, sample->job);
+  gsize area = (gsize) sample->plan->tiling.size * (gsize) sample->plan->tiling.size;
+  sample->ref = g_new (float, area);
+  sample->res = g_new (float, area);
+  gboolean well = k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
+                  && k->fit (lane, &(NotchFit){ &batch, notch_plan_fit_terms (sample->plan) }) == 0
+                  && k->peek (lane, 0, NOTCH_PLANE_REF, sample->ref) == 0
+                  && k->peek (lane, 0, NOTCH_PLANE_RES, sample->res) == 0;
+  g_clear_pointer (&sample->band, notch_band_release);
+  return well || notch_kernels_error (k, lane, error);
+}
+
+/* Brings a sample back onto a lane, up to z. */
+static gboolean
+put_back (NotchLane *lane, Sample *sample, const NotchBatch *batch, GError **error)
+{
+  const NotchKernels *k = sample->kernels;
+  return (k->gather (lane, &(NotchGather){ batch }) == 0 && k->poke (lane, 0, NOTCH_PLANE_REF, sample->ref) == 0
+          && k->poke (lane, 0, NOTCH_PLANE_RES, sample->res) == 0
+          && k->normalise (lane, &(NotchNormalise){ batch, sample->plan->noise }) == 0)
+         || notch_kernels_error (k, lane, error);
+}
+
+/* A batch without a strip: later rounds read no image. */
+static NotchBatch
+bare_batch (const Sample *sample)
+{
+  NotchBatch batch = { .n_tiles = 1,
+                       .tile = &sample->job->tile,
+                       .piece = (const NotchPiece *) sample->job->piece->data };
+  return batch;
+}
+
+static gboolean
+take_power (NotchLane *lane, gpointer data, GError **error)
+{
+  Sample *sample = data;
+  if (!lane)
+    return FALSE;
+  int size = sample->plan->tiling.size;
+  NotchBatch batch = bare_batch (sample);
+  g_autofree float *z = g_new (float, (gsize) size *(gsize) size);
+  gint64 n = 0;
+  sample->power = g_new0 (double, (gsize) size *(gsize) (size / 2 + 1));
+  if (!put_back (lane, sample, &batch, error))
+    return FALSE;
+  if (sample->kernels->power (lane, &(NotchPower){ &batch, sample->power, &n }) != 0
+      || sample->kernels->peek (lane, 0, NOTCH_PLANE_Z, z) != 0)
+    return notch_kernels_error (sample->kernels, lane, error);
+  gint64 inside = 0, wild = 0;
+  for (int i = 0; i < size * size; i++)
+    if (z[i] != 0) {
+      inside++;
+      if (fabsf (z[i]) < 5) {
+        sample->z2 += (double) z[i] * z[i];
+        sample->z_count++;
+      } else
+        wild++;
+    }
+  /* A tile that is half empty, or full of defects, tells nothing of the noise. */
+  sample->usable = inside > (gint64) size * size / 2 && wild < inside / 50;
+  double share = inside > 0 ? (double) size * size / (double) inside : 0;
+  for (gsize i = 0; i < (gsize) size * (gsize) (size / 2 + 1); i++)
+    sample->power[i] *= share;
+  return TRUE;
+}
+
+static gboolean
+take_null (NotchLane *lane, gpointer data, GError **error)
+{
+  Sample *sample = data;
+  if (!lane)
+    return FALSE;
+  const NotchPlan *plan = sample->plan;
+  NotchBatch batch = bare_batch (sample);
+  sample->stats = g_new0 (NotchChannelStats, plan->n_channels);
+  NotchFilter filter = { &batch, plan->n_channels, plan->channel, 0, sample->stats };
+  return put_back (lane, sample, &batch, error)
+         && (sample->kernels->filter (lane, &filter) == 0 || notch_kernels_error (sample->kernels, lane, error));
+}
+
+static gboolean
+run_round (GPtrArray *samples, NotchCrew *crew, NotchCrewWork work, GError **error)
+{
+  for (guint i = 0; i < samples->len; i++)
+    if (!notch_crew_push (crew, work, samples->pdata[i]))
+      break;
+  return notch_crew_wait (crew, error);
+}
+
+/* ---- the bank -------------------------------------------------------------------------------------------------- */
+
+/* Blobs at a ratio of 1.6 lose less than 3 % of a defect's SNR between two scales. What is smooth enough is computed on
+ * every second or fourth pixel only. */
+static void
+make_bank (NotchPlan *plan, gboolean fast)
+{
+  const NotchRecipe *recipe = plan->recipe;
+  double ratio = fast ? 2.2 : 1.6;
+  plan->n_channels = 0;
+  for (double s = recipe->detect.smallest_px; s <= recipe->detect.largest_px * 1.0001 && plan->n_channels < 12;
+       s *= ratio) {
+    int decimate = s >= 4.2 ? 4 : s >= 2 ? 2 : 1;
+    plan->channel[plan->n_channels] =
+        (NotchChannel){ NOTCH_CHANNEL_BLOB, (float) s, 0, 0, plan->n_channels ? decimate : 1, 1 };
+    plan->n_channels++;
+  }
+  if (fast || !recipe->detect.lines)
+    return;
+  for (int i = 0; i < 12; i++)
+    plan->channel[plan->n_channels++] = (NotchChannel){ NOTCH_CHANNEL_LINE, 1.3f, 10, (float) (i * G_PI / 12), 2, 1 };
+}
+
+static NotchLaneSize
+lane_size (const NotchPlan *plan)
+{
+  return (NotchLaneSize){
+    .batch = 1,
+    .size = plan->tiling.size,
+    .halo = plan->tiling.halo,
+    .max_blobs = 1,
+    .patch_side = 1,
+    .max_patches = 1,
+    .n_channels = plan->n_channels,
+    .channel = plan->channel,
+    .whiten = plan->whiten,
+  };
+}
+
+/* Tiles of the sample: spread over those that have something to inspect, in order. */
+static GPtrArray *
+choose_samples (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute)
+{
+  const NotchTiling *tiling = &plan->tiling;
+  GPtrArray *list = g_ptr_array_new_with_free_func (sample_free);
+  gint64 total = tiling->n_cols * tiling->n_rows;
+  int side = (int) ceil (sqrt (SAMPLE_TILES));
+  gboolean all = total <= SAMPLE_TILES;
+  gint64 n = all ? total : (gint64) side * side;
+  for (gint64 i = 0; i < n; i++) {
+    gint64 row = all ? i / tiling->n_cols : (2 * (i / side) + 1) * tiling->n_rows / (2 * side);
+    gint64 col = all ? i % tiling->n_cols : (2 * (i % side) + 1) * tiling->n_cols / (2 * side);
+    NotchTileJob *job = notch_tile_job_new (plan, reference, col, row);
+    if (!job)
+      continue;
+    Sample *sample = g_new0 (Sample, 1);
+    sample->plan = plan;
+    sample->kernels = compute->kernels;
+    sample->job = job;
+    g_ptr_array_add (list, sample);
+  }
+  return list;
+}
+
+static gboolean
+take_residuals (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, GPtrArray *samples,
+                GError **error)
+{
+  NotchLaneSize size = lane_size (plan);
+  size.n_channels = 0;
+  g_autoptr (NotchCrew) crew = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
+  g_autoptr (NotchBand) band = NULL;
+  gint64 band_row = -1;
+  if (!crew)
+    return FALSE;
+  for (guint i = 0; i < samples->len; i++) {
+    Sample *sample = samples->pdata[i];
+    gint64 row = (sample->job->tile.y + plan->tiling.halo) / plan->tiling.core;
+    if (row != band_row) {
+      g_clear_pointer (&band, notch_band_release);
+      band = notch_band_new (plan, reference, compute, row, error);
+      band_row = row;
+    }
+    if (!band) { /* the error is set: only wait for what is under way */
+      notch_crew_wait (crew, NULL);
+      return FALSE;
+    }
+    sample->band = notch_band_acquire (band);
+    if (!notch_crew_push (crew, take_residual, sample))
+      break;
+  }
+  return notch_crew_wait (crew, error);
+}
+
+static void
+fit_noise (NotchPlan *plan, GPtrArray *samples)
+{
+  g_autoptr (GArray) taken = g_array_new (FALSE, FALSE, sizeof (NotchNoiseSample));
+  int size = plan->tiling.size;
+  for (guint i = 0; i < samples->len; i++) {
+    const Sample *sample = samples->pdata[i];
+    const NotchTile *tile = &sample->job->tile;
+    for (int y = tile->core_y; y < tile->core_y + tile->core_h; y += 3)
+      for (int x = tile->core_x + y % 3; x < tile->core_x + tile->core_w; x += 3) {
+        const float *g = sample->ref + (gsize) y * size + x;
+        float res = sample->res[(gsize) y * size + x];
+        if (res == 0 || (tile->weight && tile->weight[(gsize) y * size + x] == 0))
+          continue;
+        float gx = 0.5f * (g[1] - g[-1]), gy = 0.5f * (g[size] - g[-size]);
+        float laplacian = g[1] + g[-1] + g[size] + g[-size] - 4 * g[0];
+        NotchNoiseSample one = { g[0], gx * gx + gy * gy, laplacian * laplacian, res * res };
+        g_array_append_val (taken, one);
+      }
+  }
+  /* Quantisation alone gives 1/12 where samples are whole numbers. */
+  double floor = plan->source->sample == NOTCH_SAMPLE_F32 ? 1e-12 : 1.0 / 12;
+  plan->noise = notch_noise_fit ((const NotchNoiseSample *) taken->data, taken->len, floor);
+}
+
+static void
+fit_spectrum (NotchPlan *plan, GPtrArray *samples)
+{
+  int size = plan->tiling.size;
+  gsize bins = (gsize) size * (gsize) (size / 2 + 1);
+  g_autofree double *sum = g_new0 (double, bins);
+  gint64 n = 0;
+  double z2 = 0, z_count = 0;
+  for (guint i = 0; i < samples->len; i++) {
+    const Sample *sample = samples->pdata[i];
+    if (!sample->usable)
+      continue;
+    for (gsize b = 0; b < bins; b++)
+      sum[b] += sample->power[b];
+    z2 += sample->z2, z_count += sample->z_count;
+    n++;
+  }
+  plan->z_rms = z_count > 0 ? sqrt (z2 / z_count) : 1;
+  g_free (plan->whiten);
+  plan->whiten = NULL;
+  if (n == 0)
+    return;
+  plan->whiten = g_new (float, bins);
+  notch_noise_smooth_spectrum (sum, n, size, plan->whiten);
+}
+
+static gboolean
+set_threshold (NotchPlan *plan, GPtrArray *samples, GError **error)
+{
+  g_autofree NotchChannelStats *stats = g_new0 (NotchChannelStats, plan->n_channels);
+  gboolean any_usable = FALSE;
+  for (guint i = 0; i < samples->len; i++)
+    any_usable |= ((const Sample *) samples->pdata[i])->usable;
+  for (guint i = 0; i < samples->len; i++) {
+    const Sample *sample = samples->pdata[i];
+    if (any_usable && !sample->usable)
+      continue;
+    for (int c = 0; c < plan->n_channels; c++) {
+      for (int b = 0; b < NOTCH_HISTOGRAM_BINS; b++)
+        stats[c].histogram[b] += sample->stats[c].histogram[b];
+      stats[c].sum2 += sample->stats[c].sum2, stats[c].n += sample->stats[c].n;
+      stats[c].sum_dx2 += sample->stats[c].sum_dx2, stats[c].sum_dy2 += sample->stats[c].sum_dy2;
+      stats[c].sum_dxdy += sample->stats[c].sum_dxdy;
+    }
+  }
+  for (int c = 0; c < plan->n_channels; c++)
+    plan->channel[c].gain = (float) notch_noise_channel_gain (&stats[c]);
+  plan->threshold =
+      notch_noise_threshold (plan->n_channels, plan->channel, stats, plan->source->width * plan->source->height,
+                             plan->recipe->detect.polarity == NOTCH_POLARITY_BOTH, plan->recipe->detect.false_alarms);
+  return TRUE;
+}
+
+gboolean
+notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, gboolean fast,
+              GError **error)
+{
+  if (!reference->prepare (plan, compute, error))
+    return FALSE;
+  make_bank (plan, fast);
+  g_autoptr (GPtrArray) samples = choose_samples (plan, reference, compute);
+  if (samples->len == 0) {
+    g_set_error_literal (
+        error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+        "nothing of the image can be compared with anything; check the die grid, the neighbours and the "
+        "care areas of the recipe");
+    return FALSE;
+  }
+  if (!take_residuals (plan, reference, compute, samples, error))
+    return FALSE;
+  fit_noise (plan, samples);
+  NotchLaneSize size = lane_size (plan);
+  size.n_channels = 1;
+  g_autoptr (NotchCrew) spectrum = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
+  if (!spectrum || !run_round (samples, spectrum, take_power, error))
+    return FALSE;
+  g_clear_pointer (&spectrum, notch_crew_free);
+  fit_spectrum (plan, samples);
+  size = lane_size (plan);
+  g_autoptr (NotchCrew) null = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
+  return null && run_round (samples, null, take_null, error) && set_threshold (plan, samples, error);
+}

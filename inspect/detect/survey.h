@@ -1,0 +1,37 @@
+/* survey.h - the first pass: from an image and a recipe to a plan */
+#pragma once
+
+#include "inspect/reference/reference.h"
+#include "inspect/wafer/plan.h"
+
+/* Fills a plan whose recipe, source, store, grid, outline and pixel size are set: registers, then measures the noise on
+ * tiles spread over the image and sets the filters and the threshold. */
+gboolean notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, gboolean fast,
+                       GError **error);
+
+/* A tile with all that belongs to it: what a task of the survey or the inspection is made from. */
+typedef struct {
+  NotchTile tile;
+  GArray *piece;  /* NotchPiece */
+  GArray *source; /* NotchSourceShift */
+  float *weight;  /* or NULL */
+} NotchTileJob;
+
+/* Tile (col, row) of the plan; NULL when nothing of its core is to be inspected. */
+NotchTileJob *notch_tile_job_new (const NotchPlan *plan, const NotchReference *reference, gint64 col, gint64 row);
+void notch_tile_job_free (NotchTileJob *job);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTileJob, notch_tile_job_free)
+
+/* The strips that a row of tiles reads, up on the device; counted. */
+typedef struct NotchBand NotchBand;
+NotchBand *notch_band_new (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute,
+                           gint64 row, GError **error);
+NotchBand *notch_band_acquire (NotchBand *band);
+void notch_band_release (NotchBand *band);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchBand, notch_band_release)
+
+/* The batch of one tile over a band. */
+NotchBatch notch_band_batch (const NotchBand *band, const NotchTileJob *job);
+
+/* The terms that `fit` may use. */
+int notch_plan_fit_terms (const NotchPlan *plan);

@@ -1,0 +1,96 @@
+/* reference.c - the table of methods, and the registration that they share */
+#include "inspect/reference/reference.h"
+
+const NotchReference *
+notch_reference_of (const NotchRecipe *recipe)
+{
+  static const NotchReference *const table[] = {
+    [NOTCH_REFERENCE_DIE] = &notch_reference_die,
+    [NOTCH_REFERENCE_TEMPLATE] = &notch_reference_template,
+  };
+  if (recipe->reference.method != NOTCH_REFERENCE_AUTO)
+    return table[recipe->reference.method];
+  return recipe->reference.image && *recipe->reference.image ? &notch_reference_template : &notch_reference_die;
+}
+
+typedef struct {
+  const NotchKernels *kernels;
+  NotchShift shift;
+} Task;
+
+static gboolean
+measure (NotchLane *lane, gpointer data, GError **error)
+{
+  g_autofree Task *task = data;
+  if (lane && task->kernels->shift (lane, &task->shift) != 0)
+    return notch_kernels_error (task->kernels, lane, error);
+  return lane != NULL;
+}
+
+gboolean
+notch_reference_shifts (NotchCrew *crew, const NotchCompute *compute, const NotchPixels *image,
+                        const NotchPixels *other, int n, const NotchPair *pair, NotchShiftFound *found, GError **error)
+{
+  const NotchPixels *pixels[NOTCH_MAX_MEM] = { image, other };
+  NotchStripMem *mem[NOTCH_MAX_MEM] = { NULL };
+  char fault[256] = "";
+  gboolean well = TRUE;
+  for (int i = 0; i < NOTCH_MAX_MEM && well; i++)
+    if (pixels[i])
+      well = (mem[i] = compute->kernels->strip_up (compute->device, pixels[i], fault)) != NULL;
+  if (!well)
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", compute->kernels->name, fault);
+  int share = MAX (1, n / (4 * notch_crew_size (crew)));
+  for (int i = 0; i < n && well; i += share) {
+    Task *task = g_new0 (Task, 1);
+    task->kernels = compute->kernels;
+    task->shift = (NotchShift){ { mem[0], mem[1] }, MIN (share, n - i), pair + i, 0, found + i };
+    well = notch_crew_push (crew, measure, task);
+  }
+  if (*fault == 0)
+    well = notch_crew_wait (crew, error);
+  for (int i = 0; i < NOTCH_MAX_MEM; i++)
+    if (mem[i])
+      compute->kernels->strip_free (mem[i]);
+  return well;
+}
+
+int
+notch_reference_patch_size (double width, double height)
+{
+  static const int side[] = { 256, 192, 160, 128, 96, 80, 64, 48, 40, 32, 24 };
+  for (gsize i = 0; i < G_N_ELEMENTS (side); i++)
+    if (side[i] <= width && side[i] <= height)
+      return side[i];
+  return 0;
+}
+
+gboolean
+notch_reference_trusted (const NotchShiftFound *found)
+{
+  return found->crlb < 0.05 && found->psr > 3 && found->ambiguity < 0.97;
+}
+
+void
+notch_reference_append (const NotchPieceMaker *maker, int x, int y, int w, int h, GArray *piece, GArray *source)
+{
+  if (maker->slope * MAX (w, h) > 0.04
+      && MAX (w, h) >= 64) { /* the middle's shift is off by half of that at the ends */
+    int left = w >= h ? w / 2 : w, top = w >= h ? h : h / 2;
+    notch_reference_append (maker, x, y, left, top, piece, source);
+    if (w >= h)
+      notch_reference_append (maker, x + left, y, w - left, h, piece, source);
+    else
+      notch_reference_append (maker, x, y + top, w, h - top, piece, source);
+    return;
+  }
+  NotchPiece added = { x, y, w, h, (int) source->len, maker->n_sources };
+  double middle_x = (double) (maker->tile_x + x) + 0.5 * (w - 1),
+         middle_y = (double) (maker->tile_y + y) + 0.5 * (h - 1);
+  for (int k = 0; k < maker->n_sources; k++) {
+    NotchSourceShift shift = { 0 };
+    maker->shift_at (maker->context, middle_x, middle_y, k, &shift);
+    g_array_append_val (source, shift);
+  }
+  g_array_append_val (piece, added);
+}

@@ -1,0 +1,53 @@
+/* reference.h - what a place should look like; one method a file, one row in the table of reference.c */
+#pragma once
+
+#include "inspect/compute/crew.h"
+#include "inspect/wafer/plan.h"
+
+/* The device that the survey may use. */
+typedef struct {
+  const NotchKernels *kernels;
+  NotchDevice *device;
+  int jobs;
+} NotchCompute;
+
+/* Rows that a row of tiles needs: of the image under test, and of the second image where there is one. */
+#define NOTCH_MAX_RANGES 3
+typedef struct {
+  int n[NOTCH_MAX_MEM];
+  NotchRows rows[NOTCH_MAX_MEM][NOTCH_MAX_RANGES];
+} NotchNeeds;
+
+typedef struct {
+  const char *name, *summary;
+  /* Registers what there is to register; fills the plan's warps. */
+  gboolean (*prepare) (NotchPlan *plan, const NotchCompute *compute, GError **error);
+  /* Rows for tiles whose first row is image row y, `size` rows high. */
+  void (*needs) (const NotchPlan *plan, gint64 y, int size, NotchNeeds *needs);
+  /* The pieces of a tile at (x, y), and their sources; both arrays are appended to. */
+  void (*pieces) (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArray *source);
+} NotchReference;
+
+extern const NotchReference notch_reference_die, notch_reference_template;
+
+/* The method that a recipe asks for. */
+const NotchReference *notch_reference_of (const NotchRecipe *recipe);
+
+/* Measures n shifts between pairs of patches, spread over the crew's lanes; `strip` holds the rows of all of them. */
+gboolean notch_reference_shifts (NotchCrew *crew, const NotchCompute *compute, const NotchPixels *image,
+                                 const NotchPixels *other, int n, const NotchPair *pair, NotchShiftFound *found,
+                                 GError **error);
+/* The largest patch side that a shift can be measured with in width x height px; 0: too small. */
+int notch_reference_patch_size (double width, double height);
+/* Is a shift to be believed? */
+gboolean notch_reference_trusted (const NotchShiftFound *found);
+/* Appends one piece, cut finer where the shift of any of its sources changes by more than a fiftieth of a pixel.
+ * shift_at (x, y, k) gives source k's shift for the image position. */
+typedef struct {
+  gint64 tile_x, tile_y;
+  int n_sources;
+  double slope; /* px a px: the steepest change of any source's shift */
+  void (*shift_at) (const void *context, double x, double y, int k, NotchSourceShift *shift);
+  const void *context;
+} NotchPieceMaker;
+void notch_reference_append (const NotchPieceMaker *maker, int x, int y, int w, int h, GArray *piece, GArray *source);

@@ -1,0 +1,130 @@
+/* template.c - a given image: the same place in it, after a shift and, where the residual asks for it, an affine warp */
+#include "inspect/reference/reference.h"
+
+#include <math.h>
+
+#define MOST_AN_AXIS 5
+
+/* Registers patches spread over the image, row of patches by row of patches. */
+static gboolean
+register_patches (NotchPlan *plan, NotchCrew *crew, const NotchCompute *compute, int side, GError **error)
+{
+  gint64 width = plan->source->width, height = plan->source->height;
+  int nx = CLAMP ((int) (width / side), 1, MOST_AN_AXIS), ny = CLAMP ((int) (height / side), 1, MOST_AN_AXIS);
+  double x[MOST_AN_AXIS * MOST_AN_AXIS], y[MOST_AN_AXIS * MOST_AN_AXIS], weight[MOST_AN_AXIS * MOST_AN_AXIS];
+  double dx[MOST_AN_AXIS * MOST_AN_AXIS], dy[MOST_AN_AXIS * MOST_AN_AXIS];
+  int n = 0;
+  for (int j = 0; j < ny; j++) {
+    NotchPair pair[MOST_AN_AXIS];
+    NotchShiftFound found[MOST_AN_AXIS];
+    gint64 top = ny == 1 ? (height - side) / 2 : j * (height - side) / (ny - 1);
+    for (int i = 0; i < nx; i++) {
+      gint64 left = nx == 1 ? (width - side) / 2 : i * (width - side) / (nx - 1);
+      pair[i] = (NotchPair){ left, top, left, top, 0, 1, (float) plan->recipe->dice.search_px };
+    }
+    NotchRows rows = { top, side };
+    g_autoptr (NotchStrip) test = notch_store_strip (plan->store, &rows, 1, error);
+    g_autoptr (NotchStrip) other = test ? notch_store_strip (plan->template_store, &rows, 1, error) : NULL;
+    if (!other
+        || !notch_reference_shifts (crew, compute, notch_strip_pixels (test), notch_strip_pixels (other), nx, pair,
+                                    found, error))
+      return FALSE;
+    for (int i = 0; i < nx; i++, n++) {
+      double bound = MAX (found[i].crlb, 0.002);
+      x[n] = (double) pair[i].ax + 0.5 * side, y[n] = (double) pair[i].ay + 0.5 * side;
+      dx[n] = found[i].dx, dy[n] = found[i].dy;
+      weight[n] = notch_reference_trusted (&found[i]) ? 1 / (bound * bound) : 0;
+    }
+  }
+  NotchWarp *warp = &plan->template_warp;
+  *warp = (NotchWarp){ .centre_x = 0.5 * (double) width, .centre_y = 0.5 * (double) height };
+  if (!notch_warp_fit (warp, n, x, y, dx, dy, weight))
+    g_ptr_array_add (plan->warning,
+                     g_strdup ("image and reference could not be aligned; they are compared as they lie"));
+  double sum = 0, total = 0;
+  for (int i = 0; i < n; i++) {
+    double px, py;
+    notch_warp_at (warp, x[i], y[i], &px, &py);
+    sum += weight[i] * ((dx[i] - px) * (dx[i] - px) + (dy[i] - py) * (dy[i] - py));
+    total += weight[i];
+  }
+  plan->shift_rms = total > 0 ? sqrt (sum / total) : 0;
+  return TRUE;
+}
+
+static gboolean
+prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
+{
+  const char *path = plan->recipe->reference.image;
+  if (!path || !*path) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+                 "the template method needs an image to compare with; give --reference IMAGE or [reference] image");
+    return FALSE;
+  }
+  guint64 budget = (guint64) plan->recipe->detect.memory_mib << 20;
+  NotchSourceOptions options = { 0, plan->recipe->detect.colour, budget };
+  plan->template_source = notch_source_open (path, &options, error);
+  if (!plan->template_source)
+    return FALSE;
+  if (plan->template_source->width != plan->source->width || plan->template_source->height != plan->source->height) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+                 "%s: the reference has %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT " px, the image %" G_GINT64_FORMAT
+                 " x %" G_GINT64_FORMAT "; crop one to the other's field",
+                 path, plan->template_source->width, plan->template_source->height, plan->source->width,
+                 plan->source->height);
+    return FALSE;
+  }
+  plan->template_store = notch_store_new (plan->template_source, budget, compute->jobs);
+  int side = notch_reference_patch_size ((double) plan->source->width, (double) plan->source->height);
+  plan->template_warp = (NotchWarp){ 0 };
+  if (side == 0) {
+    g_ptr_array_add (plan->warning, g_strdup ("the image is too small to be aligned; it is compared as it lies"));
+    return TRUE;
+  }
+  NotchLaneSize size = {
+    .batch = 1, .size = 32, .halo = 4, .shift_size = side, .max_blobs = 1, .patch_side = 1, .max_patches = 1
+  };
+  g_autoptr (NotchCrew) crew = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
+  return crew && register_patches (plan, crew, compute, side, error);
+}
+
+static void
+needs (const NotchPlan *plan, gint64 y, int size, NotchNeeds *needs)
+{
+  const NotchWarp *warp = &plan->template_warp;
+  double low = warp->dy, high = warp->dy;
+  for (int corner = 0; corner < 4; corner++) {
+    double dx, dy;
+    notch_warp_at (warp, corner % 2 ? (double) plan->source->width : 0, (double) (corner / 2 ? y + size : y), &dx, &dy);
+    low = MIN (low, dy), high = MAX (high, dy);
+  }
+  needs->n[0] = needs->n[1] = 1;
+  needs->rows[0][0] = (NotchRows){ y, size };
+  needs->rows[1][0] = (NotchRows){ y + (gint64) floor (low) - 3, size + (gint64) (ceil (high) - floor (low)) + 7 };
+}
+
+static void
+shift_at (const void *data, double x, double y, int k, NotchSourceShift *shift)
+{
+  notch_warp_at (data, x, y, &shift->dx, &shift->dy);
+  shift->mem = 1;
+}
+
+static void
+pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArray *source)
+{
+  const NotchWarp *warp = &plan->template_warp;
+  double slope = MAX (fabs (warp->xx) + fabs (warp->xy), fabs (warp->yx) + fabs (warp->yy));
+  gint64 x0 = MAX (x, 0), y0 = MAX (y, 0);
+  gint64 x1 = MIN (x + size, plan->source->width), y1 = MIN (y + size, plan->source->height);
+  NotchPieceMaker maker = { x, y, 1, slope, shift_at, warp };
+  notch_reference_append (&maker, (int) (x0 - x), (int) (y0 - y), (int) (x1 - x0), (int) (y1 - y0), piece, source);
+}
+
+const NotchReference notch_reference_template = {
+  .name = "template",
+  .summary = "a given image",
+  .prepare = prepare,
+  .needs = needs,
+  .pieces = pieces,
+};

@@ -1,0 +1,73 @@
+/* plan.h - what the survey decided about an image, and the inspection follows; immutable once made
+ *
+ * A pure function of the image and the recipe, so that shards agree without talking. */
+#pragma once
+
+#include "inspect/image/store.h"
+#include "inspect/wafer/grid.h"
+#include "inspect/wafer/recipe.h"
+
+/* How the pattern of a die, or of a template, lies against its place: at (u, v) px from `centre` it is shifted by
+ * (dx + xx u + xy v, dy + yx u + yy v) px. */
+typedef struct {
+  double centre_x, centre_y;
+  double dx, dy;
+  double xx, xy, yx, yy;
+} NotchWarp;
+
+#define NOTCH_WARP_NEIGHBOURS NOTCH_MAX_SOURCES
+
+/* The dice that one die is compared with. */
+typedef struct {
+  int n;
+  int die[NOTCH_WARP_NEIGHBOURS]; /* indices into grid->die */
+} NotchNeighbours;
+
+typedef struct {
+  int size, halo, core;  /* px: of a tile, its halo, its core */
+  gint64 n_cols, n_rows; /* tiles that cover the image */
+} NotchTiling;
+
+typedef struct {
+  const NotchRecipe *recipe;    /* borrowed */
+  NotchSource *source;          /* borrowed */
+  NotchStore *store;            /* borrowed: rows of the image */
+  NotchSource *template_source; /* NULL without a template; owned */
+  NotchStore *template_store;   /* owned */
+  NotchTiling tiling;
+  NotchGrid *grid; /* owned; NULL: none */
+  NotchOutline outline;
+  double pixel_um; /* 1 when not known */
+  gboolean pixel_known;
+  NotchWarp *warp;             /* of every die, in the order of grid->die */
+  NotchNeighbours *neighbours; /* likewise */
+  NotchWarp template_warp;
+  double shift_rms; /* px: of the shifts about their mean */
+  NotchNoise noise;
+  double z_rms;
+  int n_channels;
+  NotchChannel channel[NOTCH_MAX_CHANNELS];
+  float *whiten;      /* size x (size/2 + 1), owned */
+  double threshold;   /* sigmas */
+  GPtrArray *warning; /* char *, owned */
+} NotchPlan;
+
+void notch_plan_free (NotchPlan *plan);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchPlan, notch_plan_free)
+
+/* Tiles of `size` px with a halo on each side that cover width x height px. */
+NotchTiling notch_tiling_new (gint64 width, gint64 height, int size, int halo);
+
+/* The shift at an image position. */
+static inline void
+notch_warp_at (const NotchWarp *warp, double x, double y, double *dx, double *dy)
+{
+  double u = x - warp->centre_x, v = y - warp->centre_y;
+  *dx = warp->dx + warp->xx * u + warp->xy * v;
+  *dy = warp->dy + warp->yx * u + warp->yy * v;
+}
+
+/* Fits a warp to n shifts (dx, dy) measured at (x, y) with weights, robustly (outliers beyond 3.5 MAD are dropped). The
+ * affine part stays 0 unless it explains more than three times its share of the residual; FALSE: no shift could be used. */
+gboolean notch_warp_fit (NotchWarp *warp, int n, const double *x, const double *y, const double *dx, const double *dy,
+                         const double *weight);

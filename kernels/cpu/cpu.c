@@ -1,0 +1,234 @@
+/* cpu.c - the CPU backend: a lane is a thread, a batch is one tile, so that a tile's whole chain stays in cache */
+#include "kernels/cpu/lane.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct NotchDevice {
+  int processors;
+};
+
+static int
+count (void)
+{
+  return 1;
+}
+
+static NotchDevice *
+open_device (int index, char fault[256])
+{
+  NotchDevice *device = calloc (1, sizeof *device);
+  if (!device) {
+    snprintf (fault, 256, "out of memory");
+    return NULL;
+  }
+  long n = sysconf (_SC_NPROCESSORS_ONLN);
+  device->processors = n > 0 ? (int) n : 1;
+  return device;
+}
+
+static void
+close_device (NotchDevice *device)
+{
+  free (device);
+}
+
+static void
+describe (NotchDevice *device, char text[256])
+{
+  snprintf (text, 256, "%d processor%s", device->processors, device->processors == 1 ? "" : "s");
+}
+
+static int
+workers (NotchDevice *device, int jobs)
+{
+  return jobs > 0 ? jobs : device->processors;
+}
+
+static int
+batch (NotchDevice *device)
+{
+  return 1;
+}
+
+static NotchStripMem *
+strip_up (NotchDevice *device, const NotchPixels *pixels, char fault[256])
+{
+  NotchStripMem *mem = calloc (1, sizeof *mem);
+  if (!mem) {
+    snprintf (fault, 256, "out of memory");
+    return NULL;
+  }
+  mem->pixels = *pixels;
+  return mem;
+}
+
+static void
+strip_free (NotchStripMem *mem)
+{
+  free (mem);
+}
+
+int
+notch_cpu_fail (NotchLane *lane, const char *format, ...)
+{
+  va_list arguments;
+  va_start (arguments, format);
+  vsnprintf (lane->fault, sizeof lane->fault, format, arguments);
+  va_end (arguments);
+  return -1;
+}
+
+static const char *
+fault_of (NotchLane *lane)
+{
+  return lane->fault;
+}
+
+static void
+lane_free (NotchLane *lane)
+{
+  if (!lane)
+    return;
+  notch_cpu_filter_free (lane);
+  for (int i = 0; i < NOTCH_N_PLANES; i++)
+    notch_fft_release (lane->plane[i]);
+  for (int i = 0; i < 3; i++)
+    notch_fft_free (lane->fft[i]);
+  notch_fft_free (lane->shift_fft);
+  float *floats[] = { lane->spectrum, lane->product,       lane->response, lane->stack,
+                      lane->basis,    lane->normal_weight, lane->patch,    lane->shift_a,
+                      lane->shift_b,  lane->shift_fa,      lane->shift_fb, lane->shift_window };
+  for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
+    notch_fft_release (floats[i]);
+  free (lane->channel);
+  free (lane->fit);
+  free (lane->run);
+  free (lane->run_blob);
+  free (lane->row_start);
+  free (lane->blob);
+  free (lane->seam);
+  free (lane->patch_blob);
+  free (lane);
+}
+
+static bool
+lane_allocate (NotchLane *lane)
+{
+  const NotchLaneSize *is = &lane->is;
+  size_t size = (size_t) is->size, area = size * size, shift = (size_t) is->shift_size;
+  for (int i = 0; i < NOTCH_N_PLANES; i++)
+    if (!(lane->plane[i] = notch_fft_alloc (area)))
+      return false;
+  lane->max_pieces = 4096;
+  lane->max_seams = (int) (8 * 32 * size);
+  lane->channel = calloc (area, 1);
+  lane->spectrum = notch_fft_alloc (2 * size * (size / 2 + 1));
+  lane->product = notch_fft_alloc (2 * size * (size / 2 + 1));
+  lane->response = notch_fft_alloc (area);
+  lane->stack = notch_fft_alloc ((size_t) NOTCH_MAX_SOURCES * 8 * (size + 32));
+  lane->basis = notch_fft_alloc ((NOTCH_FIT_MAX + 2) * (size_t) (NOTCH_FIT_SAMPLES + 64));
+  lane->normal_weight = notch_fft_alloc (NOTCH_FIT_SAMPLES + 64);
+  lane->fit = calloc ((size_t) lane->max_pieces, sizeof *lane->fit);
+  lane->run = calloc (area / 2 + size, sizeof *lane->run);
+  lane->run_blob = calloc (area / 2 + size, sizeof *lane->run_blob);
+  lane->row_start = calloc (size + 2, sizeof *lane->row_start);
+  lane->blob = calloc ((size_t) is->max_blobs + 1, sizeof *lane->blob);
+  lane->seam = calloc ((size_t) lane->max_seams, sizeof *lane->seam);
+  lane->patch = notch_fft_alloc (2 * (size_t) is->patch_side * (size_t) is->patch_side * (size_t) is->max_patches + 1);
+  lane->patch_blob = calloc ((size_t) is->max_patches + 1, sizeof *lane->patch_blob);
+  lane->shift_a = notch_fft_alloc (shift * shift + 1);
+  lane->shift_b = notch_fft_alloc (shift * shift + 1);
+  lane->shift_fa = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
+  lane->shift_fb = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
+  lane->shift_window = notch_fft_alloc (shift + 1);
+  return lane->channel && lane->spectrum && lane->product && lane->response && lane->stack && lane->basis
+         && lane->normal_weight && lane->fit && lane->run && lane->run_blob && lane->row_start && lane->blob
+         && lane->seam && lane->patch && lane->patch_blob && lane->shift_a && lane->shift_b && lane->shift_fa
+         && lane->shift_fb && lane->shift_window;
+}
+
+static NotchLane *
+lane_new (NotchDevice *device, const NotchLaneSize *is, char fault[256])
+{
+  NotchLane *lane = calloc (1, sizeof *lane);
+  if (!lane) {
+    snprintf (fault, 256, "out of memory");
+    return NULL;
+  }
+  lane->is = *is;
+  bool well = lane_allocate (lane);
+  if (!well)
+    snprintf (fault, 256, "out of memory for tiles of %d x %d pixels", is->size, is->size);
+  if (well && is->n_channels > 0 && notch_cpu_filter_new (lane) != 0) {
+    snprintf (fault, 256, "%s", lane->fault);
+    well = false;
+  }
+  if (well && is->shift_size > 0 && !(lane->shift_fft = notch_fft_new (is->shift_size, is->shift_size))) {
+    snprintf (fault, 256, "no transform of %d x %d pixels", is->shift_size, is->shift_size);
+    well = false;
+  }
+  if (!well) {
+    lane_free (lane);
+    return NULL;
+  }
+  for (int i = 0; i < is->shift_size; i++)
+    lane->shift_window[i] = (float) (0.5 - 0.5 * cos (2 * 3.14159265358979323846 * i / (is->shift_size - 1)));
+  return lane;
+}
+
+static int
+finish (NotchLane *lane, NotchTileFound *found)
+{
+  *found = (NotchTileFound){
+    .n_blobs = lane->n_blobs,
+    .n_seams = lane->n_seams,
+    .n_patches = lane->n_patches,
+    .blob = lane->blob,
+    .seam = lane->seam,
+    .patch_blob = lane->patch_blob,
+    .patch = lane->patch,
+    .swamped = lane->swamped,
+    .n_inspected = lane->n_inspected,
+    .fit = (const float (*)[NOTCH_FIT_MAX]) lane->fit,
+  };
+  return 0;
+}
+
+static int
+peek (NotchLane *lane, int tile, NotchPlane plane, float *to)
+{
+  memcpy (to, lane->plane[plane], sizeof (float) * (size_t) lane->is.size * (size_t) lane->is.size);
+  return 0;
+}
+
+static int
+poke (NotchLane *lane, int tile, NotchPlane plane, const float *from)
+{
+  memcpy (lane->plane[plane], from, sizeof (float) * (size_t) lane->is.size * (size_t) lane->is.size);
+  return 0;
+}
+
+const NotchKernels notch_kernels_cpu = { .name = "cpu",
+                                         .count = count,
+                                         .open = open_device,
+                                         .close = close_device,
+                                         .describe = describe,
+                                         .workers = workers,
+                                         .batch = batch,
+                                         .strip_up = strip_up,
+                                         .strip_free = strip_free,
+                                         .lane_new = lane_new,
+                                         .lane_free = lane_free,
+                                         .fault = fault_of,
+                                         .finish = finish,
+                                         .peek = peek,
+                                         .poke = poke,
+#define NOTCH_STAGE(name, Args) .name = notch_cpu_##name,
+                                         NOTCH_STAGES (NOTCH_STAGE)
+#undef NOTCH_STAGE
+};

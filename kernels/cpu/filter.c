@@ -1,0 +1,220 @@
+/* filter.c - the bank of matched filters, in the Fourier domain: filter, power */
+#include "kernels/math/filter.h"
+#include "kernels/cpu/lane.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int
+log2_of (int decimate)
+{
+  return decimate == 1 ? 0 : decimate == 2 ? 1 : decimate == 4 ? 2 : -1;
+}
+
+/* The signed frequency of bin i of n, cycles a pixel. */
+static double
+frequency (int i, int n)
+{
+  return (double) (i <= n / 2 ? i : i - n) / n;
+}
+
+static int
+make_filter (NotchLane *lane, int c)
+{
+  const NotchChannel *channel = &lane->is.channel[c];
+  NotchFilterPlan *plan = &lane->filter[c];
+  int size = lane->is.size, level = log2_of (channel->decimate);
+  if (level < 0 || size % (2 * channel->decimate) != 0)
+    return notch_cpu_fail (lane, "a filter cannot be reduced %d times in tiles of %d pixels", channel->decimate, size);
+  int side = size / channel->decimate, columns = side / 2 + 1;
+  plan->decimate = channel->decimate;
+  plan->side = side;
+  plan->transfer = notch_fft_alloc ((size_t) side * (size_t) columns);
+  if (!lane->fft[level])
+    lane->fft[level] = notch_fft_new (side, side);
+  if (!plan->transfer || !lane->fft[level])
+    return notch_cpu_fail (lane, "out of memory for filters of %d x %d pixels", side, side);
+  double variance = 0;
+  for (int y = 0; y < side; y++)
+    for (int x = 0; x < columns; x++) {
+      double fy = frequency (y, side) * side / size, fx = (double) x / size, transfer = 0;
+      /* The highest frequency of a reduced spectrum has no partner; it carries next to nothing. */
+      if (y != side / 2 && x != side / 2) {
+        ptrdiff_t at = (ptrdiff_t) (fy < 0 ? y - side + size : y) * (size / 2 + 1) + x;
+        double noise = lane->is.whiten ? lane->is.whiten[at] : 1;
+        transfer = notch_channel_transfer (channel, lane->is.halo, fx, fy) / noise;
+        variance += (x == 0 ? 1 : 2) * transfer * transfer * noise;
+      }
+      plan->transfer[(ptrdiff_t) y * columns + x] = (float) transfer;
+    }
+  /* White noise of sigma 1 has E |Z|^2 = size^2 in every bin, and the inverse transform is not divided by size^2. */
+  double scale = variance > 0 ? 1 / (sqrt (variance) * size) : 0;
+  for (ptrdiff_t i = 0; i < (ptrdiff_t) side * columns; i++)
+    plan->transfer[i] = (float) (plan->transfer[i] * scale);
+  return 0;
+}
+
+int
+notch_cpu_filter_new (NotchLane *lane)
+{
+  if (lane->is.n_channels > NOTCH_MAX_CHANNELS)
+    return notch_cpu_fail (lane, "%d filters are more than %d", lane->is.n_channels, NOTCH_MAX_CHANNELS);
+  for (int c = 0; c < lane->is.n_channels; c++)
+    if (make_filter (lane, c) != 0)
+      return -1;
+  if (!lane->fft[0] && !(lane->fft[0] = notch_fft_new (lane->is.size, lane->is.size)))
+    return notch_cpu_fail (lane, "no transform of %d x %d pixels", lane->is.size, lane->is.size);
+  return 0;
+}
+
+void
+notch_cpu_filter_free (NotchLane *lane)
+{
+  for (int c = 0; c < NOTCH_MAX_CHANNELS; c++)
+    notch_fft_release (lane->filter[c].transfer);
+}
+
+NOTCH_CLONES static void
+multiply_row (const float *spectrum, const float *transfer, int n, float *product)
+{
+  for (int i = 0; i < n; i++) {
+    product[2 * i] = spectrum[2 * i] * transfer[i];
+    product[2 * i + 1] = spectrum[2 * i + 1] * transfer[i];
+  }
+}
+
+/* Keeps the larger response and its channel. `sign` is 0, or the polarity that counts. */
+NOTCH_CLONES static void
+keep_largest_row (const float *response, float gain, float sign, int channel, int n, float *score, uint8_t *which)
+{
+  for (int i = 0; i < n; i++) {
+    float f = response[i] * gain;
+    float value = sign == 0.0f ? fabsf (f) : f * sign;
+    bool larger = value > score[i];
+    score[i] = larger ? value : score[i];
+    which[i] = larger ? (uint8_t) channel : which[i];
+  }
+}
+
+NOTCH_CLONES static void
+spread_row (const float *reduced, int decimate, int n, float *full)
+{
+  if (decimate == 2)
+    for (int i = 0; i < n; i++)
+      full[2 * i] = full[2 * i + 1] = reduced[i];
+  else
+    for (int i = 0; i < n; i++)
+      full[4 * i] = full[4 * i + 1] = full[4 * i + 2] = full[4 * i + 3] = reduced[i];
+}
+
+NOTCH_CLONES static void
+scale_row (const float *from, float gain, int n, float *to)
+{
+  for (int i = 0; i < n; i++)
+    to[i] = from[i] * gain;
+}
+
+/* Filters the tile's spectrum by channel c; the response lies in lane->response, side x side. */
+static void
+respond (NotchLane *lane, int c)
+{
+  const NotchFilterPlan *plan = &lane->filter[c];
+  int size = lane->is.size, side = plan->side, columns = side / 2 + 1;
+  for (int y = 0; y < side; y++) {
+    ptrdiff_t from = (ptrdiff_t) (y <= side / 2 ? y : y - side + size) * (size / 2 + 1);
+    multiply_row (lane->spectrum + 2 * from, plan->transfer + (ptrdiff_t) y * columns, columns,
+                  lane->product + 2 * (ptrdiff_t) y * columns);
+  }
+  notch_fft_inverse (lane->fft[log2_of (plan->decimate)], lane->product, lane->response);
+}
+
+static bool
+masked (const NotchTile *tile, ptrdiff_t at)
+{
+  return tile->weight && tile->weight[at] == 0;
+}
+
+/* Adds the null statistics of a response over the core. */
+static void
+add_stats (const NotchLane *lane, int c, float gain, NotchChannelStats *stats)
+{
+  const NotchTile *tile = lane->tile;
+  int d = lane->filter[c].decimate, side = lane->filter[c].side;
+  int x0 = (tile->core_x + d - 1) / d, y0 = (tile->core_y + d - 1) / d;
+  int x1 = (tile->core_x + tile->core_w) / d - 1, y1 = (tile->core_y + tile->core_h) / d - 1;
+  double sum2 = 0, dx2 = 0, dy2 = 0, dxdy = 0;
+  for (int y = y0; y < y1; y++)
+    for (int x = x0; x < x1; x++) {
+      if (masked (tile, (ptrdiff_t) y * d * lane->is.size + x * d))
+        continue;
+      const float *f = lane->response + (ptrdiff_t) y * side + x;
+      float value = f[0] * gain, size = fabsf (value);
+      int bin = (int) (size / NOTCH_HISTOGRAM_STEP);
+      stats->histogram[bin < NOTCH_HISTOGRAM_BINS ? bin : NOTCH_HISTOGRAM_BINS - 1]++;
+      if (size < 4) {
+        double dx = f[1] * gain - value, dy = f[side] * gain - value;
+        sum2 += (double) value * value;
+        dx2 += dx * dx, dy2 += dy * dy, dxdy += dx * dy;
+        stats->n++;
+      }
+    }
+  stats->sum2 += sum2, stats->sum_dx2 += dx2, stats->sum_dy2 += dy2, stats->sum_dxdy += dxdy;
+}
+
+static void
+apply_weight (NotchLane *lane, const NotchTile *tile)
+{
+  float *score = lane->plane[NOTCH_PLANE_SCORE], *fine = lane->plane[NOTCH_PLANE_FINE];
+  for (ptrdiff_t i = 0; i < (ptrdiff_t) lane->is.size * lane->is.size; i++) {
+    score[i] *= tile->weight[i];
+    fine[i] *= tile->weight[i];
+  }
+}
+
+int
+notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
+{
+  const NotchTile *tile = lane->tile;
+  int size = lane->is.size, y1 = tile->core_y + tile->core_h;
+  size_t area = (size_t) size * (size_t) size;
+  float *score = lane->plane[NOTCH_PLANE_SCORE], *row = lane->product;
+  memset (score, 0, sizeof (float) * area);
+  memset (lane->channel, 0, area);
+  notch_fft_forward (lane->fft[0], lane->plane[NOTCH_PLANE_Z], lane->spectrum);
+  for (int c = 0; c < a->n_channels; c++) {
+    int d = lane->filter[c].decimate, side = lane->filter[c].side;
+    float gain = a->channel[c].gain;
+    respond (lane, c);
+    if (a->stats)
+      add_stats (lane, c, gain, &a->stats[c]);
+    /* The spectrum's product is done with: its memory holds a row of the response at full size. */
+    for (int y = tile->core_y; y < y1; y++) {
+      const float *response = lane->response + (ptrdiff_t) (y / d) * side;
+      if (d > 1 && (y == tile->core_y || y % d == 0))
+        spread_row (response, d, side, row);
+      keep_largest_row (d > 1 ? row : response, gain, (float) a->polarity, c, size, score + (ptrdiff_t) y * size,
+                        lane->channel + (ptrdiff_t) y * size);
+    }
+    if (c == 0)
+      for (int y = tile->core_y; y < y1; y++)
+        scale_row (lane->response + (ptrdiff_t) y * size, gain, size,
+                   lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) y * size);
+  }
+  if (tile->weight)
+    apply_weight (lane, tile);
+  return 0;
+}
+
+int
+notch_cpu_power (NotchLane *lane, const NotchPower *a)
+{
+  int size = lane->is.size;
+  notch_fft_forward (lane->fft[0], lane->plane[NOTCH_PLANE_Z], lane->spectrum);
+  double scale = 1.0 / ((double) size * size);
+  for (ptrdiff_t i = 0; i < (ptrdiff_t) size * (size / 2 + 1); i++) {
+    double re = lane->spectrum[2 * i], im = lane->spectrum[2 * i + 1];
+    a->sum[i] += (re * re + im * im) * scale;
+  }
+  ++*a->n;
+  return 0;
+}

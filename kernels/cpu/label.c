@@ -1,0 +1,239 @@
+/* label.c - connected components by runs of masked pixels, and crops around them: label, patch */
+#include "kernels/cpu/lane.h"
+#include "kernels/math/blob.h"
+#include "kernels/math/noise.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One byte a pixel: 0 outside, 1 grown, 2 seed. */
+NOTCH_CLONES static void
+mask_row (const float *score, const float *fine, float seed, float grow, int n, uint8_t *mask)
+{
+  for (int i = 0; i < n; i++)
+    mask[i] = (uint8_t) (score[i] >= seed ? 2 : fabsf (fine[i]) >= grow);
+}
+
+static int32_t
+root_of (NotchRun *run, int32_t i)
+{
+  while (run[i].parent != i) {
+    run[i].parent = run[run[i].parent].parent;
+    i = run[i].parent;
+  }
+  return i;
+}
+
+static void
+unite (NotchRun *run, int32_t a, int32_t b)
+{
+  a = root_of (run, a), b = root_of (run, b);
+  if (a < b)
+    run[b].parent = a;
+  else
+    run[a].parent = b;
+}
+
+/* Appends the runs of a row; gaps of less than `reach` pixels do not part a run's component. */
+static int32_t
+find_runs (NotchLane *lane, const uint8_t *mask, int y, int reach, int32_t n_runs)
+{
+  const NotchTile *tile = lane->tile;
+  int x = tile->core_x, end = tile->core_x + tile->core_w;
+  int32_t first = n_runs;
+  while (x < end) {
+    if (!mask[x]) { /* most of a tile is empty: eight pixels at once */
+      uint64_t eight;
+      while (x + 8 <= end && (memcpy (&eight, mask + x, 8), eight == 0))
+        x += 8;
+      while (x < end && !mask[x])
+        x++;
+      if (x == end)
+        break;
+    }
+    NotchRun *run = &lane->run[n_runs];
+    *run = (NotchRun){ y, x, x, n_runs };
+    while (x < end && mask[x])
+      run->x1 = x++;
+    if (n_runs > first && run->x0 - run[-1].x1 <= reach)
+      unite (lane->run, n_runs - 1, n_runs);
+    n_runs++;
+  }
+  return n_runs;
+}
+
+/* Unites the runs of two rows that come within reach of each other; both lists are in order. */
+static void
+unite_rows (NotchRun *run, int32_t a, int32_t a_end, int32_t b, int32_t b_end, int reach)
+{
+  while (a < a_end && b < b_end) {
+    if (run[a].x0 - reach <= run[b].x1 && run[b].x0 - reach <= run[a].x1)
+      unite (run, a, b);
+    if (run[a].x1 < run[b].x1)
+      a++;
+    else
+      b++;
+  }
+}
+
+static bool
+near_seam (const NotchTile *tile, int x, int y, int reach)
+{
+  return x < tile->core_x + reach || y < tile->core_y + reach || x >= tile->core_x + tile->core_w - reach
+         || y >= tile->core_y + tile->core_h - reach;
+}
+
+/* Which roots are worth a blob: those with a seed, and those that a seed beyond the seam may claim. */
+static void
+choose_blobs (NotchLane *lane, const uint8_t *mask, int32_t n_runs, int reach)
+{
+  const NotchTile *tile = lane->tile;
+  memset (lane->run_blob, 0, sizeof *lane->run_blob * (size_t) n_runs);
+  for (int32_t i = 0; i < n_runs; i++) {
+    const NotchRun *run = &lane->run[i];
+    bool keep = near_seam (tile, run->x0, run->y, reach) || near_seam (tile, run->x1, run->y, reach);
+    const uint8_t *row = mask + (ptrdiff_t) run->y * lane->is.size;
+    for (int x = run->x0; !keep && x <= run->x1; x++)
+      keep = row[x] == 2;
+    if (keep)
+      lane->run_blob[root_of (lane->run, i)] = 1;
+  }
+  int n = 0;
+  for (int32_t i = 0; i < n_runs; i++)
+    if (lane->run[i].parent == i)
+      n += lane->run_blob[i];
+  lane->swamped = n > lane->is.max_blobs;
+  lane->n_blobs = 0;
+  for (int32_t i = 0; i < n_runs; i++) { /* a root comes before its members: its number is known when they ask */
+    int32_t root = root_of (lane->run, i);
+    if (root != i)
+      lane->run_blob[i] = lane->run_blob[root];
+    else if (!lane->run_blob[i])
+      lane->run_blob[i] = -1;
+    else if (lane->swamped)
+      lane->run_blob[i] = 0, lane->n_blobs = 1;
+    else
+      lane->run_blob[i] = lane->n_blobs++;
+  }
+}
+
+static void
+measure_run (NotchLane *lane, const NotchRun *run, NotchBlob *blob, const uint8_t *mask)
+{
+  int size = lane->is.size;
+  for (int x = run->x0; x <= run->x1; x++) {
+    ptrdiff_t at = (ptrdiff_t) run->y * size + x;
+    const float *g = lane->plane[NOTCH_PLANE_REF] + at;
+    float gx = notch_grad_x (g), gy = notch_grad_y (g, size);
+    NotchBlobPixel pixel = {
+      .x = x,
+      .y = run->y,
+      .score = lane->plane[NOTCH_PLANE_SCORE][at],
+      .fine = lane->plane[NOTCH_PLANE_FINE][at],
+      .res = lane->plane[NOTCH_PLANE_RES][at],
+      .ref = g[0],
+      .edge = sqrtf (gx * gx + gy * gy),
+      .z = lane->plane[NOTCH_PLANE_Z][at],
+      .seed = mask[at] == 2,
+      .channel = lane->channel[at],
+    };
+    notch_blob_add (blob, &pixel);
+  }
+}
+
+int
+notch_cpu_label (NotchLane *lane, const NotchLabel *a)
+{
+  const NotchTile *tile = lane->tile;
+  int size = lane->is.size, y1 = tile->core_y + tile->core_h;
+  uint8_t *mask = (uint8_t *) lane->response; /* size x size bytes of it */
+  int32_t n_runs = 0;
+  for (int y = tile->core_y; y < y1; y++) {
+    ptrdiff_t at = (ptrdiff_t) y * size;
+    mask_row (lane->plane[NOTCH_PLANE_SCORE] + at, lane->plane[NOTCH_PLANE_FINE] + at, a->seed, a->grow, size,
+              mask + at);
+    lane->row_start[y] = n_runs;
+    n_runs = find_runs (lane, mask + at, y, a->reach, n_runs);
+    lane->row_start[y + 1] = n_runs;
+    for (int up = 1; up <= a->reach && y - up >= tile->core_y; up++)
+      unite_rows (lane->run, lane->row_start[y - up], lane->row_start[y - up + 1], lane->row_start[y], n_runs,
+                  a->reach);
+  }
+  choose_blobs (lane, mask, n_runs, a->reach);
+  for (int b = 0; b < lane->n_blobs; b++)
+    notch_blob_clear (&lane->blob[b]);
+  lane->n_seams = 0;
+  for (int32_t i = 0; i < n_runs; i++) {
+    const NotchRun *run = &lane->run[i];
+    int32_t blob = lane->run_blob[i];
+    if (blob < 0)
+      continue;
+    measure_run (lane, run, &lane->blob[blob], mask);
+    for (int x = run->x0; x <= run->x1; x++)
+      if (near_seam (tile, x, run->y, a->reach) && lane->n_seams < lane->max_seams)
+        lane->seam[lane->n_seams++] = (NotchSeam){ x, run->y, blob };
+  }
+  lane->n_inspected = 0;
+  for (int p = 0; p < tile->n_pieces; p++) {
+    const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
+    int x0 = piece->x > tile->core_x ? piece->x : tile->core_x, y0 = piece->y > tile->core_y ? piece->y : tile->core_y;
+    int x1 = piece->x + piece->w, bottom = piece->y + piece->h;
+    x1 = x1 < tile->core_x + tile->core_w ? x1 : tile->core_x + tile->core_w;
+    bottom = bottom < y1 ? bottom : y1;
+    if (piece->n_sources == 0 || x1 <= x0)
+      continue;
+    for (int y = y0; y < bottom; y++) {
+      if (!tile->weight)
+        lane->n_inspected += x1 - x0;
+      for (int x = x0; tile->weight && x < x1; x++)
+        lane->n_inspected += tile->weight[(ptrdiff_t) y * size + x] > 0;
+    }
+  }
+  return 0;
+}
+
+/* ---- patch ----------------------------------------------------------------------------------------------------- */
+
+static bool
+stronger (const NotchBlob *a, const NotchBlob *b)
+{
+  if (a->peak != b->peak)
+    return a->peak > b->peak;
+  return a->peak_y != b->peak_y ? a->peak_y < b->peak_y : a->peak_x < b->peak_x;
+}
+
+int
+notch_cpu_patch (NotchLane *lane, const NotchPatch *a)
+{
+  int size = lane->is.size, side = a->side,
+      most = a->per_tile < lane->is.max_patches ? a->per_tile : lane->is.max_patches;
+  if (side > lane->is.patch_side || side > size)
+    return notch_cpu_fail (lane, "crops of %d pixels do not fit", side);
+  lane->n_patches = 0;
+  for (int b = 0; b < lane->n_blobs; b++) { /* insertion into a short list, strongest first */
+    if (lane->blob[b].n_seed == 0)
+      continue;
+    int i = lane->n_patches < most ? lane->n_patches++ : most;
+    while (i > 0 && stronger (&lane->blob[b], &lane->blob[lane->patch_blob[i - 1]])) {
+      if (i < most)
+        lane->patch_blob[i] = lane->patch_blob[i - 1];
+      i--;
+    }
+    if (i < most)
+      lane->patch_blob[i] = b;
+  }
+  for (int i = 0; i < lane->n_patches; i++) {
+    const NotchBlob *blob = &lane->blob[lane->patch_blob[i]];
+    int x = (int) (blob->w ? (blob->wx + blob->w / 2) / blob->w : blob->x / blob->n) - side / 2;
+    int y = (int) (blob->w ? (blob->wy + blob->w / 2) / blob->w : blob->y / blob->n) - side / 2;
+    x = x < 0 ? 0 : x > size - side ? size - side : x;
+    y = y < 0 ? 0 : y > size - side ? size - side : y;
+    float *to = lane->patch + 2 * (ptrdiff_t) i * side * side;
+    for (int row = 0; row < side; row++) {
+      ptrdiff_t at = (ptrdiff_t) (y + row) * size + x;
+      memcpy (to + (ptrdiff_t) row * side, lane->plane[NOTCH_PLANE_TEST] + at, sizeof (float) * (size_t) side);
+      memcpy (to + (ptrdiff_t) (side + row) * side, lane->plane[NOTCH_PLANE_REF] + at, sizeof (float) * (size_t) side);
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,77 @@
+/* lane.h - what the CPU's stages share: one worker's memory */
+#pragma once
+
+#include "kernels/cpu/fft.h"
+#include "kernels/kernels.h"
+
+/* The few hot loops are compiled for three generations of x86-64 and chosen at load time. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(NOTCH_NO_CLONES)
+#define NOTCH_CLONES __attribute__ ((target_clones ("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define NOTCH_CLONES
+#endif
+
+struct NotchStripMem {
+  NotchPixels pixels; /* the caller's own rows; they outlive the strip */
+};
+
+/* A filter made ready: its transfer function over the part of the spectrum that its resolution keeps. */
+typedef struct {
+  float *transfer; /* side x (side/2 + 1) */
+  int decimate, side;
+} NotchFilterPlan;
+
+/* A row's stretch of masked pixels. */
+typedef struct {
+  int32_t y, x0, x1; /* inclusive */
+  int32_t parent;    /* union-find over runs; the root is the smallest index */
+} NotchRun;
+
+/* fit: at most so many samples a piece */
+#define NOTCH_FIT_SAMPLES 8192
+
+struct NotchLane {
+  NotchLaneSize is;
+  char fault[256];
+  float *plane[NOTCH_N_PLANES]; /* size x size each */
+  uint8_t *channel;             /* size x size: which filter gave the score */
+  const float *weight;          /* of the tile in work, or NULL */
+  const NotchTile *tile;
+  int64_t masked_px;
+
+  NotchFft *fft[3]; /* by log2 of the decimation */
+  float *spectrum, *product, *response;
+  NotchFilterPlan filter[NOTCH_MAX_CHANNELS];
+
+  float *stack;                 /* refer: ring of rows a source */
+  float *basis, *normal_weight; /* fit: sampled terms */
+  float (*fit)[NOTCH_FIT_MAX];  /* a row a piece */
+  int max_pieces;
+
+  NotchRun *run;
+  int32_t *run_blob, *row_start;
+  NotchBlob *blob;
+  NotchSeam *seam;
+  int n_blobs, n_seams, n_patches, max_seams;
+  bool swamped;
+  int64_t n_inspected;
+  float *patch;
+  int32_t *patch_blob;
+
+  NotchFft *shift_fft;
+  float *shift_a, *shift_b, *shift_fa, *shift_fb, *shift_window;
+};
+
+int notch_cpu_fail (NotchLane *lane, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
+
+/* Copies n pixels of row y from column x as floats; beyond the image's edge the edge's pixel is repeated. A row that the
+ * strip does not hold is taken from the nearest one that it does; the caller keeps to rows that it asked for. */
+void notch_cpu_fetch (const NotchPixels *pixels, int64_t x, int64_t y, int n, float *to);
+
+/* Makes the transfer functions of a lane's filters. */
+int notch_cpu_filter_new (NotchLane *lane);
+void notch_cpu_filter_free (NotchLane *lane);
+
+#define NOTCH_STAGE(name, Args) int notch_cpu_##name (NotchLane *, const Args *);
+NOTCH_STAGES (NOTCH_STAGE)
+#undef NOTCH_STAGE

@@ -1,0 +1,213 @@
+/* shift.c - how far one patch is from another, to a hundredth of a pixel
+ *
+ * The peak of the plain (never phase-normalised) cross-correlation, found by FFT on whole pixels and refined by Newton's
+ * method on its Fourier series, whose derivatives are exact. After Guizar-Sicairos, Thurman and Fienup, Optics Letters
+ * 33 (2008), with Newton steps in place of a finer and finer grid. */
+#include "kernels/cpu/lane.h"
+#include "kernels/math/noise.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void
+fetch_patch (const NotchLane *lane, const NotchPixels *pixels, int64_t x, int64_t y, float *to)
+{
+  int n = lane->is.shift_size;
+  for (int row = 0; row < n; row++)
+    notch_cpu_fetch (pixels, x, y + row, n, to + (ptrdiff_t) row * n);
+}
+
+/* Variance of white noise in a patch, blind to structure: the mask of Immerkaer, Computer Vision and Image Understanding
+ * 64 (1996), whose weights kill planes and edges; its mean square over 36. The smallest quarter of the rows counts, so
+ * that texture does not. */
+static double
+noise_variance (const float *p, int n)
+{
+  double best[8] = { 0 };
+  int rows = (n - 2) / 8;
+  for (int band = 0; band < 8; band++) {
+    double sum = 0;
+    for (int y = 1 + band * rows; y < 1 + (band + 1) * rows; y++)
+      for (int x = 1; x < n - 1; x++) {
+        const float *q = p + (ptrdiff_t) y * n + x;
+        float r = (q[-n - 1] + q[-n + 1] + q[n - 1] + q[n + 1]) - 2 * (q[-n] + q[-1] + q[1] + q[n]) + 4 * q[0];
+        sum += (double) r * r;
+      }
+    best[band] = rows > 0 ? sum / ((double) rows * (n - 2) * 36) : 0;
+  }
+  double least = best[0];
+  for (int band = 1; band < 8; band++)
+    if (best[band] < least)
+      least = best[band];
+  return least;
+}
+
+/* The Cramer-Rao bound of the shift's worse axis, px: noise over the structure tensor's smaller eigenvalue. The noise's
+ * own gradients (variance / 2 a pixel) are taken off first. */
+static float
+shift_bound (const float *p, int n, double variance)
+{
+  double xx = 0, xy = 0, yy = 0;
+  for (int y = 1; y < n - 1; y++)
+    for (int x = 1; x < n - 1; x++) {
+      const float *q = p + (ptrdiff_t) y * n + x;
+      float gx = notch_grad_x (q), gy = notch_grad_y (q, n);
+      xx += (double) gx * gx, xy += (double) gx * gy, yy += (double) gy * gy;
+    }
+  double pixels = (double) (n - 2) * (n - 2), spread = variance / 2 * sqrt (8.0 * pixels);
+  double mean = (xx + yy) / 2, half = sqrt ((xx - yy) * (xx - yy) / 4 + xy * xy);
+  double least = mean - half - variance / 2 * pixels;
+  /* What noise alone could pretend is no structure. */
+  if (least <= spread)
+    return INFINITY;
+  return (float) sqrt (2 * (variance > 1e-3 ? variance : 1e-3) / least);
+}
+
+static void
+prepare (const NotchLane *lane, float *p)
+{
+  int n = lane->is.shift_size;
+  double sum = 0;
+  for (ptrdiff_t i = 0; i < (ptrdiff_t) n * n; i++)
+    sum += p[i];
+  float mean = (float) (sum / ((double) n * n));
+  for (int y = 0; y < n; y++)
+    for (int x = 0; x < n; x++)
+      p[(ptrdiff_t) y * n + x] = (p[(ptrdiff_t) y * n + x] - mean) * lane->shift_window[x] * lane->shift_window[y];
+}
+
+/* Value, gradient and second derivatives of the correlation at (x, y), from its half spectrum. */
+typedef struct {
+  double f, fx, fy, fxx, fxy, fyy;
+} Series;
+
+static Series
+series_at (const float *spectrum, int n, double x, double y)
+{
+  const double two_pi = 2 * 3.14159265358979323846;
+  int columns = n / 2 + 1;
+  Series s = { 0 };
+  double step_x = two_pi * x / n, cos_step = cos (step_x), sin_step = sin (step_x);
+  for (int row = 0; row < n; row++) {
+    int ky = row <= n / 2 ? row : row - n;
+    if (2 * row == n)
+      continue;
+    double wy = two_pi * ky / n, phase = wy * y, re0 = 0, im0 = 0, re1 = 0, im1 = 0, re2 = 0, im2 = 0;
+    double c = cos (phase), d = sin (phase);
+    const float *p = spectrum + 2 * (ptrdiff_t) row * columns;
+    for (int kx = 0; kx < columns - 1; kx++) {
+      double weight = kx == 0 ? 1 : 2, wx = two_pi * kx / n;
+      double re = weight * (p[2 * kx] * c - p[2 * kx + 1] * d), im = weight * (p[2 * kx] * d + p[2 * kx + 1] * c);
+      re0 += re, im0 += im;
+      re1 += wx * re, im1 += wx * im;
+      re2 += wx * wx * re, im2 += wx * wx * im;
+      double next = c * cos_step - d * sin_step;
+      d = c * sin_step + d * cos_step;
+      c = next;
+    }
+    s.f += re0;
+    s.fx -= im1, s.fy -= wy * im0;
+    s.fxx -= re2, s.fxy -= wy * re1, s.fyy -= wy * wy * re0;
+  }
+  return s;
+}
+
+/* Whole-pixel peak within `search`, the second peak outside 5 x 5 around it, mean and spread outside 11 x 11. */
+typedef struct {
+  int x, y;
+  float value, second;
+  double mean, deviation;
+} Peak;
+
+static float
+at_shift (const float *r, int n, int x, int y)
+{
+  return r[(ptrdiff_t) ((y % n + n) % n) * n + (x % n + n) % n];
+}
+
+static Peak
+find_peak (const float *r, int n, float search)
+{
+  int reach = search < (float) n / 2 - 2 ? (int) ceilf (search) : n / 2 - 2;
+  Peak peak = { .value = -INFINITY, .second = -INFINITY };
+  for (int y = -reach; y <= reach; y++)
+    for (int x = -reach; x <= reach; x++)
+      if (at_shift (r, n, x, y) > peak.value)
+        peak.value = at_shift (r, n, x, y), peak.x = x, peak.y = y;
+  for (int y = -reach; y <= reach; y++)
+    for (int x = -reach; x <= reach; x++) {
+      if (abs (x - peak.x) <= 2 && abs (y - peak.y) <= 2)
+        continue;
+      float v = at_shift (r, n, x, y); /* a rival is a maximum of its own, not the flank of the first */
+      if (v > peak.second && v >= at_shift (r, n, x - 1, y) && v >= at_shift (r, n, x + 1, y)
+          && v >= at_shift (r, n, x, y - 1) && v >= at_shift (r, n, x, y + 1))
+        peak.second = v;
+    }
+  double sum = 0, sum2 = 0, count = 0;
+  for (int y = -n / 2; y < n / 2; y++)
+    for (int x = -n / 2; x < n / 2; x++)
+      if (abs (x - peak.x) > 5 || abs (y - peak.y) > 5) {
+        double v = at_shift (r, n, x, y);
+        sum += v, sum2 += v * v, count++;
+      }
+  peak.mean = count > 0 ? sum / count : 0;
+  double variance = count > 0 ? sum2 / count - peak.mean * peak.mean : 0;
+  peak.deviation = variance > 0 ? sqrt (variance) : 0;
+  return peak;
+}
+
+static void
+find_shift (NotchLane *lane, const NotchShift *a, const NotchPair *pair, NotchShiftFound *found)
+{
+  int n = lane->is.shift_size;
+  fetch_patch (lane, &a->mem[pair->mem_a]->pixels, pair->ax, pair->ay, lane->shift_a);
+  fetch_patch (lane, &a->mem[pair->mem_b]->pixels, pair->bx, pair->by, lane->shift_b);
+  double variance = a->noise > 0 ? (double) a->noise * a->noise
+                                 : 0.5 * (noise_variance (lane->shift_a, n) + noise_variance (lane->shift_b, n));
+  float bound_a = shift_bound (lane->shift_a, n, variance), bound_b = shift_bound (lane->shift_b, n, variance);
+  *found = (NotchShiftFound){ .crlb = bound_a > bound_b ? bound_a : bound_b, .ambiguity = 1 };
+  prepare (lane, lane->shift_a);
+  prepare (lane, lane->shift_b);
+  notch_fft_forward (lane->shift_fft, lane->shift_a, lane->shift_fa);
+  notch_fft_forward (lane->shift_fft, lane->shift_b, lane->shift_fb);
+  for (ptrdiff_t i = 0; i < (ptrdiff_t) n * (n / 2 + 1); i++) {
+    float ar = lane->shift_fa[2 * i], ai = lane->shift_fa[2 * i + 1];
+    float br = lane->shift_fb[2 * i], bi = lane->shift_fb[2 * i + 1];
+    lane->shift_fb[2 * i] = ar * br + ai * bi;
+    lane->shift_fb[2 * i + 1] = ar * bi - ai * br;
+  }
+  memcpy (lane->shift_fa, lane->shift_fb, sizeof (float) * 2 * (size_t) n * (size_t) (n / 2 + 1));
+  notch_fft_inverse (lane->shift_fft, lane->shift_fa, lane->shift_a);
+  Peak peak = find_peak (lane->shift_a, n, pair->search);
+  if (!(peak.value > 0) || peak.deviation <= 0)
+    return;
+  found->psr = (float) ((peak.value - peak.mean) / peak.deviation);
+  found->ambiguity = peak.second > 0 ? peak.second / peak.value : 0;
+  double x = peak.x, y = peak.y;
+  for (int round = 0; round < 4; round++) {
+    Series s = series_at (lane->shift_fb, n, x, y);
+    double det = s.fxx * s.fyy - s.fxy * s.fxy;
+    if (!(s.fxx < 0) || !(det > 0)) /* not a maximum's bowl: stay with what is known */
+      break;
+    double dx = -(s.fyy * s.fx - s.fxy * s.fy) / det, dy = -(s.fxx * s.fy - s.fxy * s.fx) / det;
+    if (fabs (dx) > 1 || fabs (dy) > 1)
+      break;
+    x += dx, y += dy;
+    if (fabs (dx) < 1e-4 && fabs (dy) < 1e-4)
+      break;
+  }
+  if (fabs (x - peak.x) <= 1.5 && fabs (y - peak.y) <= 1.5)
+    found->dx = (float) x, found->dy = (float) y;
+  else
+    found->dx = (float) peak.x, found->dy = (float) peak.y, found->ambiguity = 1;
+}
+
+int
+notch_cpu_shift (NotchLane *lane, const NotchShift *a)
+{
+  if (!lane->shift_fft)
+    return notch_cpu_fail (lane, "the lane was made without a patch size");
+  for (int i = 0; i < a->n; i++)
+    find_shift (lane, a, &a->pair[i], &a->found[i]);
+  return 0;
+}

@@ -1,0 +1,475 @@
+/* tile.c - from raw rows to sigmas: gather, refer, fit, normalise */
+#include "kernels/cpu/lane.h"
+#include "kernels/math/noise.h"
+#include "kernels/math/resample.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+NOTCH_CLONES static void
+widen_u8 (const uint8_t *from, int n, float *to)
+{
+  for (int i = 0; i < n; i++)
+    to[i] = from[i];
+}
+
+NOTCH_CLONES static void
+widen_u16 (const uint16_t *from, int n, float *to)
+{
+  for (int i = 0; i < n; i++)
+    to[i] = from[i];
+}
+
+static void
+widen (const NotchPixels *pixels, const void *row, int64_t x, int n, float *to)
+{
+  if (pixels->sample == NOTCH_SAMPLE_U8)
+    widen_u8 ((const uint8_t *) row + x, n, to);
+  else if (pixels->sample == NOTCH_SAMPLE_U16)
+    widen_u16 ((const uint16_t *) row + x, n, to);
+  else
+    memcpy (to, (const float *) row + x, sizeof (float) * (size_t) n);
+}
+
+static const void *
+row_at (const NotchPixels *pixels, int64_t y)
+{
+  int64_t i = y - pixels->y;
+  i = i < 0 ? 0 : i >= pixels->n_rows ? pixels->n_rows - 1 : i;
+  for (int64_t away = 0; away < pixels->n_rows; away++) {
+    if (i - away >= 0 && pixels->row[i - away])
+      return pixels->row[i - away];
+    if (i + away < pixels->n_rows && pixels->row[i + away])
+      return pixels->row[i + away];
+  }
+  return NULL;
+}
+
+void
+notch_cpu_fetch (const NotchPixels *pixels, int64_t x, int64_t y, int n, float *to)
+{
+  const void *row = row_at (pixels, y);
+  if (!row) {
+    memset (to, 0, sizeof (float) * (size_t) n);
+    return;
+  }
+  int64_t from = x < 0 ? 0 : x, end = x + n > pixels->width ? pixels->width : x + n;
+  if (from >= end) { /* wholly outside: the edge's pixel all along */
+    float edge = 0;
+    widen (pixels, row, x < 0 ? 0 : pixels->width - 1, 1, &edge);
+    for (int i = 0; i < n; i++)
+      to[i] = edge;
+    return;
+  }
+  widen (pixels, row, from, (int) (end - from), to + (from - x));
+  for (int64_t i = 0; i < from - x; i++)
+    to[i] = to[from - x];
+  for (int64_t i = end - x; i < n; i++)
+    to[i] = to[end - x - 1];
+}
+
+int
+notch_cpu_gather (NotchLane *lane, const NotchGather *a)
+{
+  const NotchTile *tile = a->batch->tile;
+  const NotchPixels *pixels = &a->batch->mem[0]->pixels;
+  int size = lane->is.size;
+  lane->tile = tile;
+  lane->weight = tile->weight;
+  lane->n_blobs = lane->n_seams = lane->n_patches = 0;
+  lane->swamped = false;
+  lane->n_inspected = 0;
+  for (int y = 0; y < size; y++)
+    notch_cpu_fetch (pixels, tile->x, tile->y + y, size, lane->plane[NOTCH_PLANE_TEST] + (size_t) y * size);
+  return 0;
+}
+
+/* ---- refer ----------------------------------------------------------------------------------------------------- */
+
+NOTCH_CLONES static void
+taps_along (const float *from, const float tap[NOTCH_TAPS], int n, float *to)
+{
+  float t0 = tap[0], t1 = tap[1], t2 = tap[2], t3 = tap[3], t4 = tap[4], t5 = tap[5];
+  for (int i = 0; i < n; i++)
+    to[i] = ((from[i] * t0 + from[i + 1] * t1) + (from[i + 2] * t2 + from[i + 3] * t3))
+            + (from[i + 4] * t4 + from[i + 5] * t5);
+}
+
+NOTCH_CLONES static void
+taps_across (const float *const row[NOTCH_TAPS], const float tap[NOTCH_TAPS], int n, float *to)
+{
+  const float *r0 = row[0], *r1 = row[1], *r2 = row[2], *r3 = row[3], *r4 = row[4], *r5 = row[5];
+  float t0 = tap[0], t1 = tap[1], t2 = tap[2], t3 = tap[3], t4 = tap[4], t5 = tap[5];
+  for (int i = 0; i < n; i++)
+    to[i] = ((r0[i] * t0 + r1[i] * t1) + (r2[i] * t2 + r3[i] * t3)) + (r4[i] * t4 + r5[i] * t5);
+}
+
+/* Median over k rows, element by element: an odd-even merge network on blocks that stay in registers, or nearly. */
+#define BLOCK 16
+NOTCH_CLONES static void
+median_rows (float *const row[], int k, int n, float *to)
+{
+  int p2 = 1;
+  while (p2 < k)
+    p2 *= 2;
+  for (int x = 0; x < n; x += BLOCK) {
+    float v[NOTCH_MAX_SOURCES][BLOCK];
+    for (int j = 0; j < k; j++)
+      for (int i = 0; i < BLOCK; i++)
+        v[j][i] = row[j][x + i];
+    /* Batcher's network for the next power of two; comparators beyond k would only meet +infinity and are left out. */
+    for (int p = 1; p < p2; p *= 2)
+      for (int q = p; q >= 1; q /= 2)
+        for (int j = q % p; j + q < k; j += 2 * q)
+          for (int m = 0; m < q && j + m + q < k; m++)
+            if ((j + m) / (2 * p) == (j + m + q) / (2 * p))
+              for (int i = 0; i < BLOCK; i++) {
+                float a = v[j + m][i], b = v[j + m + q][i];
+                v[j + m][i] = a < b ? a : b;
+                v[j + m + q][i] = a < b ? b : a;
+              }
+    const float *low = v[(k - 1) / 2], *high = v[k / 2];
+    for (int i = 0; i < BLOCK && x + i < n; i++)
+      to[x + i] = 0.5f * (low[i] + high[i]);
+  }
+}
+
+/* One source of a piece: its taps, and a ring of rows that are filtered along x already. */
+typedef struct {
+  const NotchPixels *pixels;
+  int64_t x, y; /* image pixel of the first tap of the piece's first pixel */
+  float along[NOTCH_TAPS], across[NOTCH_TAPS];
+  bool plain_x, plain_y; /* a whole shift: nothing to interpolate */
+  float *ring[NOTCH_TAPS], *out, *raw;
+} Source;
+
+static void
+source_start (Source *source, const NotchBatch *batch, const NotchTile *tile, const NotchPiece *piece,
+              const NotchSourceShift *shift, float *memory, int stride)
+{
+  double x = (double) (tile->x + piece->x) + shift->dx, y = (double) (tile->y + piece->y) + shift->dy;
+  double floor_x = floor (x), floor_y = floor (y);
+  source->pixels = &batch->mem[shift->mem]->pixels;
+  source->x = (int64_t) floor_x - NOTCH_TAP_ORIGIN;
+  source->y = (int64_t) floor_y - NOTCH_TAP_ORIGIN;
+  source->plain_x = x - floor_x < 1e-6;
+  source->plain_y = y - floor_y < 1e-6;
+  notch_lanczos_taps (x - floor_x, source->along);
+  notch_lanczos_taps (y - floor_y, source->across);
+  for (int i = 0; i < NOTCH_TAPS; i++)
+    source->ring[i] = memory + (ptrdiff_t) i * stride;
+  source->out = memory + (ptrdiff_t) NOTCH_TAPS * stride;
+  source->raw = memory + (ptrdiff_t) (NOTCH_TAPS + 1) * stride;
+}
+
+static void
+source_filter_row (Source *source, int row, int w)
+{
+  float *to = source->ring[row % NOTCH_TAPS];
+  if (source->plain_x)
+    notch_cpu_fetch (source->pixels, source->x + NOTCH_TAP_ORIGIN, source->y + row, w, to);
+  else {
+    notch_cpu_fetch (source->pixels, source->x, source->y + row, w + NOTCH_TAPS - 1, source->raw);
+    taps_along (source->raw, source->along, w, to);
+  }
+}
+
+/* Row y of the piece, interpolated; rows are asked for in order from 0. */
+static float *
+source_row (Source *source, int y, int w)
+{
+  if (y == 0)
+    for (int i = 0; i < NOTCH_TAPS - 1; i++)
+      source_filter_row (source, i, w);
+  source_filter_row (source, y + NOTCH_TAPS - 1, w);
+  if (source->plain_y)
+    return source->ring[(y + NOTCH_TAP_ORIGIN) % NOTCH_TAPS];
+  const float *row[NOTCH_TAPS];
+  for (int i = 0; i < NOTCH_TAPS; i++)
+    row[i] = source->ring[(y + i) % NOTCH_TAPS];
+  taps_across (row, source->across, w, source->out);
+  return source->out;
+}
+
+int
+notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
+{
+  const NotchTile *tile = lane->tile;
+  int size = lane->is.size, stride = size + 32;
+  float *ref = lane->plane[NOTCH_PLANE_REF];
+  if (tile->n_pieces > lane->max_pieces)
+    return notch_cpu_fail (lane,
+                           "a tile holds %d pieces of dice, more than %d; dice this small need a larger image scale",
+                           tile->n_pieces, lane->max_pieces);
+  memset (ref, 0, sizeof (float) * (size_t) size * (size_t) size);
+  for (int p = 0; p < tile->n_pieces; p++) {
+    const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
+    int k = piece->n_sources;
+    Source source[NOTCH_MAX_SOURCES];
+    for (int j = 0; j < k; j++)
+      source_start (&source[j], a->batch, tile, piece, &a->batch->source[piece->first_source + j],
+                    lane->stack + (ptrdiff_t) j * 8 * stride, stride);
+    for (int y = 0; y < piece->h && k > 0; y++) {
+      float *row[NOTCH_MAX_SOURCES], *to = ref + (ptrdiff_t) (piece->y + y) * size + piece->x;
+      for (int j = 0; j < k; j++)
+        row[j] = source_row (&source[j], y, piece->w);
+      if (k == 1)
+        memcpy (to, row[0], sizeof (float) * (size_t) piece->w);
+      else
+        median_rows (row, k, piece->w, to);
+    }
+  }
+  return 0;
+}
+
+/* ---- fit ------------------------------------------------------------------------------------------------------- */
+
+/* The terms at a pixel of the reference, in the order of NOTCH_FIT_MAX. */
+NOTCH_FN void
+terms_at (const float *g, int stride, float u, float v, float term[NOTCH_FIT_MAX])
+{
+  term[0] = 1;
+  term[1] = g[0];
+  term[2] = notch_grad_x (g);
+  term[3] = notch_grad_y (g, stride);
+  term[4] = notch_laplacian (g, stride);
+  term[5] = g[0] * u;
+  term[6] = g[0] * v;
+  term[7] = term[5] * u;
+  term[8] = term[5] * v;
+  term[9] = term[6] * v;
+}
+
+static int
+terms_in_use (int terms, int n, int use[NOTCH_FIT_MAX])
+{
+  int m = 0;
+  use[m++] = 0; /* small pieces can carry few terms */
+  if (n >= 64 && (terms & NOTCH_FIT_GAIN))
+    use[m++] = 1;
+  if (n >= 512 && (terms & NOTCH_FIT_SHIFT))
+    use[m++] = 2, use[m++] = 3;
+  if (n >= 512 && (terms & NOTCH_FIT_FOCUS))
+    use[m++] = 4;
+  if (n >= 4096 && (terms & NOTCH_FIT_SHADE))
+    for (int j = 5; j < 10; j++)
+      use[m++] = j;
+  return m;
+}
+
+NOTCH_CLONES static double
+weighted_dot (const float *a, const float *b, const float *w, int n)
+{
+  double lane[8] = { 0 };
+  for (int i = 0; i < n; i += 8)
+    for (int j = 0; j < 8; j++)
+      lane[j] += (double) (a[i + j] * w[i + j]) * (double) b[i + j];
+  return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
+}
+
+static float
+quick_select (float *v, int n, int k)
+{
+  int low = 0, high = n - 1;
+  while (low < high) {
+    float pivot = v[low + (high - low) / 2];
+    int i = low, j = high;
+    while (i <= j) {
+      while (v[i] < pivot)
+        i++;
+      while (v[j] > pivot)
+        j--;
+      if (i <= j) {
+        float t = v[i];
+        v[i++] = v[j], v[j--] = t;
+      }
+    }
+    if (k <= j)
+      high = j;
+    else if (k >= i)
+      low = i;
+    else
+      break;
+  }
+  return v[k];
+}
+
+/* Solves the m x m system by Cholesky with a ridge on the scale of each term; FALSE: not positive. */
+static bool
+solve (double matrix[NOTCH_FIT_MAX][NOTCH_FIT_MAX], double right[NOTCH_FIT_MAX], int m)
+{
+  for (int i = 0; i < m; i++)
+    matrix[i][i] *= 1 + 1e-6;
+  for (int i = 0; i < m; i++)
+    for (int j = 0; j <= i; j++) {
+      double sum = matrix[i][j];
+      for (int k = 0; k < j; k++)
+        sum -= matrix[i][k] * matrix[j][k];
+      if (i != j)
+        matrix[i][j] = sum / matrix[j][j];
+      else if (sum <= 1e-12 * (1 + matrix[i][i]))
+        return false;
+      else
+        matrix[i][i] = sqrt (sum);
+    }
+  for (int i = 0; i < m; i++) {
+    for (int k = 0; k < i; k++)
+      right[i] -= matrix[i][k] * right[k];
+    right[i] /= matrix[i][i];
+  }
+  for (int i = m - 1; i >= 0; i--) {
+    for (int k = i + 1; k < m; k++)
+      right[i] -= matrix[k][i] * right[k];
+    right[i] /= matrix[i][i];
+  }
+  return true;
+}
+
+/* Robust least squares of test - reference on the terms: pixels beyond four robust sigmas of the last round are left
+ * out (ALGORITHMS: iteratively reweighted, three rounds). `n` samples lie in columns of `basis`. */
+static void
+fit_samples (NotchLane *lane, int n, int terms, float coefficient[NOTCH_FIT_MAX])
+{
+  int use[NOTCH_FIT_MAX], m = terms_in_use (terms, n, use), stride = NOTCH_FIT_SAMPLES + 64;
+  int padded = (n + 7) / 8 * 8;
+  float *basis = lane->basis, *right = basis + (ptrdiff_t) NOTCH_FIT_MAX * stride, *left = right + stride;
+  float *weight = lane->normal_weight;
+  for (int i = 0; i < padded; i++)
+    weight[i] = i < n;
+  for (int i = n; i < padded; i++)
+    for (int j = 0; j <= NOTCH_FIT_MAX; j++)
+      basis[(ptrdiff_t) j * stride + i] = 0;
+  memset (coefficient, 0, sizeof (float) * NOTCH_FIT_MAX);
+  for (int round = 0; round < 3; round++) {
+    double matrix[NOTCH_FIT_MAX][NOTCH_FIT_MAX], solution[NOTCH_FIT_MAX];
+    bool solved = false;
+    for (int tries = m; tries > 0 && !solved; tries = tries > 2 ? 2 : tries - 1) { /* a flat piece has only 1, G or 1 */
+      for (int i = 0; i < tries; i++) {
+        const float *term = basis + (ptrdiff_t) use[i] * stride;
+        for (int j = 0; j <= i; j++)
+          matrix[i][j] = weighted_dot (term, basis + (ptrdiff_t) use[j] * stride, weight, padded);
+        solution[i] = weighted_dot (term, right, weight, padded);
+      }
+      solved = solve (matrix, solution, tries);
+      if (solved)
+        for (int i = 0; i < NOTCH_FIT_MAX; i++)
+          coefficient[i] = 0;
+      for (int i = 0; solved && i < tries; i++)
+        coefficient[use[i]] = (float) solution[i];
+    }
+    if (!solved || round == 2)
+      return;
+    for (int i = 0; i < n; i++) {
+      float r = right[i];
+      for (int j = 0; j < m; j++)
+        r -= coefficient[use[j]] * basis[(ptrdiff_t) use[j] * stride + i];
+      left[i] = fabsf (r);
+    }
+    memcpy (weight, left, sizeof (float) * (size_t) n);
+    float cut = 4 * 1.4826f * quick_select (weight, n, n / 2) + 1e-6f;
+    for (int i = 0; i < n; i++)
+      weight[i] = left[i] <= cut;
+  }
+}
+
+NOTCH_CLONES static void
+apply_row (const float *test, const float *g, int stride, const float c[NOTCH_FIT_MAX], float u0, float du, float v,
+           int n, float *ref, float *res)
+{
+  float base = c[0], gain = c[1] + c[6] * v + c[9] * v * v, slope = c[5] + c[8] * v;
+  for (int i = 0; i < n; i++) {
+    float u = u0 + du * (float) i;
+    float model = g[i] + base + g[i] * (gain + u * (slope + c[7] * u)) + c[2] * notch_grad_x (g + i)
+                  + c[3] * notch_grad_y (g + i, stride) + c[4] * notch_laplacian (g + i, stride);
+    ref[i] = model;
+    res[i] = test[i] - model;
+  }
+}
+
+int
+notch_cpu_fit (NotchLane *lane, const NotchFit *a)
+{
+  const NotchTile *tile = lane->tile;
+  int size = lane->is.size, stride = NOTCH_FIT_SAMPLES + 64;
+  const float *test = lane->plane[NOTCH_PLANE_TEST], *ref = lane->plane[NOTCH_PLANE_REF];
+  /* The model goes to Z for now: derivatives of the raw reference are needed until the last row is done. */
+  float *model = lane->plane[NOTCH_PLANE_Z], *res = lane->plane[NOTCH_PLANE_RES];
+  memset (res, 0, sizeof (float) * (size_t) size * (size_t) size);
+  memcpy (model, ref, sizeof (float) * (size_t) size * (size_t) size);
+  for (int p = 0; p < tile->n_pieces; p++) {
+    const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
+    memset (lane->fit[p], 0, sizeof lane->fit[p]);
+    if (piece->n_sources == 0)
+      continue;
+    /* Derivatives at a piece's rim look into the next piece's reference, which is the same pattern; only the tile's
+     * own rim has no neighbour. */
+    int x0 = piece->x > 0 ? piece->x : 1, y0 = piece->y > 0 ? piece->y : 1;
+    int x1 = piece->x + piece->w < size ? piece->x + piece->w : size - 1;
+    int y1 = piece->y + piece->h < size ? piece->y + piece->h : size - 1;
+    int step = 1;
+    while (((x1 - x0) / step + 1) * ((y1 - y0) / step + 1) > NOTCH_FIT_SAMPLES)
+      step++;
+    float du = 2.0f / (float) piece->w, dv = 2.0f / (float) piece->h;
+    int n = 0;
+    for (int y = y0; y < y1; y += step)
+      for (int x = x0 + (y / step * 7) % step; x < x1; x += step) {
+        ptrdiff_t at = (ptrdiff_t) y * size + x;
+        if (tile->weight && tile->weight[at] == 0)
+          continue;
+        float term[NOTCH_FIT_MAX];
+        terms_at (ref + at, size, du * (float) (x - piece->x) - 1, dv * (float) (y - piece->y) - 1, term);
+        for (int j = 0; j < NOTCH_FIT_MAX; j++)
+          lane->basis[(ptrdiff_t) j * stride + n] = term[j];
+        lane->basis[(ptrdiff_t) NOTCH_FIT_MAX * stride + n] = test[at] - ref[at];
+        n++;
+      }
+    if (n >= 16)
+      fit_samples (lane, n, a->terms, lane->fit[p]);
+    for (int y = y0; y < y1; y++) {
+      ptrdiff_t at = (ptrdiff_t) y * size + x0;
+      apply_row (test + at, ref + at, size, lane->fit[p], du * (float) (x0 - piece->x) - 1, du,
+                 dv * (float) (y - piece->y) - 1, x1 - x0, model + at, res + at);
+    }
+  }
+  lane->plane[NOTCH_PLANE_Z] = lane->plane[NOTCH_PLANE_REF];
+  lane->plane[NOTCH_PLANE_REF] = model;
+  return 0;
+}
+
+/* ---- normalise ------------------------------------------------------------------------------------------------- */
+
+NOTCH_CLONES static void
+normalise_row (const float *res, const float *g, int stride, const NotchNoise *noise, int n, float *z)
+{
+  for (int i = 0; i < n; i++) {
+    float variance = notch_noise_variance (noise, g[i], notch_grad_x (g + i), notch_grad_y (g + i, stride),
+                                           notch_laplacian (g + i, stride));
+    z[i] = res[i] / sqrtf (variance);
+  }
+}
+
+int
+notch_cpu_normalise (NotchLane *lane, const NotchNormalise *a)
+{
+  const NotchTile *tile = lane->tile;
+  int size = lane->is.size;
+  float *z = lane->plane[NOTCH_PLANE_Z];
+  memset (z, 0, sizeof (float) * (size_t) size * (size_t) size);
+  for (int p = 0; p < tile->n_pieces; p++) {
+    const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
+    if (piece->n_sources == 0)
+      continue;
+    int x0 = piece->x > 0 ? piece->x : 1, y0 = piece->y > 0 ? piece->y : 1;
+    int x1 = piece->x + piece->w < size ? piece->x + piece->w : size - 1;
+    int y1 = piece->y + piece->h < size ? piece->y + piece->h : size - 1;
+    for (int y = y0; y < y1 && x1 > x0; y++) {
+      ptrdiff_t at = (ptrdiff_t) y * size + x0;
+      normalise_row (lane->plane[NOTCH_PLANE_RES] + at, lane->plane[NOTCH_PLANE_REF] + at, size, &a->noise, x1 - x0,
+                     z + at);
+      for (int x = 0; tile->weight && x < x1 - x0; x++)
+        if (tile->weight[at + x] == 0)
+          z[at + x] = 0;
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,80 @@
+/* blob.h - what one pixel adds to a blob; integers, so that the order does not matter */
+#pragma once
+
+#include "kernels/kernels.h"
+#include "kernels/math/fn.h"
+
+/* 256 cos (k pi / 8) and 256 sin (k pi / 8), rounded. */
+#define NOTCH_FERET_COS                                                                                                \
+  {                                                                                                                    \
+    256, 237, 181, 98, 0, -98, -181, -237, -256, -237, -181, -98, 0, 98, 181, 237                                      \
+  }
+#define NOTCH_FERET_SIN                                                                                                \
+  {                                                                                                                    \
+    0, 98, 181, 237, 256, 237, 181, 98, 0, -98, -181, -237, -256, -237, -181, -98                                      \
+  }
+
+/* A number in 1/256, rounded; far outliers are cut so that sums cannot overflow. */
+NOTCH_FN int64_t
+notch_fixed (float value)
+{
+  float scaled = value * 256.0f;
+  scaled = scaled > 1e12f ? 1e12f : scaled < -1e12f ? -1e12f : scaled;
+  return (int64_t) floorf (scaled + 0.5f);
+}
+
+NOTCH_FN void
+notch_blob_clear (NotchBlob *blob)
+{
+  NotchBlob none = { 0 };
+  none.x0 = none.y0 = INT32_MAX;
+  none.x1 = none.y1 = INT32_MIN;
+  for (int k = 0; k < NOTCH_FERET_DIRECTIONS; k++)
+    none.feret[k] = INT32_MIN;
+  none.peak = -1;
+  *blob = none;
+}
+
+/* What the planes say at one pixel of a blob. */
+typedef struct {
+  int x, y;
+  float score, fine, res, ref, edge, z;
+  bool seed;
+  int channel;
+} NotchBlobPixel;
+
+NOTCH_FN void
+notch_blob_add (NotchBlob *blob, const NotchBlobPixel *pixel)
+{
+  const int cosine[NOTCH_FERET_DIRECTIONS] = NOTCH_FERET_COS, sine[NOTCH_FERET_DIRECTIONS] = NOTCH_FERET_SIN;
+  int64_t x = pixel->x, y = pixel->y;
+  int64_t weight = notch_fixed (pixel->fine < 0 ? -pixel->fine : pixel->fine), res = notch_fixed (pixel->res);
+  int32_t score = (int32_t) notch_fixed (pixel->score > 8e6f ? 8e6f : pixel->score);
+  blob->n++;
+  blob->n_seed += pixel->seed;
+  blob->x += x, blob->y += y;
+  blob->xx += x * x, blob->yy += y * y, blob->xy += x * y;
+  blob->w += weight, blob->wx += weight * x, blob->wy += weight * y;
+  blob->res += res, blob->res_abs += res < 0 ? -res : res;
+  blob->ref += notch_fixed (pixel->ref), blob->ref_edge += notch_fixed (pixel->edge);
+  blob->z2 += notch_fixed (pixel->z * pixel->z);
+  if (pixel->x < blob->x0)
+    blob->x0 = pixel->x;
+  if (pixel->x > blob->x1)
+    blob->x1 = pixel->x;
+  if (pixel->y < blob->y0)
+    blob->y0 = pixel->y;
+  if (pixel->y > blob->y1)
+    blob->y1 = pixel->y;
+  for (int k = 0; k < NOTCH_FERET_DIRECTIONS; k++) {
+    int32_t reach = pixel->x * cosine[k] + pixel->y * sine[k];
+    if (reach > blob->feret[k])
+      blob->feret[k] = reach;
+  }
+  if (score > blob->peak
+      || (score == blob->peak && (pixel->y < blob->peak_y || (pixel->y == blob->peak_y && pixel->x < blob->peak_x)))) {
+    blob->peak = score;
+    blob->peak_x = pixel->x, blob->peak_y = pixel->y;
+    blob->peak_channel = pixel->channel;
+  }
+}

@@ -1,0 +1,18 @@
+#!/bin/sh
+# libnotch.so exports the functions of notch.h and nothing else.
+# shellcheck source=tests/tap.sh
+. "$srcdir/tests/tap.sh"
+
+library=$(dirname "$NOTCH")/.libs/libnotch.so
+if ! command -v nm >/dev/null || [ ! -f "$library" ]; then
+  skip "exported names" "no nm, or no shared library"
+  done_testing
+  exit
+fi
+
+# Names of the toolchain's own, __asan_… and the like, do not count.
+exported=$(nm -D --defined-only "$library" | awk '$2 ~ /[TDBRVW]/ && $3 !~ /^_/ { print $3 }' | sort)
+promised=$(sed -n 's/^NOTCH_API .*[ *]\(notch_[a-z_]*\) (.*/\1/p' "$srcdir/inspect/notch.h" | sort)
+ok "notch.h promises functions" test -n "$promised"
+is "what is exported is what notch.h promises" "$exported" "$promised"
+done_testing
