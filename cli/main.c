@@ -7,6 +7,7 @@
 static const NotchCommand *const commands[] = {
   &notch_command_simulate,
   &notch_command_score,
+  &notch_command_inspect,
   &notch_command_devices,
   NULL,
 };

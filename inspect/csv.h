@@ -20,6 +20,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchCsv, notch_csv_free)
 int notch_csv_column (const NotchCsv *csv, const char *name);
 /* A field as text, "" where the column is -1. */
 const char *notch_csv_text (const NotchCsv *csv, guint row, int column);
-/* A field as a number: NAN where it is empty or the column is -1. FALSE with the file, line and column in the error when
- * it is none. */
+/* A field as a number: NAN where it is empty or the column is -1. FALSE with the file, line and column in the error
+ * when it is none. */
 gboolean notch_csv_number (const NotchCsv *csv, guint row, int column, double *value, GError **error);

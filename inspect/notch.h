@@ -108,13 +108,13 @@ NOTCH_API char *notch_devices_describe (void);
 
 /* ---- simulation and scoring ------------------------------------------------------------------------------------ */
 
-/* What `notch simulate` draws. notch_simulate_defaults () fills it; lengths in px unless they say otherwise. Grey levels
- * are those of an 8-bit image whatever the depth. Die (0, 0) is in the leftmost column and the topmost row that hold a
- * whole die. */
+/* What `notch simulate` draws. notch_simulate_defaults () fills it; lengths in px unless they say otherwise. Grey
+ * levels are those of an 8-bit image whatever the depth. Die (0, 0) is in the leftmost column and the topmost row that
+ * hold a whole die. */
 typedef struct {
   gint64 width, height;         /* of the image, 32 to 2^20 */
   gint64 die_width, die_height; /* pitch, 64 to 65536; a layout from a file has its own */
-  int n_cols, n_rows;           /* instead of width and height: so many dice from the origin; 0: as width and height say */
+  int n_cols, n_rows;           /* this many dice from the origin make width and height; 0: not so */
   gint64 origin_x, origin_y;    /* first pixel of a die */
   gboolean wafer;               /* draw the round wafer with a notch; dice outside it are missing */
   int bits;                     /* 8, 12, 16; 32 is float */
@@ -136,8 +136,8 @@ typedef struct {
 NOTCH_API void notch_simulate_defaults (NotchSimulation *simulation);
 /* Writes the image (TIFF), the truth about its defects (id, type, die_row, die_col, x, y: centroid, w, h: extent,
  * amp_sigma: signed peak over the noise there, snr, contrast: signed peak in the file's grey levels, area_px, box_x,
- * box_y: first pixel of the extent) and about its dice (die_col, die_row, x_px, y_px: corner by the lattice, dx, dy, gain,
- * focus, whole). The same simulation gives the same bytes. */
+ * box_y: first pixel of the extent) and about its dice (die_col, die_row, x_px, y_px: corner by the lattice, dx, dy,
+ * gain, focus, whole). The same simulation gives the same bytes. */
 NOTCH_API gboolean notch_simulate (const NotchSimulation *simulation, const char *image_path, const char *truth_path,
                                    const char *dice_path, GError **error);
 
@@ -154,10 +154,10 @@ typedef struct {
   double localisation_px, localisation_all_px; /* rms, of points and blobs (12 px at most) and of all; NAN: none */
   double snr50, snr90;                         /* where half and 90 % are captured; NAN: not to be had */
 } NotchScore;
-/* Compares a defect list (x_px, y_px and, where it has them, defect_id, peak_snr, class) with the truth (x, y and, where
- * it has them, id, type, w, h, snr, area_px, box_x, box_y). `report` receives a text table: capture per class and SNR with
- * Wilson intervals, SNR50 and SNR90, false alarms, splits, localisation. `json`, if not NULL, the same for machines.
- * Errors name the file and the line. */
+/* Compares a defect list (x_px, y_px and, where it has them, defect_id, peak_snr, class) with the truth (x, y and,
+ * where it has them, id, type, w, h, snr, area_px, box_x, box_y). `report` receives a text table: capture per class
+ * and SNR with Wilson intervals, SNR50 and SNR90, false alarms, splits, localisation. `json`, if not NULL, the same
+ * for machines. Errors name the file and the line. */
 NOTCH_API gboolean notch_score (const char *truth_path, const char *defects_path, const NotchScoreOptions *options,
                                 NotchScore *score, char **report, char **json, GError **error);
 

@@ -2,6 +2,7 @@
 #include "inspect/score.h"
 
 #include "inspect/csv.h"
+#include "inspect/simulate/number.h"
 
 #include <json-glib/json-glib.h>
 #include <math.h>
@@ -297,12 +298,14 @@ write_row (Report *r, const char *type, int bin)
   if (n == 0)
     return;
   notch_score_wilson (captured, n, &low, &high);
-  g_autofree char *range = bin < 0                        ? g_strdup ("all")
-                           : bins[bin + 1] == G_MAXDOUBLE ? g_strdup_printf ("%.0f up", bins[bin])
-                                                          : g_strdup_printf ("%.0f to %.0f", bins[bin], bins[bin + 1]);
+  g_autofree char *range = bin < 0 ? g_strdup ("all")
+                           : bins[bin + 1] == G_MAXDOUBLE
+                               ? g_strdup_printf ("%d up", (int) bins[bin])
+                               : g_strdup_printf ("%d to %d", (int) bins[bin], (int) bins[bin + 1]);
   g_autofree char *part = g_strdup_printf ("%d/%d", captured, n);
-  g_string_append_printf (r->text, "%-12s %-9s %11s  %5.1f %%  %5.1f to %5.1f %%\n", type ? type : "all", range, part,
-                          100.0 * captured / n, 100 * low, 100 * high);
+  g_string_append_printf (r->text, "%-12s %-9s %11s  %5s %%  %5s to %5s %%\n", type ? type : "all", range, part,
+                          notch_number (100.0 * captured / n, 1).text, notch_number (100 * low, 1).text,
+                          notch_number (100 * high, 1).text);
   json_builder_begin_object (r->json);
   json_builder_set_member_name (r->json, "class");
   type ? (void) json_builder_add_string_value (r->json, type) : (void) json_builder_add_null_value (r->json);
@@ -360,10 +363,11 @@ write_curve (Report *r)
   }
   r->score->snr50 = curve.snr50;
   r->score->snr90 = curve.snr90;
-  g_string_append_printf (r->text, isnan (curve.snr50) ? "SNR50          not reached\n" : "SNR50          %.2f\n",
-                          curve.snr50);
-  g_string_append_printf (r->text, isnan (curve.snr90) ? "SNR90          not reached\n" : "SNR90          %.2f\n",
-                          curve.snr90);
+  for (int k = 0; k < 2; k++) {
+    double value = k ? curve.snr90 : curve.snr50;
+    g_string_append_printf (r->text, "SNR%d          %s\n", k ? 90 : 50,
+                            isnan (value) ? "not reached" : notch_number (value, 2).text);
+  }
 }
 
 static int
@@ -401,8 +405,8 @@ write_froc (Report *r)
     }
     for (guint i = 0; i < peaks->len; i++)
       alarms += g_array_index (peaks, double, i) > above;
-    g_string_append_printf (r->text, "%12d  %14.2f  %5d/%d, %.1f %%\n", alarms, above, captured, r->score->n_truth,
-                            100.0 * captured / r->score->n_truth);
+    g_string_append_printf (r->text, "%12d  %14s  %5d/%d, %s %%\n", alarms, notch_number (above, 2).text, captured,
+                            r->score->n_truth, notch_number (100.0 * captured / r->score->n_truth, 1).text);
     json_builder_begin_object (r->json);
     json_count (r->json, "false_alarms", alarms);
     json_number (r->json, "peak_snr_above", above);
@@ -475,24 +479,26 @@ sum_up (Report *r)
   notch_score_wilson (s->n_captured, s->n_truth, &low, &high);
   GString *text = r->text;
   if (s->n_truth > 0)
-    g_string_append_printf (text, "captured       %d of %d, %.1f %% (95 %% interval %.1f to %.1f %%)\n", s->n_captured,
-                            s->n_truth, 100.0 * s->n_captured / s->n_truth, 100 * low, 100 * high);
+    g_string_append_printf (text, "captured       %d of %d, %s %% (95 %% interval %s to %s %%)\n", s->n_captured,
+                            s->n_truth, notch_number (100.0 * s->n_captured / s->n_truth, 1).text,
+                            notch_number (100 * low, 1).text, notch_number (100 * high, 1).text);
   g_string_append_printf (text, "false alarms   %d", s->n_false);
   if (r->options->megapixels > 0)
-    g_string_append_printf (text, ", %.4g per Mpx", s->n_false / r->options->megapixels);
+    g_string_append_printf (text, ", %s per Mpx", notch_number (s->n_false / r->options->megapixels, -1).text);
   g_string_append_c (text, '\n');
-  if (s->n_captured > 0) {
-    g_string_append_printf (text, "detections     %.3f a captured defect, %d to spare\n",
-                            (double) (s->n_captured + s->n_split) / s->n_captured, s->n_split);
-    if (n_points)
-      g_string_append_printf (text, "localisation   %.3f px rms of %d points and blobs, %.3f px of all\n",
-                              s->localisation_px, n_points, s->localisation_all_px);
-    else
-      g_string_append_printf (text, "localisation   %.3f px rms\n", s->localisation_all_px);
-    if (s->n_class_right >= 0)
-      g_string_append_printf (text, "class right    %d of %d, %.1f %%\n", s->n_class_right, s->n_captured,
-                              100.0 * s->n_class_right / s->n_captured);
-  }
+  if (s->n_captured == 0)
+    return;
+  g_string_append_printf (text, "detections     %s a captured defect, %d to spare\n",
+                          notch_number ((double) (s->n_captured + s->n_split) / s->n_captured, 3).text, s->n_split);
+  if (n_points > 0)
+    g_string_append_printf (text, "localisation   %s px rms of %d points and blobs, %s px of all\n",
+                            notch_number (s->localisation_px, 3).text, n_points,
+                            notch_number (s->localisation_all_px, 3).text);
+  else
+    g_string_append_printf (text, "localisation   %s px rms\n", notch_number (s->localisation_all_px, 3).text);
+  if (s->n_class_right >= 0)
+    g_string_append_printf (text, "class right    %d of %d, %s %%\n", s->n_class_right, s->n_captured,
+                            notch_number (100.0 * s->n_class_right / s->n_captured, 1).text);
 }
 
 gboolean

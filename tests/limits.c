@@ -149,7 +149,7 @@ test_all (Fixture *fixture, gconstpointer data)
   fixture->recipe->limits.defects_per_die = 1;
   fixture->recipe->limits.density_per_cm2 = 1;
   add_class_limit (fixture->recipe, "scratch", 0);
-  expect (fixture->result, NOTCH_VERDICT_REJECT, "17 defects, *|dice with *|17 defects per cm², *|4 defects of class*");
+  expect (fixture->result, NOTCH_VERDICT_REJECT, "17 defects, *|dice with *|17 defects per *|4 defects of class*");
   fixture->result->pixel_known = FALSE;
   expect (fixture->result, NOTCH_VERDICT_TROUBLE, "17 defects, *|dice with *|the pixel size *|4 defects of class*");
 }

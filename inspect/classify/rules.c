@@ -4,9 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-/* In px, for that is what a filter sees, whatever the camera. A scratch is long; a stain is wider than any speck; a pit
- * is dark and no larger than the spot of the optics; other specks are particles, bright or dark, unless they are half
- * bright and half dark, as an edge out of place is. */
+/* In px, for that is what a filter sees, whatever the camera. A scratch is long; a stain is wider than any speck; a
+ * pit is dark and no larger than the spot of the optics; other specks are particles, bright or dark, unless they are
+ * half bright and half dark, as an edge out of place is. */
 const char *const notch_rules_default[][2] = {
   { "scratch", "elongation > 3 && sqrt (width_px * width_px + height_px * height_px) > 12" },
   { "stain", "scale_px > 4 && line == 0" },
@@ -52,8 +52,8 @@ struct NotchExpression {
   GArray *code; /* Instruction, operands before operators */
 };
 
-/* What a recipe can make the compiler recurse, and with it the stack: between two levels of nesting at most one operand
- * waits for each of the five kinds of operators, and one for the second argument of a function. */
+/* What a recipe can make the compiler recurse, and with it the stack: between two levels of nesting at most one
+ * operand waits for each of the five kinds of operators, and one for the second argument of a function. */
 #define MOST_NESTED  32
 #define MOST_STACKED (6 * (MOST_NESTED + 1) + 1)
 

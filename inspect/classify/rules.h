@@ -11,8 +11,8 @@
  * Functions: abs (a), sqrt (a), log (a) natural, min (a, b), max (a, b). Columns are those of notch_feature_info. True
  * is 1, false is 0; a number counts as true when it is neither 0 nor NAN.
  *
- * A column that does not apply is NAN, and what is computed from NAN is NAN (min and max too). Every comparison with NAN
- * is false, != like the others; "!" of it is true. */
+ * A column that does not apply is NAN, and what is computed from NAN is NAN (min and max too). Every comparison with
+ * NAN is false, != like the others; "!" of it is true. */
 #pragma once
 
 #include "inspect/detect/result.h"
@@ -39,9 +39,9 @@ GPtrArray *notch_rules_class_names (const NotchRules *rules);
 
 /* The class of a defect, an index into the names: the first rule that is true, else "other".
  *
- * *confidence says how clear the decision was, 0.5 to 1; it is no probability. A comparison a < b has a degree of truth,
- * 0.5 + (b - a) / (|a| + |b|) kept within 0 and 1: 0.5 at the threshold, 1 when b is three times a, or when they differ
- * in sign. With > likewise; == and != have 0 or 1; with NAN it is 0.5. && takes the smaller degree, || the larger, !
- * takes 1 - degree. The confidence is the smallest of the degree of the rule that was true and, for every rule before
- * it, 1 - its degree. */
+ * *confidence says how clear the decision was, 0.5 to 1; it is no probability. A comparison a < b has a degree of
+ * truth, 0.5 + (b - a) / (|a| + |b|) kept within 0 and 1: 0.5 at the threshold, 1 when b is three times a, or when
+ * they differ in sign. With > likewise; == and != have 0 or 1; with NAN it is 0.5. && takes the smaller degree, || the
+ * larger, ! takes 1 - degree. The confidence is the smallest of the degree of the rule that was true and, for every
+ * rule before it, 1 - its degree. */
 int notch_rules_classify (const NotchRules *rules, const double value[NOTCH_N_FEATURES], double *confidence);

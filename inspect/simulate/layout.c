@@ -85,8 +85,8 @@ draw_array (Pen *pen, double x0, double y0, double x1, double y1)
     }
 }
 
-/* One layer of routing on parallel tracks: segments of any length, a wide rail now and then, jogs to the next track. The
- * segments of every track are returned for vias: n_tracks arrays of pairs (from, to). */
+/* One layer of routing on parallel tracks: segments of any length, a wide rail now and then, jogs to the next track.
+ * The segments of every track are returned for vias: n_tracks arrays of pairs (from, to). */
 static GPtrArray *
 draw_tracks (Pen *pen, gboolean along_x, double from, double to, double first, double last, double pitch, double width,
              double tone, double density, int rail_every)
@@ -163,8 +163,8 @@ draw_logic (Pen *pen, double x0, double y0, double x1, double y1)
 
 typedef enum { BLOCK_ANY, BLOCK_ARRAY, BLOCK_LOGIC } Block;
 
-/* Cuts a region in two until the parts are small enough; a bus runs in the channel between them. Siblings differ in kind
- * where there is a choice, so a mixed die has both. */
+/* Cuts a region in two until the parts are small enough; a bus runs in the channel between them. Siblings differ in
+ * kind where there is a choice, so a mixed die has both. */
 static void
 draw_blocks (Pen *pen, double x0, double y0, double x1, double y1, int depth, Block kind)
 {

@@ -1,7 +1,7 @@
 /* layout.h - what one die looks like, before any optics
  *
- * A generated die is a sum of rectangles: each adds its tone to what lies under it, so that blur, shift and focus act on
- * every rectangle alone and are exact. Positions are px in the die's cell, whose first pixel reaches from 0 to 1. */
+ * A generated die is a sum of rectangles: each adds its tone to what lies under it, so that blur, shift and focus act
+ * on every rectangle alone and are exact. Positions are px in the die's cell, whose first pixel reaches from 0 to 1. */
 #pragma once
 
 #include "inspect/notch.h"

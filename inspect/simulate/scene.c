@@ -1,8 +1,8 @@
 /* scene.c - where dice are, and how their pattern looks through the optics
  *
  * The optics are a Gaussian, so a blurred rectangle is a product of two differences of error functions: exact at any
- * sub-pixel shift, any focus, and, as a Gaussian is round, in any turned frame. Nothing is sampled before it is blurred,
- * so nothing aliases. */
+ * sub-pixel shift, any focus, and, as a Gaussian is round, in any turned frame. Nothing is sampled before it is
+ * blurred, so nothing aliases. */
 #include "inspect/simulate/scene.h"
 
 #include "inspect/simulate/random.h"

@@ -1,7 +1,7 @@
 /* scene.h - dice on an image as the optics show them, before the sensor; and what is planted on them
  *
- * The *frame* is the image before it is turned by the rotation about its centre. Grey levels are those of an 8-bit image
- * whatever the file's depth. Pixel centres are whole numbers, y down. */
+ * The *frame* is the image before it is turned by the rotation about its centre. Grey levels are those of an 8-bit
+ * image whatever the file's depth. Pixel centres are whole numbers, y down. */
 #pragma once
 
 #include "inspect/notch.h"

@@ -1,7 +1,7 @@
 /* simulate.c - draws a wafer and writes it down with the truth about it */
 #include "inspect/image/source.h"
 #include "inspect/image/write.h"
-#include "inspect/simulate/random.h"
+#include "inspect/simulate/number.h"
 #include "inspect/simulate/scene.h"
 #include "inspect/simulate/sensor.h"
 
@@ -73,11 +73,13 @@ check (const NotchSimulation *s, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (ranges); i++) {
     double value = G_STRUCT_MEMBER (double, s, ranges[i].offset);
     if (!(value >= ranges[i].least && value <= ranges[i].most))
-      return refuse (error, "%s %g is outside %g to %g%s%s", ranges[i].name, value, ranges[i].least, ranges[i].most,
+      return refuse (error, "%s %s is outside %s to %s%s%s", ranges[i].name, notch_number (value, -1).text,
+                     notch_number (ranges[i].least, -1).text, notch_number (ranges[i].most, -1).text,
                      *ranges[i].unit ? " " : "", ranges[i].unit);
   }
   if (s->snr_min > s->snr_max)
-    return refuse (error, "snr %g:%g has its larger end first", s->snr_min, s->snr_max);
+    return refuse (error, "snr %s:%s has its larger end first", notch_number (s->snr_min, -1).text,
+                   notch_number (s->snr_max, -1).text);
   if (s->bits != 8 && s->bits != 12 && s->bits != 16 && s->bits != 32)
     return refuse (error, "bits %d is none of 8, 12, 16 and 32 (float)", s->bits);
   if (s->n_defects < 0 || s->n_defects > 10000)
@@ -175,13 +177,12 @@ write_images (const NotchScene *scene, NotchTiffWriter *image, NotchTiffWriter *
 
 /* ---- truth ------------------------------------------------------------------------------------------------------- */
 
-/* Appends numbers with a comma before each, whatever the locale. */
+/* Appends numbers with a comma before each. */
 static void
-append_numbers (GString *text, const char *format, const double *value, int n)
+append_numbers (GString *text, int decimals, const double *value, int n)
 {
-  char buffer[G_ASCII_DTOSTR_BUF_SIZE];
   for (int i = 0; i < n; i++)
-    g_string_append_printf (text, ",%s", g_ascii_formatd (buffer, sizeof buffer, format, value[i]));
+    g_string_append_printf (text, ",%s", notch_number (value[i], decimals).text);
 }
 
 static gboolean
@@ -193,9 +194,9 @@ write_truth (const NotchScene *scene, const char *path, GError **error)
   for (guint i = 0; i < scene->planted->len; i++) {
     const NotchPlanted *p = &g_array_index (scene->planted, NotchPlanted, i);
     g_string_append_printf (text, "%u,%s,%d,%d", i + 1, p->type, p->row, p->col);
-    append_numbers (text, "%.3f", (const double[]){ p->x, p->y }, 2);
+    append_numbers (text, 3, (const double[]){ p->x, p->y }, 2);
     g_string_append_printf (text, ",%d,%d", p->box_w, p->box_h);
-    append_numbers (text, "%.3f", (const double[]){ p->peak / p->sigma, p->snr, p->peak * scale }, 3);
+    append_numbers (text, 3, (const double[]){ p->peak / p->sigma, p->snr, p->peak * scale }, 3);
     g_string_append_printf (text, ",%d,%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT "\n", p->area, p->box_x, p->box_y);
   }
   return notch_write_file (path, text->str, (gssize) text->len, error);
@@ -212,8 +213,8 @@ write_dice (const NotchScene *scene, const char *path, GError **error)
       continue;
     notch_scene_to_image (scene, die->x, die->y, &x, &y);
     g_string_append_printf (text, "%d,%d", die->col, die->row);
-    append_numbers (text, "%.5f",
-                    (const double[]){ x, y, die->dx, die->dy, die->gain, die->blur / scene->simulation->blur }, 6);
+    append_numbers (text, 5, (const double[]){ x, y, die->dx, die->dy, die->gain, die->blur / scene->simulation->blur },
+                    6);
     g_string_append_printf (text, ",%d\n", die->whole);
   }
   return notch_write_file (path, text->str, (gssize) text->len, error);
