@@ -17,11 +17,12 @@ typedef struct {
   const char *summary;     /* one line for `notch --help` */
   const char *description; /* below the options, or NULL */
   const GOptionEntry *options;
-  int least, most;                                                 /* arguments that are left; most -1: any number */
+  void (*prepare) (void); /* NULL, or gives what the options change its defaults */
+  int least, most;        /* arguments that are left; most -1: any number */
   int (*run) (int n, char **arguments, const NotchCommon *common); /* gives the exit status */
 } NotchCommand;
 
-extern const NotchCommand notch_command_devices;
+extern const NotchCommand notch_command_devices, notch_command_inspect, notch_command_score, notch_command_simulate;
 
 /* "notch: what is wrong and what to do" on stderr; gives NOTCH_EXIT_TROUBLE. */
 int notch_complain (const GError *error);

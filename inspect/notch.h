@@ -108,43 +108,56 @@ NOTCH_API char *notch_devices_describe (void);
 
 /* ---- simulation and scoring ------------------------------------------------------------------------------------ */
 
-/* What `notch simulate` draws. notch_simulate_defaults () fills it; lengths in px unless they say otherwise. */
+/* What `notch simulate` draws. notch_simulate_defaults () fills it; lengths in px unless they say otherwise. Grey
+ * levels are those of an 8-bit image whatever the depth. Die (0, 0) is in the leftmost column and the topmost row that
+ * hold a whole die. */
 typedef struct {
-  gint64 width, height;         /* of the image */
-  gint64 die_width, die_height; /* pitch */
-  gint64 origin_x, origin_y;    /* of die (0, 0)'s corner */
+  gint64 width, height;         /* of the image, 32 to 2^20 */
+  gint64 die_width, die_height; /* pitch, 64 to 65536; a layout from a file has its own */
+  int n_cols, n_rows;           /* this many dice from the origin make width and height; 0: not so */
+  gint64 origin_x, origin_y;    /* first pixel of a die */
   gboolean wafer;               /* draw the round wafer with a notch; dice outside it are missing */
   int bits;                     /* 8, 12, 16; 32 is float */
   guint64 seed;
-  double pixel_um;                /* written as resolution tags */
-  double blur;                    /* sigma of the optics */
-  double jitter;                  /* sigma of each die's shift */
-  double rotation_mrad;           /* of the whole image */
+  double pixel_um;                /* written as resolution tags; 0: none */
+  double blur;                    /* sigma of the optics, 0.3 to 10 */
+  double jitter;                  /* sigma of each die's shift, 0 to 20 */
+  double rotation_mrad;           /* of the whole image, clockwise as shown, -50 to 50 */
   double gain, focus, vignetting; /* fractions: die to die gain, die to die blur, fall-off to the corner */
-  double read_noise;              /* grey levels of an 8-bit image; scaled with bits */
-  double shot_noise;              /* variance a grey level, likewise */
+  double read_noise;              /* grey levels */
+  double shot_noise;              /* variance a grey level */
   const char *layout;             /* "mixed", "array", "logic", "blank", or an image file that is one die */
-  int n_defects;                  /* planted */
+  int n_defects;                  /* planted, 0 to 10000 */
   double snr_min, snr_max;        /* matched SNR, uniform between */
-  const char *classes;            /* comma separated: particle,pit,scratch,bridge,open,stain; NULL: all */
+  const char *classes;            /* comma separated: particle,pit,scratch,bridge,open,stain; NULL: all that fit */
   const char *clean;              /* NULL, or where to write the image without noise and defects */
 } NotchSimulation;
 
 NOTCH_API void notch_simulate_defaults (NotchSimulation *simulation);
-/* Writes the image (TIFF), TRUTH.csv and, beside it, DICE.csv with every die's true shift. */
+/* Writes the image (TIFF), the truth about its defects (id, type, die_row, die_col, x, y: centroid, w, h: extent,
+ * amp_sigma: signed peak over the noise there, snr, contrast: signed peak in the file's grey levels, area_px, box_x,
+ * box_y: first pixel of the extent) and about its dice (die_col, die_row, x_px, y_px: corner by the lattice, dx, dy,
+ * gain, focus, whole). The same simulation gives the same bytes. */
 NOTCH_API gboolean notch_simulate (const NotchSimulation *simulation, const char *image_path, const char *truth_path,
                                    const char *dice_path, GError **error);
 
 typedef struct {
-  double match_px;   /* a detection matches within max (match_px, size / 2) of the truth; default 2 */
-  double megapixels; /* of the image, for rates; 0: not known */
+  double match_px;     /* a detection may be max (match_px, size / 2) from the truth's box; 0: 2 */
+  double megapixels;   /* of the image, for rates; 0: not known */
+  double snr_min;      /* count only defects of at least this matched SNR; what is found of others is no false alarm */
+  const char *classes; /* likewise only these, comma separated; NULL: all */
 } NotchScoreOptions;
 typedef struct {
-  int n_truth, n_captured, n_false, n_split;
-  double localisation_px; /* rms */
+  int n_truth, n_captured, n_detections, n_false;
+  int n_split;       /* detections beyond the first on a captured defect */
+  int n_class_right; /* captured defects with the truth's class; -1: the names have nothing in common */
+  double localisation_px, localisation_all_px; /* rms, of points and blobs (12 px at most) and of all; NAN: none */
+  double snr50, snr90;                         /* where half and 90 % are captured; NAN: not to be had */
 } NotchScore;
-/* Compares a defect list with the truth. `report` receives a text table: capture per class and SNR with Wilson
- * intervals, SNR50 and SNR90, false alarms, splits, localisation. `json`, if not NULL, the same for machines. */
+/* Compares a defect list (x_px, y_px and, where it has them, defect_id, peak_snr, class) with the truth (x, y and,
+ * where it has them, id, type, w, h, snr, area_px, box_x, box_y). `report` receives a text table: capture per class
+ * and SNR with Wilson intervals, SNR50 and SNR90, false alarms, splits, localisation. `json`, if not NULL, the same
+ * for machines. Errors name the file and the line. */
 NOTCH_API gboolean notch_score (const char *truth_path, const char *defects_path, const NotchScoreOptions *options,
                                 NotchScore *score, char **report, char **json, GError **error);
 

@@ -505,6 +505,99 @@ test_gaps (void)
   g_assert_cmpuint (none->len, ==, 0);
 }
 
+/* The tile of the image that begins at (x0, y0), as a plane; `of` is one of the image's arrays, in 1/256. */
+static void
+poke_plane (NotchLane *lane, NotchPlane plane, const Image *image, const int *of, int x0, int y0, int size)
+{
+  g_autofree float *values = g_new0 (float, size *size);
+  for (int y = MAX (0, -y0); y < MIN (size, image->height - y0); y++)
+    for (int x = MAX (0, -x0); x < MIN (size, image->width - x0); x++)
+      values[y * size + x] = (float) of[(y0 + y) * image->width + x0 + x] / 256;
+  g_assert_cmpint (notch_kernels_cpu.poke (lane, 0, plane, values), ==, 0);
+}
+
+/* The CPU's own labelling of tiles, joined, is the labelling of the whole. */
+static void
+one_label_trial (GRand *rand, NotchLane *lane, int size, int halo)
+{
+  enum { GROW = 7 * 900 };
+  const int core = size - 2 * halo, reach = g_rand_int_range (rand, 1, 6);
+  Image *image = image_new (rand, g_rand_int_range (rand, 1, 150), g_rand_int_range (rand, 1, 150), 0, 0, 0);
+  const int n = image->width * image->height, n_cols = (image->width + core - 1) / core,
+            n_rows = (image->height + core - 1) / core;
+  for (int i = 0; i < n; i++) {
+    const gboolean is_bright = g_rand_int_range (rand, 0, 15 * reach * reach) == 0;
+    image->score[i] = g_rand_int_range (rand, 0, 200) == 0 ? SEED + 2 : g_rand_int_range (rand, 0, SEED);
+    image->fine[i] = 7 * (is_bright ? g_rand_int_range (rand, 900, 2000) : g_rand_int_range (rand, 0, 900));
+    image->mask[i] = image->score[i] >= SEED || image->fine[i] >= GROW;
+    image->ref[i] = 25600; /* flat, so that there are no edges */
+    image->edge[i] = image->z2[i] = 0;
+  }
+  g_autofree gboolean *has_patch = NULL;
+  g_autoptr (GArray) want = expected (image, reach, NULL, 0, 0, &has_patch);
+
+  g_autofree float *row = g_new0 (float, image->width);
+  g_autofree const void **rows = g_new (const void *, image->height);
+  for (int y = 0; y < image->height; y++)
+    rows[y] = row;
+  const NotchPixels pixels = { NOTCH_SAMPLE_F32, image->width, image->height, 0, image->height, rows };
+  char fault[256];
+  NotchStripMem *mem = notch_kernels_cpu.strip_up (NULL, &pixels, fault);
+  g_autofree int *tiles_in_row = g_new (int, n_rows), *order = g_new (int, n_cols *n_rows);
+  for (int r = 0; r < n_rows; r++)
+    tiles_in_row[r] = n_cols;
+  g_autoptr (NotchJoin) join = notch_join_new (reach, n_rows, tiles_in_row, 0, 0);
+  shuffle (rand, order, n_cols * n_rows);
+  for (int i = 0; i < n_cols * n_rows; i++) {
+    const int x0 = order[i] % n_cols * core - halo, y0 = order[i] / n_cols * core - halo;
+    const NotchPiece piece = { 0, 0, size, size, 0, 0 };
+    const NotchTile tile = { .x = x0,
+                             .y = y0,
+                             .core_x = halo,
+                             .core_y = halo,
+                             .core_w = MIN (core, image->width - x0 - halo),
+                             .core_h = MIN (core, image->height - y0 - halo),
+                             .n_pieces = 1 };
+    const NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece, .mem = { mem } };
+    NotchTileFound found;
+    const NotchGather gather = { .batch = &batch };
+    g_assert_cmpint (notch_kernels_cpu.gather (lane, &gather), ==, 0);
+    poke_plane (lane, NOTCH_PLANE_SCORE, image, image->score, x0, y0, size);
+    poke_plane (lane, NOTCH_PLANE_FINE, image, image->fine, x0, y0, size);
+    poke_plane (lane, NOTCH_PLANE_RES, image, image->res, x0, y0, size);
+    poke_plane (lane, NOTCH_PLANE_Z, image, image->z2, x0, y0, size);
+    g_autofree float *flat = g_new (float, size *size);
+    for (int k = 0; k < size * size; k++)
+      flat[k] = 100;
+    g_assert_cmpint (notch_kernels_cpu.poke (lane, 0, NOTCH_PLANE_REF, flat), ==, 0);
+    const NotchLabel label = { &batch, SEED / 256.0f, GROW / 256.0f, reach };
+    g_assert_cmpint (notch_kernels_cpu.label (lane, &label), ==, 0);
+    g_assert_cmpint (notch_kernels_cpu.finish (lane, &found), ==, 0);
+    g_assert_false (found.swamped);
+    notch_join_add (join, order[i] / n_cols, &tile, &found);
+  }
+  g_autoptr (GArray) found = notch_join_finish (join);
+  check_same (found, want, has_patch);
+  notch_kernels_cpu.strip_free (mem);
+  image_free (image);
+}
+
+static void
+test_label (void)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (22);
+  const NotchLaneSize size = { .batch = 1, .size = 48, .halo = 6, .max_blobs = 4000 };
+  char fault[256];
+  NotchDevice *device = notch_kernels_cpu.open (0, fault);
+  NotchLane *lane = notch_kernels_cpu.lane_new (device, &size, fault);
+
+  g_assert_nonnull (lane);
+  for (int trial = 0; trial < 60; trial++)
+    one_label_trial (rand, lane, size.size, size.halo);
+  notch_kernels_cpu.lane_free (lane);
+  notch_kernels_cpu.close (device);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -513,5 +606,6 @@ main (int argc, char **argv)
   g_test_add_func ("/join/far", test_far);
   g_test_add_func ("/join/huge", test_huge);
   g_test_add_func ("/join/gaps", test_gaps);
+  g_test_add_func ("/join/label", test_label);
   return g_test_run ();
 }

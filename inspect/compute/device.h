@@ -8,8 +8,8 @@
 #include "inspect/notch.h"
 #include "kernels/kernels.h"
 
-/* Chooses by name: "auto" or NULL takes the first GPU that opens, else the CPU; "cpu"; "cuda" is "cuda:0"; "cuda:N" from
- * 0. `index` is what to give to the backend's open. `why`, if not NULL, receives one line that says what was taken and,
- * for "auto", why not a GPU; free it. Returns static memory, or NULL with NOTCH_ERROR_USAGE for a name that means
+/* Chooses by name: "auto" or NULL takes the first GPU that opens, else the CPU; "cpu"; "cuda" is "cuda:0"; "cuda:N"
+ * from 0. `index` is what to give to the backend's open. `why`, if not NULL, receives one line that says what was taken
+ * and, for "auto", why not a GPU; free it. Returns static memory, or NULL with NOTCH_ERROR_USAGE for a name that means
  * nothing, NOTCH_ERROR_DEVICE for a GPU that was asked for and does not work. */
 const NotchKernels *notch_device_choose (const char *name, int *index, char **why, GError **error);

@@ -20,7 +20,7 @@ typedef struct {
  * shift is taken off.
  *
  * A pixel has an extent: second moments get the 1/12 px^2 of a unit square per axis, so that a single pixel has
- * elongation 1 and a line of n pixels n. Feret diameters, the largest of 8 directions pi / 8 apart (at most 2 % short),
- * get 1 px, as if a pixel were a disc: then a size does not depend on the direction. */
+ * elongation 1 and a line of n pixels n. Feret diameters, the largest of 8 directions pi / 8 apart (at most 2 %
+ * short), get 1 px, as if a pixel were a disc: then a size does not depend on the direction. */
 void notch_features_measure (const NotchJoined *blob, const NotchFeatureContext *context,
                              double value[NOTCH_N_FEATURES]);

@@ -187,8 +187,9 @@ compare_cells (gconstpointer a, gconstpointer b, gpointer data)
   return (p->x / side > q->x / side) - (p->x / side < q->x / side);
 }
 
-/* Is any pixel of one cell within reach of any of a neighbouring cell? Side by side, the cells' other coordinates differ
- * by at most reach whatever the pixels, so their spans decide; over a corner both coordinates count, pair by pair. */
+/* Is any pixel of one cell within reach of any of a neighbouring cell? Side by side, the cells' other coordinates
+ * differ by at most reach whatever the pixels, so their spans decide; over a corner both coordinates count, pair by
+ * pair. */
 static gboolean
 touch (const Pixel *pixel, const Cell *a, const Cell *b, gint64 reach)
 {

@@ -1,9 +1,9 @@
 /* join.h - blobs of tiles become blobs of the image
  *
- * Two pixels of the mask belong together when they are at most `reach` px apart in x and in y. Each tile was labelled by
- * itself; join finds what belongs together across seams, adds the sums up, and drops what holds no seed pixel. Sums are
- * whole numbers and ties are broken by position, so the result depends neither on how the image was cut into tiles nor
- * on the order in which tiles come. */
+ * Two pixels of the mask belong together when they are at most `reach` px apart in x and in y. Each tile was labelled
+ * by itself; join finds what belongs together across seams, adds the sums up, and drops what holds no seed pixel. Sums
+ * are whole numbers and ties are broken by position, so nothing depends on the order in which tiles come, and patches
+ * alone on how the image was cut into them. */
 #pragma once
 
 #include "inspect/notch.h"
@@ -34,16 +34,16 @@ void notch_joined_clear (NotchJoined *joined);
 
 typedef struct NotchJoin NotchJoin;
 
-/* tiles_in_row holds n_rows counts: so many tiles of each row of tiles will be added. Rows run from top to bottom: every
- * core pixel of a row lies below all of the rows before. reach is what `label` was given, at least 1 px. Of all patches,
- * of patch_side px, the max_patches with the strongest peaks are kept. */
+/* tiles_in_row holds n_rows counts: so many tiles of each row of tiles will be added. Rows run from top to bottom:
+ * every core pixel of a row lies below all of the rows before. reach is what `label` was given, at least 1 px. Of all
+ * patches, of patch_side px, the max_patches with the strongest peaks are kept. */
 NotchJoin *notch_join_new (int reach, int n_rows, const int *tiles_in_row, int patch_side, gsize max_patches);
 void notch_join_free (NotchJoin *join);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchJoin, notch_join_free)
 
-/* Adds a tile of row `row`, in any order; everything is copied. One thread at a time. Once all tiles of a row and of the
- * rows above it are there, their seams are resolved, and only blobs that a later row can touch stay open: besides the
- * result, memory is that of the rows with tiles missing. */
+/* Adds a tile of row `row`, in any order; everything is copied. One thread at a time. Once all tiles of a row and of
+ * the rows above it are there, their seams are resolved, and only blobs that a later row can touch stay open: besides
+ * the result, memory is that of the rows with tiles missing. */
 void notch_join_add (NotchJoin *join, int row, const NotchTile *tile, const NotchTileFound *found);
 
 /* The blobs with a seed, ordered by y0, x0, then peak (NotchJoined, owned by the caller). Tiles that were never added

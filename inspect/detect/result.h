@@ -86,5 +86,6 @@ typedef struct {
   double grey_low, grey_high; /* what to draw as black and white */
 } NotchResult;
 
+/* Frees everything but `recipe`; patches too, so `defect` has no clear function. The pointer arrays free their strings. */
 void notch_result_free (NotchResult *result);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchResult, notch_result_free)

@@ -1,0 +1,12 @@
+/* limits.h - is an image good enough? */
+#pragma once
+
+#include "inspect/detect/result.h"
+
+/* Whether every class that the recipe limits is one of class_names (char *). The error names those there are. */
+gboolean notch_limits_check (const NotchRecipe *recipe, const GPtrArray *class_names, GError **error);
+
+/* Fills verdict, and adds a line to `reason` for every limit of the recipe that is exceeded: NOTCH_VERDICT_REJECT. A
+ * limit that cannot be judged (a density without a pixel size, dice where there are none) must not pass unseen:
+ * NOTCH_VERDICT_TROUBLE, with the reason. An image that is in trouble already is left alone. */
+void notch_limits_judge (NotchResult *result);

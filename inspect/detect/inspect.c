@@ -1,0 +1,305 @@
+/* inspect.c - see inspect.h */
+#include "inspect/detect/inspect.h"
+
+#include "inspect/classify/limits.h"
+#include "inspect/detect/features.h"
+#include "inspect/detect/join.h"
+#include "inspect/image/reduce.h"
+#include "inspect/wafer/discover.h"
+
+#include <math.h>
+#include <string.h>
+
+#define OVERVIEW_PX 2048 /* the longer side of the reduced image */
+
+/* A die of which more than this part differs was not made like its neighbours. */
+#define FAILED_SHARE 0.25
+
+void
+notch_inspection_free (NotchInspection *inspection)
+{
+  if (!inspection)
+    return;
+  g_clear_pointer (&inspection->result, notch_result_free);
+  g_clear_pointer (&inspection->store, notch_store_free);
+  g_clear_pointer (&inspection->source, notch_source_close);
+  g_clear_pointer (&inspection->recipe, notch_recipe_free);
+  g_free (inspection);
+}
+
+NotchInspection *
+notch_inspection_open (const char *path, int page, const NotchRecipe *recipe, int jobs, GError **error)
+{
+  g_autoptr (NotchInspection) inspection = g_new0 (NotchInspection, 1);
+  guint64 budget = (guint64) recipe->detect.memory_mib << 20;
+  NotchSourceOptions options = { page, recipe->detect.colour, budget };
+  inspection->recipe = notch_recipe_copy (recipe);
+  inspection->source = notch_source_open (path, &options, error);
+  if (!inspection->source)
+    return NULL;
+  inspection->store = notch_store_new (inspection->source, budget, jobs);
+  return g_steal_pointer (&inspection);
+}
+
+/* ---- geometry -------------------------------------------------------------------------------------------------- */
+
+static int
+compare_floats (const void *a, const void *b)
+{
+  float x = *(const float *) a, y = *(const float *) b;
+  return (x > y) - (x < y);
+}
+
+/* What overviews draw as black and white: all but the outermost half per cent. */
+static void
+stretch (NotchResult *result)
+{
+  gint64 n = result->reduced_width * result->reduced_height, step = n / 100000 + 1, taken = 0;
+  g_autofree float *sorted = g_new (float, n / step + 1);
+  for (gint64 i = 0; i < n; i += step)
+    sorted[taken++] = result->reduced[i];
+  qsort (sorted, (size_t) taken, sizeof *sorted, compare_floats);
+  result->grey_low = sorted[taken / 200];
+  result->grey_high = sorted[taken - 1 - taken / 200];
+  if (result->grey_high <= result->grey_low)
+    result->grey_high = result->grey_low + 1;
+}
+
+static gboolean
+find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReference *reference, GError **error)
+{
+  NotchResult *result = inspection->result;
+  int factor = notch_reduce_factor (inspection->source->width, inspection->source->height, OVERVIEW_PX);
+  g_autoptr (NotchReduced) reduced =
+      notch_reduce (inspection->store, 0, 0, inspection->source->width, inspection->source->height, factor, error);
+  if (!reduced)
+    return FALSE;
+  gboolean needs_dice = reference == &notch_reference_die;
+  g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
+  gboolean well = notch_discover (inspection->store, inspection->source, inspection->recipe, reduced, needs_dice,
+                                  &plan->grid, &plan->outline, notes, error);
+  for (guint i = 0; i < notes->len; i++)
+    g_info ("%s: %s", inspection->source->path, (const char *) notes->pdata[i]);
+  if (!well)
+    return FALSE;
+  result->reduction = reduced->factor;
+  result->reduced_width = reduced->width;
+  result->reduced_height = reduced->height;
+  result->reduced = g_steal_pointer (&reduced->value);
+  stretch (result);
+  if (needs_dice && plan->grid && plan->grid->sure < 0.5)
+    g_ptr_array_add (plan->warning,
+                     g_strdup_printf ("the die grid (pitch %.2f x %.2f px) is a guess (%.0f %% sure); check it with "
+                                      "`notch recipe new` and give it in a recipe",
+                                      plan->grid->ax, plan->grid->by, 100 * plan->grid->sure));
+  return TRUE;
+}
+
+/* ---- results --------------------------------------------------------------------------------------------------- */
+
+static NotchDie *
+die_of (const NotchResult *result, const NotchDefect *defect)
+{
+  double col = defect->value[NOTCH_FEATURE_DIE_COL], row = defect->value[NOTCH_FEATURE_DIE_ROW];
+  return result->grid && isfinite (col) && isfinite (row) ? notch_grid_die (result->grid, (int) col, (int) row) : NULL;
+}
+
+static int
+compare_defects (gconstpointer a, gconstpointer b)
+{
+  static const NotchFeature order[] = { NOTCH_FEATURE_DIE_ROW, NOTCH_FEATURE_DIE_COL, NOTCH_FEATURE_Y,
+                                        NOTCH_FEATURE_X };
+  const NotchDefect *x = a, *y = b;
+  for (gsize i = 0; i < G_N_ELEMENTS (order); i++) { /* outside the grid comes last */
+    double u = isfinite (x->value[order[i]]) ? x->value[order[i]] : INFINITY;
+    double v = isfinite (y->value[order[i]]) ? y->value[order[i]] : INFINITY;
+    if (u != v)
+      return u < v ? -1 : 1;
+  }
+  return (x->x0 > y->x0) - (x->x0 < y->x0);
+}
+
+static void
+collect_defects (NotchInspection *inspection, const NotchPlan *plan, const NotchRules *rules, NotchFound *found)
+{
+  NotchResult *result = inspection->result;
+  NotchFeatureContext context = {
+    .frame =
+        notch_frame_new (inspection->recipe, plan->grid, &plan->outline, result->width, result->height, plan->pixel_um),
+    .grid = plan->grid,
+    .channel = plan->channel,
+    .n_channels = plan->n_channels,
+  };
+  for (guint i = 0; i < found->blob->len; i++) {
+    NotchJoined *blob = &g_array_index (found->blob, NotchJoined, i);
+    NotchDefect defect = { .x0 = blob->x0, .y0 = blob->y0, .x1 = blob->x1, .y1 = blob->y1 };
+    notch_features_measure (blob, &context, defect.value);
+    defect.class_index = notch_rules_classify (rules, defect.value, &defect.confidence);
+    defect.patch = g_steal_pointer (&blob->patch);
+    g_array_append_val (result->defect, defect);
+  }
+  g_array_sort (result->defect, compare_defects);
+  for (guint i = 0; i < result->defect->len; i++) {
+    NotchDefect *defect = &g_array_index (result->defect, NotchDefect, i);
+    defect->id = i + 1;
+    result->class_count[defect->class_index]++;
+    NotchDie *die = die_of (result, defect);
+    if (die)
+      die->n_defects++;
+  }
+}
+
+/* The part of every die that blobs cover, a blob taken to fill its box evenly. */
+static void
+find_failed_dice (NotchResult *result)
+{
+  NotchGrid *grid = result->grid;
+  if (!grid)
+    return;
+  g_autofree double *covered = g_new0 (double, grid->die->len);
+  double cell = fabs (grid->ax * grid->by - grid->ay * grid->bx);
+  for (guint i = 0; i < result->defect->len; i++) {
+    const NotchDefect *defect = &g_array_index (result->defect, NotchDefect, i);
+    double box = (double) (defect->x1 - defect->x0 + 1) * (double) (defect->y1 - defect->y0 + 1);
+    double fill = defect->value[NOTCH_FEATURE_AREA] / box;
+    if (box < 0.001 * cell)
+      continue;
+    for (guint d = 0; d < grid->die->len; d++) {
+      const NotchDie *die = &g_array_index (grid->die, NotchDie, d);
+      double w = MIN (die->x + grid->ax, (double) defect->x1 + 1) - MAX (die->x, (double) defect->x0);
+      double h = MIN (die->y + grid->by, (double) defect->y1 + 1) - MAX (die->y, (double) defect->y0);
+      if (w > 0 && h > 0)
+        covered[d] += w * h * fill;
+    }
+  }
+  for (guint d = 0; d < grid->die->len; d++)
+    g_array_index (grid->die, NotchDie, d).failed = covered[d] > FAILED_SHARE * cell;
+}
+
+/* One line for the dice that could not be compared like the others; at most a few of them by name. */
+static void
+tell_bad_dice (NotchResult *result, gboolean blank)
+{
+  g_autoptr (GString) names = g_string_new (NULL);
+  int n = 0;
+  for (guint d = 0; result->grid && d < result->grid->die->len; d++) {
+    const NotchDie *die = &g_array_index (result->grid->die, NotchDie, d);
+    if (blank ? !die->blank : !die->failed || die->blank)
+      continue;
+    if (++n <= 5)
+      g_string_append_printf (names, "%s(%d, %d)", n > 1 ? ", " : "", die->col, die->row);
+  }
+  if (n == 0)
+    return;
+  if (n > 5)
+    g_string_append_printf (names, " and %d more", n - 5);
+  char *line = blank
+                   ? g_strdup_printf ("%d %s blank, with nothing to align by: %s; look at the image there, or exclude "
+                                      "them with [dice] excluded",
+                                      n, n == 1 ? "die is" : "dice are", names->str)
+                   : g_strdup_printf ("%d %s from the neighbours nearly everywhere: %s; look at the image there, or "
+                                      "exclude them with [dice] excluded",
+                                      n, n == 1 ? "die differs" : "dice differ", names->str);
+  g_ptr_array_add (result->warning, line);
+  /* A recipe that limits failed dice has said what to make of them; otherwise part of the image was not inspected. */
+  if (result->recipe->limits.failed_dice < 0) {
+    result->verdict = NOTCH_VERDICT_TROUBLE;
+    g_ptr_array_add (result->reason, g_strdup (line));
+  }
+}
+
+static NotchResult *
+result_new (const NotchInspection *inspection, const NotchRules *rules, const NotchReference *reference)
+{
+  const NotchSource *source = inspection->source;
+  NotchResult *result = g_new0 (NotchResult, 1);
+  result->path = g_strdup (source->path);
+  result->width = source->width, result->height = source->height;
+  result->sample = source->sample;
+  result->full_scale = source->full_scale;
+  result->recipe = inspection->recipe;
+  result->reference_name = g_strdup (reference->name);
+  result->defect = g_array_new (FALSE, TRUE, sizeof (NotchDefect));
+  result->class_name = notch_rules_class_names (rules);
+  result->class_count = g_new0 (gint64, result->class_name->len);
+  result->warning = g_ptr_array_new_with_free_func (g_free);
+  result->reason = g_ptr_array_new_with_free_func (g_free);
+  return result;
+}
+
+/* What the plan knows and the result reports. */
+static void
+take_plan (NotchResult *result, NotchPlan *plan)
+{
+  result->pixel_um = plan->pixel_known ? plan->pixel_um : 0;
+  result->pixel_known = plan->pixel_known;
+  result->outline = plan->outline;
+  result->threshold = plan->threshold;
+  const double noise[5] = { plan->noise.a, plan->noise.b, plan->noise.c, plan->noise.d, plan->noise.e };
+  memcpy (result->noise, noise, sizeof noise);
+  result->z_rms = plan->z_rms;
+  result->shift_rms = plan->shift_rms;
+  for (guint i = 0; i < plan->warning->len; i++)
+    g_ptr_array_add (result->warning, g_strdup (plan->warning->pdata[i]));
+  result->grid = g_steal_pointer (&plan->grid);
+}
+
+typedef struct {
+  NotchInspectStep step;
+  gpointer data;
+} Told;
+
+static gboolean
+tell_inspecting (double done, gpointer data)
+{
+  const Told *told = data;
+  return told->step ("inspecting", done, told->data);
+}
+
+gboolean
+notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, const NotchRules *rules, gboolean fast,
+                      NotchInspectStep step, gpointer data, GError **error)
+{
+  const NotchSource *source = inspection->source;
+  const NotchReference *reference = notch_reference_of (inspection->recipe);
+  gint64 start = g_get_monotonic_time ();
+  NotchResult *result = inspection->result = result_new (inspection, rules, reference);
+  g_autoptr (NotchPlan) plan = g_new0 (NotchPlan, 1);
+  plan->recipe = inspection->recipe;
+  plan->source = inspection->source;
+  plan->store = inspection->store;
+  plan->tiling = notch_tiling_new (source->width, source->height, inspection->recipe->detect.tile_px,
+                                   inspection->recipe->detect.halo_px);
+  plan->warning = g_ptr_array_new_with_free_func (g_free);
+  double pixel_um = inspection->recipe->wafer.pixel_um > 0 ? inspection->recipe->wafer.pixel_um : source->pixel_um_x;
+  plan->pixel_known = pixel_um > 0;
+  plan->pixel_um = plan->pixel_known ? pixel_um : 1;
+  inspection->recipe->wafer.pixel_um = plan->pixel_known ? pixel_um : 0;
+  if (!step ("survey", 0, data)) {
+    g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted");
+    return FALSE;
+  }
+  if (!find_geometry (inspection, plan, reference, error) || !notch_survey (plan, reference, compute, fast, error))
+    return FALSE;
+  gint64 surveyed = g_get_monotonic_time ();
+  NotchFound found = { 0 };
+  Told told = { step, data };
+  if (!notch_pipeline_run (plan, reference, compute, tell_inspecting, &told, &found, error))
+    return FALSE;
+  result->inspected_px = found.inspected_px;
+  result->patch_side = MIN (inspection->recipe->report.crop_px, 2 * plan->tiling.halo);
+  take_plan (result, plan);
+  plan->grid = result->grid; /* lent back while features are measured */
+  collect_defects (inspection, plan, rules, &found);
+  plan->grid = NULL;
+  g_array_unref (found.blob);
+  find_failed_dice (result);
+  tell_bad_dice (result, TRUE);
+  tell_bad_dice (result, FALSE);
+  notch_limits_judge (result);
+  gint64 end = g_get_monotonic_time ();
+  result->seconds[0] = (double) (surveyed - start) / 1e6;
+  result->seconds[1] = (double) (end - surveyed) / 1e6;
+  result->seconds[3] = (double) (end - start) / 1e6;
+  return TRUE;
+}

@@ -1,0 +1,146 @@
+/* pipeline.c - strips to batches, batches to blobs, blobs joined over seams */
+#include "inspect/detect/pipeline.h"
+
+#include "inspect/detect/join.h"
+
+#define MAX_BLOBS   4096 /* a tile; beyond that a tile differs everywhere and all becomes one blob */
+#define MAX_PATCHES 32   /* a tile */
+
+typedef struct {
+  const NotchPlan *plan;
+  const NotchKernels *kernels;
+  int patch_side;
+  GMutex lock; /* guards what follows */
+  NotchJoin *join;
+  gint64 inspected_px;
+} Pass;
+
+typedef struct {
+  Pass *pass;
+  NotchBand *band;
+  NotchTileJob *job;
+  int row;
+} Task;
+
+static void
+task_free (Task *task)
+{
+  notch_band_release (task->band);
+  notch_tile_job_free (task->job);
+  g_free (task);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Task, task_free)
+
+static int
+polarity_of (const NotchRecipe *recipe)
+{
+  return recipe->detect.polarity == NOTCH_POLARITY_BRIGHT ? 1 : recipe->detect.polarity == NOTCH_POLARITY_DARK ? -1 : 0;
+}
+
+/* The pipeline itself: one tile's way from raw rows to blobs. */
+static gboolean
+inspect_tile (NotchLane *lane, gpointer data, GError **error)
+{
+  g_autoptr (Task) task = data;
+  if (!lane)
+    return FALSE;
+  Pass *pass = task->pass;
+  const NotchPlan *plan = pass->plan;
+  const NotchKernels *k = pass->kernels;
+  const NotchRecipe *recipe = plan->recipe;
+  NotchBatch batch = notch_band_batch (task->band, task->job);
+  float seed = (float) plan->threshold, grow = MIN ((float) recipe->detect.grow_sigma, seed);
+  NotchTileFound found;
+  gboolean well =
+      k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
+      && k->fit (lane, &(NotchFit){ &batch, notch_plan_fit_terms (plan) }) == 0
+      && k->normalise (lane, &(NotchNormalise){ &batch, plan->noise }) == 0
+      && k->filter (lane, &(NotchFilter){ &batch, plan->n_channels, plan->channel, polarity_of (recipe), NULL }) == 0
+      && k->label (lane, &(NotchLabel){ &batch, seed, grow, recipe->detect.merge_px }) == 0
+      && k->patch (lane, &(NotchPatch){ &batch, pass->patch_side, MAX_PATCHES }) == 0 && k->finish (lane, &found) == 0;
+  if (!well)
+    return notch_kernels_error (k, lane, error);
+  g_mutex_lock (&pass->lock);
+  notch_join_add (pass->join, task->row, &task->job->tile, &found);
+  pass->inspected_px += found.n_inspected;
+  g_mutex_unlock (&pass->lock);
+  return TRUE;
+}
+
+static NotchLaneSize
+lane_size (const NotchPlan *plan, int patch_side)
+{
+  return (NotchLaneSize){
+    .batch = 1,
+    .size = plan->tiling.size,
+    .halo = plan->tiling.halo,
+    .max_blobs = MAX_BLOBS,
+    .patch_side = patch_side,
+    .max_patches = MAX_PATCHES,
+    .n_channels = plan->n_channels,
+    .channel = plan->channel,
+    .whiten = plan->whiten,
+  };
+}
+
+/* A tile without anything to inspect still has to be known to join. */
+static void
+add_empty (Pass *pass, int row)
+{
+  const NotchTile tile = { 0 };
+  const NotchTileFound nothing = { 0 };
+  g_mutex_lock (&pass->lock);
+  notch_join_add (pass->join, row, &tile, &nothing);
+  g_mutex_unlock (&pass->lock);
+}
+
+/* Makes the tasks of one row of tiles; FALSE when the crew has given up. */
+static gboolean
+push_row (Pass *pass, NotchCrew *crew, const NotchReference *reference, NotchBand *band, int row)
+{
+  for (gint64 col = 0; col < pass->plan->tiling.n_cols; col++) {
+    NotchTileJob *job = notch_tile_job_new (pass->plan, reference, col, row);
+    if (!job) {
+      add_empty (pass, row);
+      continue;
+    }
+    Task *task = g_new (Task, 1);
+    *task = (Task){ pass, notch_band_acquire (band), job, row };
+    if (!notch_crew_push (crew, inspect_tile, task))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute,
+                    NotchStepFunc step, gpointer data, NotchFound *found, GError **error)
+{
+  const NotchTiling *tiling = &plan->tiling;
+  int patch_side = MIN (plan->recipe->report.crop_px, 2 * tiling->halo);
+  NotchLaneSize size = lane_size (plan, patch_side);
+  g_autoptr (NotchCrew) crew = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
+  if (!crew)
+    return FALSE;
+  g_autofree int *tiles_in_row = g_new (int, tiling->n_rows);
+  for (gint64 row = 0; row < tiling->n_rows; row++)
+    tiles_in_row[row] = (int) tiling->n_cols;
+  Pass pass = { .plan = plan, .kernels = compute->kernels, .patch_side = patch_side };
+  pass.join = notch_join_new (plan->recipe->detect.merge_px, (int) tiling->n_rows, tiles_in_row, patch_side,
+                              (gsize) MAX (plan->recipe->report.crops, 0));
+  g_mutex_init (&pass.lock);
+  gboolean read = TRUE, pushed = TRUE;
+  for (gint64 row = 0; row < tiling->n_rows && read && pushed; row++) {
+    g_autoptr (NotchBand) band = notch_band_new (plan, reference, compute, row, error);
+    read = band != NULL;
+    pushed = read && push_row (&pass, crew, reference, band, (int) row);
+    if (step && !step ((double) (row + 1) / (double) tiling->n_rows, data))
+      notch_crew_cancel (crew);
+  }
+  gboolean well = notch_crew_wait (crew, read ? error : NULL) && read;
+  if (well)
+    *found = (NotchFound){ notch_join_finish (pass.join), pass.inspected_px };
+  notch_join_free (pass.join);
+  g_mutex_clear (&pass.lock);
+  return well;
+}

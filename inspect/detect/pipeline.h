@@ -1,0 +1,15 @@
+/* pipeline.h - the second pass: follow the plan over every tile, join what was found */
+#pragma once
+
+#include "inspect/detect/survey.h"
+
+/* Called from the thread that runs the pass; FALSE cancels it. done: 0 to 1. */
+typedef gboolean (*NotchStepFunc) (double done, gpointer data);
+
+typedef struct {
+  GArray *blob; /* NotchJoined, owned */
+  gint64 inspected_px;
+} NotchFound;
+
+gboolean notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute,
+                             NotchStepFunc step, gpointer data, NotchFound *found, GError **error);

@@ -1,0 +1,23 @@
+/* result.c - the end of a result */
+#include "inspect/detect/result.h"
+
+void
+notch_result_free (NotchResult *result)
+{
+  if (!result)
+    return;
+  for (guint i = 0; result->defect && i < result->defect->len; i++)
+    g_free (g_array_index (result->defect, NotchDefect, i).patch);
+  g_clear_pointer (&result->defect, g_array_unref);
+  g_clear_pointer (&result->grid, notch_grid_free);
+  g_clear_pointer (&result->class_name, g_ptr_array_unref);
+  g_clear_pointer (&result->warning, g_ptr_array_unref);
+  g_clear_pointer (&result->reason, g_ptr_array_unref);
+  g_free (result->path);
+  g_free (result->stem);
+  g_free (result->reference_name);
+  g_free (result->class_count);
+  g_free (result->device);
+  g_free (result->reduced);
+  g_free (result);
+}

@@ -1,0 +1,240 @@
+/* json.c - summary.json: everything about an image but the rows of its tables; written last, it marks the image as
+ * finished */
+#include <json-glib/json-glib.h>
+#include <math.h>
+#include <string.h>
+
+#include "inspect/image/write.h"
+#include "inspect/report/report.h"
+
+static void
+add_number (JsonBuilder *to, const char *name, double value)
+{
+  json_builder_set_member_name (to, name);
+  if (isfinite (value))
+    json_builder_add_double_value (to, value);
+  else
+    json_builder_add_null_value (to);
+}
+
+static void
+add_count (JsonBuilder *to, const char *name, gint64 value)
+{
+  json_builder_set_member_name (to, name);
+  json_builder_add_int_value (to, value);
+}
+
+static void
+add_flag (JsonBuilder *to, const char *name, gboolean value)
+{
+  json_builder_set_member_name (to, name);
+  json_builder_add_boolean_value (to, value);
+}
+
+/* JSON is UTF-8, file names need not be. NULL as name: an element of an array. */
+static void
+add_text (JsonBuilder *to, const char *name, const char *value)
+{
+  g_autofree char *valid = value ? g_utf8_make_valid (value, -1) : NULL;
+  if (name)
+    json_builder_set_member_name (to, name);
+  if (valid)
+    json_builder_add_string_value (to, valid);
+  else
+    json_builder_add_null_value (to);
+}
+
+static void
+add_lines (JsonBuilder *to, const char *name, const GPtrArray *line)
+{
+  json_builder_set_member_name (to, name);
+  json_builder_begin_array (to);
+  for (guint i = 0; line && i < line->len; i++)
+    add_text (to, NULL, g_ptr_array_index (line, i));
+  json_builder_end_array (to);
+}
+
+static void
+begin (JsonBuilder *to, const char *name)
+{
+  json_builder_set_member_name (to, name);
+  json_builder_begin_object (to);
+}
+
+static void
+add_image (JsonBuilder *to, const NotchResult *result)
+{
+  static const char *const sample[] = {
+    [NOTCH_SAMPLE_U8] = "uint8", [NOTCH_SAMPLE_U16] = "uint16", [NOTCH_SAMPLE_F32] = "float32"
+  };
+  add_text (to, "file", result->path);
+  add_text (to, "stem", result->stem);
+  begin (to, "image");
+  add_count (to, "width_px", result->width);
+  add_count (to, "height_px", result->height);
+  add_count (to, "page", result->page);
+  add_text (to, "sample", sample[result->sample]);
+  add_number (to, "full_scale", result->full_scale);
+  add_number (to, "pixel_um", result->pixel_um > 0 ? result->pixel_um : NAN);
+  add_flag (to, "pixel_known", result->pixel_known);
+  json_builder_end_object (to);
+}
+
+static void
+add_grid (JsonBuilder *to, const NotchResult *result)
+{
+  const NotchGrid *grid = result->grid;
+  if (!grid) {
+    add_text (to, "grid", NULL);
+    return;
+  }
+  begin (to, "grid");
+  add_number (to, "x_px", grid->x);
+  add_number (to, "y_px", grid->y);
+  add_number (to, "column_dx_px", grid->ax);
+  add_number (to, "column_dy_px", grid->ay);
+  add_number (to, "row_dx_px", grid->bx);
+  add_number (to, "row_dy_px", grid->by);
+  add_number (to, "pitch_x_px", hypot (grid->ax, grid->ay));
+  add_number (to, "pitch_y_px", hypot (grid->bx, grid->by));
+  add_number (to, "angle_mrad", atan2 (grid->ay, grid->ax) * 1e3);
+  add_number (to, "sure", grid->sure);
+  add_count (to, "first_col", grid->first_col);
+  add_count (to, "first_row", grid->first_row);
+  add_count (to, "n_cols", grid->n_cols);
+  add_count (to, "n_rows", grid->n_rows);
+  json_builder_end_object (to);
+}
+
+static void
+add_wafer (JsonBuilder *to, const NotchOutline *outline)
+{
+  if (!(outline->radius > 0)) {
+    add_text (to, "wafer", NULL);
+    return;
+  }
+  begin (to, "wafer");
+  add_number (to, "x_px", outline->x);
+  add_number (to, "y_px", outline->y);
+  add_number (to, "radius_px", outline->radius);
+  add_number (to, "rms_px", outline->rms);
+  add_number (to, "arc", outline->arc);
+  add_number (to, "notch_angle_deg", outline->notch_angle * 180 / G_PI);
+  add_flag (to, "flat", outline->flat);
+  json_builder_end_object (to);
+}
+
+static void
+add_detection (JsonBuilder *to, const NotchResult *result)
+{
+  begin (to, "detection");
+  add_text (to, "reference", result->reference_name);
+  add_count (to, "inspected_px", result->inspected_px);
+  add_number (to, "false_alarms", result->recipe->detect.false_alarms);
+  add_number (to, "threshold", result->threshold);
+  add_number (to, "z_rms", result->z_rms);
+  add_number (to, "shift_rms_px", result->shift_rms);
+  begin (to, "noise");
+  for (guint i = 0; i < G_N_ELEMENTS (result->noise); i++) {
+    const char name[] = { (char) ('a' + i), 0 };
+    add_number (to, name, result->noise[i]);
+  }
+  json_builder_end_object (to);
+  json_builder_end_object (to);
+}
+
+static void
+add_counts (JsonBuilder *to, const NotchResult *result)
+{
+  NotchDiceCount count = notch_count_dice (result);
+  begin (to, "dice");
+  add_count (to, "inspected", count.dice);
+  for (int i = 0; i < NOTCH_N_STATUS; i++)
+    add_count (to, notch_status_name[i], count.status[i]);
+  json_builder_end_object (to);
+  add_count (to, "defects", notch_n_defects (result));
+  begin (to, "classes");
+  for (guint i = 0; i < notch_n_classes (result); i++)
+    add_count (to, notch_class_name (result, (int) i), result->class_count[i]);
+  json_builder_end_object (to);
+}
+
+/* Limits that are not set are null. */
+static void
+add_limits (JsonBuilder *to, const NotchRecipe *recipe)
+{
+  const struct {
+    const char *name;
+    double most;
+  } limit[] = { { "defects", recipe->limits.defects },
+                { "defects_per_die", recipe->limits.defects_per_die },
+                { "density_per_cm2", recipe->limits.density_per_cm2 },
+                { "failed_dice", recipe->limits.failed_dice } };
+  begin (to, "limits");
+  for (guint i = 0; i < G_N_ELEMENTS (limit); i++)
+    add_number (to, limit[i].name, limit[i].most < 0 ? NAN : limit[i].most);
+  begin (to, "classes");
+  for (guint i = 0; recipe->limits.per_class && i < recipe->limits.per_class->len; i++) {
+    const NotchClassLimit *per_class = g_ptr_array_index (recipe->limits.per_class, i);
+    add_count (to, per_class->name, per_class->most);
+  }
+  json_builder_end_object (to);
+  json_builder_end_object (to);
+}
+
+static void
+add_files (JsonBuilder *to, const NotchReportJob *job)
+{
+  g_autoptr (GPtrArray) chosen = notch_crops_chosen (job->result);
+  json_builder_set_member_name (to, "files");
+  json_builder_begin_array (to);
+  for (const NotchReport *const *report = notch_reports; *report; report++) {
+    if (!notch_reports_wanted (*report, job->formats))
+      continue;
+    const char *name = (*report)->files, *id = strstr (name, "ID");
+    if (!id)
+      add_text (to, NULL, name);
+    for (guint i = 0; id && i < chosen->len; i++) {
+      const NotchDefect *defect = g_ptr_array_index (chosen, i);
+      g_autofree char *file =
+          g_strdup_printf ("%.*s%" G_GINT64_FORMAT "%s", (int) (id - name), name, defect->id, id + strlen ("ID"));
+      add_text (to, NULL, file);
+    }
+  }
+  json_builder_end_array (to);
+}
+
+gboolean
+notch_report_json (const NotchReportJob *job, GError **error)
+{
+  static const char *const step[] = { "read", "inspect", "report", "whole" };
+  const NotchResult *result = job->result;
+  g_autoptr (JsonBuilder) to = json_builder_new ();
+  json_builder_begin_object (to);
+  add_text (to, "version", notch_version ());
+  add_text (to, "device", result->device);
+  add_image (to, result);
+  add_text (to, "verdict", notch_verdict_name[result->verdict]);
+  add_lines (to, "reasons", result->reason);
+  add_lines (to, "warnings", result->warning);
+  add_counts (to, result);
+  add_limits (to, result->recipe);
+  add_detection (to, result);
+  add_grid (to, result);
+  add_wafer (to, &result->outline);
+  begin (to, "seconds");
+  for (guint i = 0; i < G_N_ELEMENTS (step); i++)
+    add_number (to, step[i], result->seconds[i]);
+  json_builder_end_object (to);
+  add_files (to, job);
+  json_builder_end_object (to);
+
+  g_autoptr (JsonGenerator) generator = json_generator_new ();
+  g_autoptr (JsonNode) root = json_builder_get_root (to);
+  json_generator_set_root (generator, root);
+  json_generator_set_pretty (generator, TRUE);
+  g_autofree char *text = json_generator_to_data (generator, NULL);
+  g_autofree char *lines = g_strconcat (text, "\n", NULL);
+  g_autofree char *path = g_build_filename (job->folder, "summary.json", NULL);
+  return notch_write_file (path, lines, -1, error);
+}

@@ -1,0 +1,396 @@
+/* run.c - a batch of images: one after the other, each with its folder, all with one summary */
+#include "inspect/classify/limits.h"
+#include "inspect/compute/device.h"
+#include "inspect/detect/inspect.h"
+#include "inspect/image/write.h"
+#include "inspect/report/report.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+typedef struct {
+  const NotchInspectOptions *options;
+  NotchRecipe *recipe;
+  NotchRules *rules;
+  NotchCompute compute;
+  char *device; /* for the results */
+  const char *output;
+  char **image;
+  char **stem; /* beside image */
+  int n;
+  char *header, **row; /* of summary.csv */
+  NotchProgressFunc progress;
+  gpointer data;
+  NotchProgress now;
+  gint64 pixels_before; /* of the images that are done */
+  gint64 pixels;        /* of the image in work */
+  NotchRunSummary *summary;
+  JsonBuilder *json;
+  gboolean cancelled;
+} Run;
+
+/* ---- names ----------------------------------------------------------------------------------------------------- */
+
+/* The image's name without its last extension; two with one stem get -2, -3. */
+static char **
+choose_stems (char **image, int n)
+{
+  g_autoptr (GHashTable) taken = g_hash_table_new (g_str_hash, g_str_equal);
+  char **stem = g_new0 (char *, n + 1);
+  for (int i = 0; i < n; i++) {
+    g_autofree char *name = g_path_get_basename (image[i]);
+    char *dot = strrchr (name, '.');
+    if (dot && dot != name)
+      *dot = 0;
+    stem[i] = g_strdup (name);
+    for (int k = 2; g_hash_table_contains (taken, stem[i]); k++) {
+      g_free (stem[i]);
+      stem[i] = g_strdup_printf ("%s-%d", name, k);
+    }
+    g_hash_table_add (taken, stem[i]);
+  }
+  return stem;
+}
+
+static gboolean
+make_folder (const char *path, GError **error)
+{
+  if (g_mkdir_with_parents (path, 0777) == 0)
+    return TRUE;
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_WRITE, "%s: the folder cannot be made: %s; name another with -o", path,
+               g_strerror (errno));
+  return FALSE;
+}
+
+/* Every image that can be told apart from a finished one starts anew: without its marker it counts as unfinished. */
+static gboolean
+finished_before (const Run *run, int i)
+{
+  g_autofree char *marker = g_build_filename (run->output, run->stem[i], "summary.json", NULL);
+  if (run->options->resume && g_file_test (marker, G_FILE_TEST_EXISTS))
+    return TRUE;
+  g_unlink (marker);
+  return FALSE;
+}
+
+/* ---- summary.csv ----------------------------------------------------------------------------------------------- */
+
+/* Rows of an earlier run, for images that are not done again: by the stem, which is the row's second field. */
+static void
+load_rows (Run *run)
+{
+  g_autofree char *path = g_build_filename (run->output, "summary.csv", NULL), *text = NULL;
+  if (!g_file_get_contents (path, &text, NULL, NULL))
+    return;
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+  for (int k = 1; lines[0] && lines[k]; k++)
+    for (int i = 0; i < run->n; i++) {
+      g_autofree char *with_stem = NULL;
+      g_autoptr (GString) field = g_string_new (",");
+      notch_append_field (field, run->stem[i]);
+      g_string_append_c (field, ',');
+      g_autoptr (GString) start = g_string_new (NULL);
+      notch_append_field (start, run->image[i]);
+      with_stem = g_strconcat (start->str, field->str, NULL);
+      if (!run->row[i] && g_str_has_prefix (lines[k], with_stem))
+        run->row[i] = g_strconcat (lines[k], "\n", NULL);
+    }
+  if (lines[0] && *lines[0])
+    run->header = g_strconcat (lines[0], "\n", NULL);
+}
+
+static gboolean
+save_rows (Run *run, GError **error)
+{
+  g_autofree char *path = g_build_filename (run->output, "summary.csv", NULL);
+  g_autoptr (GString) text = g_string_new (run->header);
+  for (int i = 0; i < run->n; i++)
+    if (run->row[i])
+      g_string_append (text, run->row[i]);
+  return notch_write_file (path, text->str, (gssize) text->len, error);
+}
+
+/* ---- progress -------------------------------------------------------------------------------------------------- */
+
+static gboolean
+tell (Run *run, const char *step, double done)
+{
+  run->now.step = step;
+  run->now.done = done;
+  run->now.pixels_done = run->pixels_before + (gint64) (done * (double) run->pixels);
+  /* What is not opened yet is taken to be like the mean of what was. */
+  int opened = run->now.index + 1;
+  run->now.pixels_total = (run->pixels_before + run->pixels) / opened * run->now.n_images;
+  if (run->progress && !run->progress (&run->now, run->data))
+    run->cancelled = TRUE;
+  run->now.finished = NULL;
+  run->now.warning = NULL;
+  return !run->cancelled;
+}
+
+static gboolean
+tell_step (const char *step, double done, gpointer data)
+{
+  /* The survey is a quarter of an image's time, the reports an eighth. */
+  double whole = strcmp (step, "survey") == 0 ? 0.25 * done : 0.25 + 0.62 * done;
+  return tell (data, step, whole);
+}
+
+static void
+warn (Run *run, const char *line)
+{
+  run->now.warning = line;
+  tell (run, run->now.step, run->now.done);
+}
+
+/* ---- one image ------------------------------------------------------------------------------------------------- */
+
+static void
+note_result (Run *run, const NotchResult *result)
+{
+  g_autoptr (GString) line = g_string_new (NULL);
+  const char *verdict = notch_verdict_name[result->verdict];
+  g_string_printf (line, "%s: %s, %u defect%s in %.1f s (%.1f Mpx/s)", result->path, verdict, result->defect->len,
+                   result->defect->len == 1 ? "" : "s", result->seconds[3],
+                   (double) result->width * (double) result->height / 1e6 / MAX (result->seconds[3], 1e-6));
+  run->now.verdict = result->verdict;
+  run->now.finished = line->str;
+  tell (run, "reports", 1);
+}
+
+static void
+json_image (Run *run, int i, const char *verdict, gint64 n_defects, const char *message)
+{
+  json_builder_begin_object (run->json);
+  json_builder_set_member_name (run->json, "file");
+  json_builder_add_string_value (run->json, run->image[i]);
+  json_builder_set_member_name (run->json, "stem");
+  json_builder_add_string_value (run->json, run->stem[i]);
+  json_builder_set_member_name (run->json, "verdict");
+  json_builder_add_string_value (run->json, verdict);
+  json_builder_set_member_name (run->json, "defects");
+  json_builder_add_int_value (run->json, n_defects);
+  if (message) {
+    json_builder_set_member_name (run->json, "message");
+    json_builder_add_string_value (run->json, message);
+  }
+  json_builder_end_object (run->json);
+}
+
+static gboolean
+inspect_image (Run *run, int i, GError **error)
+{
+  const NotchInspectOptions *options = run->options;
+  g_autofree char *folder = g_build_filename (run->output, run->stem[i], NULL);
+  run->pixels = 0;
+  tell (run, "reading", 0);
+  g_autoptr (NotchInspection) inspection =
+      notch_inspection_open (run->image[i], options->page, run->recipe, run->compute.jobs, error);
+  if (!inspection)
+    return FALSE;
+  run->pixels = inspection->source->width * inspection->source->height;
+  if (!notch_inspection_run (inspection, &run->compute, run->rules, options->fast, tell_step, run, error)) {
+    g_prefix_error (error, "%s: ", run->image[i]);
+    return FALSE;
+  }
+  NotchResult *result = inspection->result;
+  result->stem = g_strdup (run->stem[i]);
+  result->device = g_strdup (run->device);
+  result->page = MAX (options->page, 1);
+  gint64 start = g_get_monotonic_time ();
+  tell (run, "reports", 0.87);
+  if (!make_folder (folder, error))
+    return FALSE;
+  NotchReportJob job = { .result = result, .folder = folder, .store = inspection->store, .jobs = run->compute.jobs };
+  if (!notch_reports_write (&job, options->formats, error))
+    return FALSE;
+  result->seconds[2] = (double) (g_get_monotonic_time () - start) / 1e6;
+  result->seconds[3] += result->seconds[2];
+  g_free (run->header);
+  run->header = notch_summary_header (result);
+  g_free (run->row[i]);
+  run->row[i] = notch_summary_row (result);
+  for (guint k = 0; k < result->warning->len; k++) {
+    g_autofree char *line = g_strdup_printf ("%s: %s", run->image[i], (const char *) result->warning->pdata[k]);
+    warn (run, line);
+  }
+  json_image (run, i, notch_verdict_name[result->verdict], result->defect->len, NULL);
+  run->summary->n_defects += result->defect->len;
+  run->summary->n_pass += result->verdict == NOTCH_VERDICT_PASS;
+  run->summary->n_reject += result->verdict == NOTCH_VERDICT_REJECT;
+  run->summary->n_trouble += result->verdict == NOTCH_VERDICT_TROUBLE;
+  note_result (run, result);
+  return TRUE;
+}
+
+/* ---- the run --------------------------------------------------------------------------------------------------- */
+
+static gboolean
+prepare (Run *run, GError **error)
+{
+  const NotchInspectOptions *options = run->options;
+  run->recipe = options->recipe ? notch_recipe_copy (options->recipe) : notch_recipe_new ();
+  if (options->reference) {
+    g_free (run->recipe->reference.image);
+    run->recipe->reference.image = g_strdup (options->reference);
+    if (run->recipe->reference.method == NOTCH_REFERENCE_AUTO)
+      run->recipe->reference.method = NOTCH_REFERENCE_TEMPLATE;
+  }
+  if (options->golden) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+                 "%s: this version has no golden reference; use --reference with an "
+                 "image, or the dice of the image itself",
+                 options->golden);
+    return FALSE;
+  }
+  if (options->n_shards < 0 || (options->n_shards > 0 && (options->shard < 1 || options->shard > options->n_shards))) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--shard %d/%d: give I/N with I from 1 to N", options->shard,
+                 options->n_shards);
+    return FALSE;
+  }
+  if (!notch_recipe_check (run->recipe, error) || !notch_reports_check (options->formats, error))
+    return FALSE;
+  run->rules = notch_rules_new (run->recipe, error);
+  if (!run->rules)
+    return FALSE;
+  g_autoptr (GPtrArray) names = notch_rules_class_names (run->rules);
+  if (!notch_limits_check (run->recipe, names, error))
+    return FALSE;
+  int index = 0;
+  char fault[256] = "", text[256] = "";
+  run->compute.jobs = options->jobs > 0 ? options->jobs : (int) g_get_num_processors ();
+  run->compute.kernels = notch_device_choose (options->device, &index, NULL, error);
+  if (!run->compute.kernels)
+    return FALSE;
+  run->compute.device = run->compute.kernels->open (index, fault);
+  if (!run->compute.device) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", run->compute.kernels->name, fault);
+    return FALSE;
+  }
+  run->compute.kernels->describe (run->compute.device, text);
+  run->device = g_strdup_printf ("%s: %s", run->compute.kernels->name, text);
+  return make_folder (run->output, error);
+}
+
+static void
+clear_run (Run *run)
+{
+  if (run->compute.device)
+    run->compute.kernels->close (run->compute.device);
+  g_clear_pointer (&run->rules, notch_rules_free);
+  g_clear_pointer (&run->recipe, notch_recipe_free);
+  g_clear_object (&run->json);
+  g_strfreev (run->stem);
+  for (int i = 0; i < run->n; i++)
+    g_free (run->row[i]);
+  g_free (run->row);
+  g_free (run->header);
+  g_free (run->device);
+}
+
+/* An image failed: it is told and counted, and the run goes on. */
+static void
+note_failure (Run *run, int i, const GError *error)
+{
+  run->summary->n_trouble++;
+  json_image (run, i, notch_verdict_name[NOTCH_VERDICT_TROUBLE], 0, error->message);
+  run->now.verdict = NOTCH_VERDICT_TROUBLE;
+  warn (run, error->message);
+}
+
+static gboolean
+run_images (Run *run, GError **error)
+{
+  for (int i = 0; i < run->n; i++) {
+    g_autoptr (GError) failure = NULL;
+    if (run->options->n_shards > 0 && i % run->options->n_shards != run->options->shard - 1)
+      continue;
+    run->now.image = run->image[i];
+    run->now.index = i;
+    run->now.verdict = NOTCH_VERDICT_PASS;
+    run->summary->n_images++;
+    if (finished_before (run, i)) {
+      run->summary->n_skipped++;
+      json_image (run, i, "finished before", 0, NULL);
+      continue;
+    }
+    if (!inspect_image (run, i, &failure)) {
+      if (g_error_matches (failure, NOTCH_ERROR, NOTCH_ERROR_CANCELLED) || run->cancelled) {
+        g_propagate_error (error, g_error_new_literal (NOTCH_ERROR, NOTCH_ERROR_CANCELLED,
+                                                       "interrupted; what was finished is whole, --resume goes on"));
+        return FALSE;
+      }
+      note_failure (run, i, failure);
+    }
+    run->pixels_before += run->pixels;
+    if (run->header && !save_rows (run, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static void
+finish_json (Run *run, char **json)
+{
+  const struct {
+    const char *name;
+    gint64 value;
+  } count[] = {
+    { "images", run->summary->n_images },   { "pass", run->summary->n_pass },
+    { "reject", run->summary->n_reject },   { "trouble", run->summary->n_trouble },
+    { "skipped", run->summary->n_skipped }, { "defects", run->summary->n_defects },
+  };
+  json_builder_end_array (run->json);
+  for (gsize i = 0; i < G_N_ELEMENTS (count); i++) {
+    json_builder_set_member_name (run->json, count[i].name);
+    json_builder_add_int_value (run->json, count[i].value);
+  }
+  json_builder_end_object (run->json);
+  g_autoptr (JsonNode) root = json_builder_get_root (run->json);
+  if (json)
+    *json = json_to_string (root, TRUE);
+}
+
+gboolean
+notch_inspect_run (char **images, const NotchInspectOptions *options, NotchProgressFunc progress, gpointer data,
+                   NotchRunSummary *summary, char **json, GError **error)
+{
+  NotchRunSummary counted = { 0 };
+  int n = (int) g_strv_length (images);
+  Run run = {
+    .options = options,
+    .output = options->output ? options->output : "notch-out",
+    .image = images,
+    .n = n,
+    .stem = choose_stems (images, n),
+    .row = g_new0 (char *, n + 1),
+    .progress = progress,
+    .data = data,
+    .summary = &counted,
+    .json = json_builder_new (),
+  };
+  run.now.n_images = n;
+  run.now.step = "reading";
+  gboolean well = prepare (&run, error);
+  if (well) {
+    json_builder_begin_object (run.json);
+    json_builder_set_member_name (run.json, "version");
+    json_builder_add_string_value (run.json, notch_version ());
+    json_builder_set_member_name (run.json, "device");
+    json_builder_add_string_value (run.json, run.device);
+    json_builder_set_member_name (run.json, "output");
+    json_builder_add_string_value (run.json, run.output);
+    json_builder_set_member_name (run.json, "inspected");
+    json_builder_begin_array (run.json);
+    if (options->resume || options->n_shards > 0)
+      load_rows (&run);
+    well = run_images (&run, error);
+    finish_json (&run, json);
+  }
+  if (summary)
+    *summary = counted;
+  clear_run (&run);
+  return well;
+}

@@ -1,0 +1,12 @@
+/* sensor.h - what the camera makes of light: noise, saturation, whole numbers */
+#pragma once
+
+#include "inspect/notch.h"
+#include "kernels/kernels.h"
+
+/* The sample type of a depth in bits, and how many of its steps an 8-bit grey level is. */
+NotchSample notch_sensor_sample (int bits);
+double notch_sensor_scale (int bits);
+/* Turns a row of grey levels, image row y, all of its width, into samples. Noise depends on the seed and the place
+ * alone. */
+void notch_sensor_expose (const NotchSimulation *simulation, const float *grey, gint64 y, gboolean noise, void *to);
