@@ -18,10 +18,19 @@ typedef struct {
   const NotchSource *source;
   const NotchReduced *overview;
   NotchRecipe *recipe;
-  NotchOutline *outline;
-  double pixel_um; /* 0: not known */
-  GPtrArray *notes;
+  NotchDiscovery *found;
+  GString *report;
 } Discovery;
+
+void
+notch_discovery_free (NotchDiscovery *discovery)
+{
+  if (!discovery)
+    return;
+  g_clear_pointer (&discovery->grid, notch_grid_free);
+  g_free (discovery->report);
+  g_free (discovery);
+}
 
 static void note (const Discovery *d, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
@@ -30,7 +39,8 @@ note (const Discovery *d, const char *format, ...)
 {
   va_list arguments;
   va_start (arguments, format);
-  g_ptr_array_add (d->notes, g_strdup_vprintf (format, arguments));
+  g_string_append_vprintf (d->report, format, arguments);
+  g_string_append_c (d->report, '\n');
   va_end (arguments);
 }
 
@@ -61,17 +71,17 @@ discover_pixel (Discovery *d)
 {
   NotchRecipe *recipe = d->recipe;
   const char *from = "given";
-  d->pixel_um = recipe->wafer.pixel_um;
-  if (!(d->pixel_um > 0) && d->source->pixel_um_x > 0) {
-    d->pixel_um = d->source->pixel_um_x;
+  d->found->pixel_um = recipe->wafer.pixel_um;
+  if (!(d->found->pixel_um > 0) && d->source->pixel_um_x > 0) {
+    d->found->pixel_um = d->source->pixel_um_x;
     from = "from the image's resolution";
-  } else if (!(d->pixel_um > 0) && d->outline->radius > 0 && recipe->wafer.diameter_mm > 0) {
-    d->pixel_um = recipe->wafer.diameter_mm * 1000 / (2 * d->outline->radius);
+  } else if (!(d->found->pixel_um > 0) && d->found->outline.radius > 0 && recipe->wafer.diameter_mm > 0) {
+    d->found->pixel_um = recipe->wafer.diameter_mm * 1000 / (2 * d->found->outline.radius);
     from = "from the wafer's diameter";
   }
-  if (d->pixel_um > 0) {
-    note (d, "pixel: %.6g µm, %s", d->pixel_um, from);
-    recipe->wafer.pixel_um = d->pixel_um;
+  if (d->found->pixel_um > 0) {
+    note (d, "pixel: %.6g µm, %s", d->found->pixel_um, from);
+    recipe->wafer.pixel_um = d->found->pixel_um;
   } else
     note (d, "pixel: size not known, lengths in µm will be in px; set [wafer] pixel_um");
 }
@@ -79,7 +89,7 @@ discover_pixel (Discovery *d)
 static void
 discover_wafer (Discovery *d)
 {
-  NotchOutline *outline = d->outline;
+  NotchOutline *outline = &d->found->outline;
   NotchRecipe *recipe = d->recipe;
   *outline = (NotchOutline){ .notch_angle = NAN };
   gboolean given = recipe->wafer.radius_px > 0;
@@ -99,8 +109,8 @@ discover_wafer (Discovery *d)
   recipe->wafer.centre_y_px = rounded (outline->y);
   recipe->wafer.radius_px = rounded (outline->radius);
   double diameter = recipe->wafer.diameter_mm;
-  if (!(diameter > 0) && d->pixel_um > 0) {
-    diameter = usual_diameter (2 * outline->radius * d->pixel_um / 1000);
+  if (!(diameter > 0) && d->found->pixel_um > 0) {
+    diameter = usual_diameter (2 * outline->radius * d->found->pixel_um / 1000);
     if (diameter >= 1 && diameter <= 450)
       recipe->wafer.diameter_mm = rounded (diameter);
   }
@@ -144,20 +154,20 @@ guess_period (const NotchReduced *overview, const NotchOutline *outline, NotchPe
 static gboolean
 discover_period (const Discovery *d, NotchPeriod *period, double *error_px, GError **error)
 {
-  if (!guess_period (d->overview, d->outline, period, error_px, error))
+  if (!guess_period (d->overview, &d->found->outline, period, error_px, error))
     return FALSE;
   if (period->sure >= NOTCH_SURE || d->overview->factor < 4)
     return TRUE;
   gint64 side = 2 * PERIOD_PX, w = MIN (side, d->source->width), h = MIN (side, d->source->height);
-  gboolean round = d->outline->radius > 0;
-  double middle_x = round ? d->outline->x : (double) d->source->width / 2;
-  double middle_y = round ? d->outline->y : (double) d->source->height / 2;
+  gboolean round = d->found->outline.radius > 0;
+  double middle_x = round ? d->found->outline.x : (double) d->source->width / 2;
+  double middle_y = round ? d->found->outline.y : (double) d->source->height / 2;
   gint64 x = CLAMP ((gint64) middle_x - w / 2, 0, d->source->width - w);
   gint64 y = CLAMP ((gint64) middle_y - h / 2, 0, d->source->height - h);
   g_autoptr (NotchReduced) part = notch_reduce (d->store, x, y, w, h, 1, error);
   NotchPeriod closer = { 0 };
   double closer_error = 0;
-  if (!part || !guess_period (part, d->outline, &closer, &closer_error, error))
+  if (!part || !guess_period (part, &d->found->outline, &closer, &closer_error, error))
     return FALSE;
   if (closer.sure > period->sure) {
     *period = closer;
@@ -172,8 +182,8 @@ static gboolean
 discover_lattice (const Discovery *d, NotchLattice *lattice, GError **error)
 {
   const NotchRecipe *recipe = d->recipe;
-  double given_x = recipe->dice.pitch_x_px > 0 ? recipe->dice.pitch_x_px : recipe->dice.pitch_x_um / d->pixel_um;
-  double given_y = recipe->dice.pitch_y_px > 0 ? recipe->dice.pitch_y_px : recipe->dice.pitch_y_um / d->pixel_um;
+  double given_x = recipe->dice.pitch_x_px > 0 ? recipe->dice.pitch_x_px : recipe->dice.pitch_x_um / d->found->pixel_um;
+  double given_y = recipe->dice.pitch_y_px > 0 ? recipe->dice.pitch_y_px : recipe->dice.pitch_y_um / d->found->pixel_um;
   gboolean given = given_x > 0 && given_y > 0; /* and so the pixel size is known, if it was needed */
   NotchPeriod period = { given_x, given_y, recipe->dice.angle_mrad / 1000, 1 };
   /* A pitch from a design is as good as the pixel size. */
@@ -183,7 +193,7 @@ discover_lattice (const Discovery *d, NotchLattice *lattice, GError **error)
     return FALSE;
   *lattice = (NotchLattice){ .pitch_x = period.pitch_x, .pitch_y = period.pitch_y, .angle = period.angle };
   if (period.sure > 0.2
-      && !notch_lattice_refine (d->store, d->source->width, d->source->height, d->outline, error_px,
+      && !notch_lattice_refine (d->store, d->source->width, d->source->height, &d->found->outline, error_px,
                                 recipe->dice.search_px, lattice, error))
     return FALSE;
   /* Most of the dice in their places is no doubt about the lattice; a fifth is. */
@@ -200,7 +210,7 @@ discover_lattice (const Discovery *d, NotchLattice *lattice, GError **error)
 static NotchGrid *
 make_grid (const Discovery *d, GError **error)
 {
-  return notch_grid_new (d->recipe, d->source->width, d->source->height, d->pixel_um, d->outline, error);
+  return notch_grid_new (d->recipe, d->source->width, d->source->height, d->found->pixel_um, &d->found->outline, error);
 }
 
 /* The grid of a lattice that was found, which goes into the recipe. Die (0, 0) is in the leftmost column and the topmost
@@ -243,14 +253,14 @@ static gboolean
 check_grid (const Discovery *d, const NotchGrid *grid, GError **error)
 {
   double width = hypot (grid->ax, grid->ay), height = hypot (grid->bx, grid->by);
-  double pixel_um = d->pixel_um > 0 ? d->pixel_um : 1;
+  double pixel_um = d->found->pixel_um > 0 ? d->found->pixel_um : 1;
   for (guint i = 0; i < d->recipe->region->len; i++) {
     const NotchRegion *region = d->recipe->region->pdata[i];
     if (region->x_um + region->width_um > width * pixel_um * 1.001
         || region->y_um + region->height_um > height * pixel_um * 1.001) {
       g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
                    "the recipe's [region %s] reaches out of the die, which is %.6g x %.6g %s; make it smaller",
-                   region->name, width * pixel_um, height * pixel_um, d->pixel_um > 0 ? "µm" : "px");
+                   region->name, width * pixel_um, height * pixel_um, d->found->pixel_um > 0 ? "µm" : "px");
       return FALSE;
     }
   }
@@ -261,8 +271,9 @@ check_grid (const Discovery *d, const NotchGrid *grid, GError **error)
                  "edge_exclusion_mm, or set [dice] partial");
     return FALSE;
   }
-  g_autofree char *um =
-      d->pixel_um > 0 ? g_strdup_printf (" (%.6g x %.6g µm)", width * pixel_um, height * pixel_um) : g_strdup ("");
+  g_autofree char *um = d->found->pixel_um > 0
+                            ? g_strdup_printf (" (%.6g x %.6g µm)", width * pixel_um, height * pixel_um)
+                            : g_strdup ("");
   note (d, "dice: %.4f x %.4f px%s, die 0,0 begins at %.1f, %.1f, turned by %.3f mrad", width, height, um, grid->x,
         grid->y, d->recipe->dice.angle_mrad);
   note (d, "dice: %d whole, %d partial", whole, notch_grid_count (grid, NOTCH_DIE_PARTIAL));
@@ -270,10 +281,11 @@ check_grid (const Discovery *d, const NotchGrid *grid, GError **error)
 }
 
 static gboolean
-discover_dice (const Discovery *d, gboolean needs_dice, NotchGrid **grid, GError **error)
+discover_dice (const Discovery *d, GError **error)
 {
   /* A pitch that makes no sense is an error whether or not the origin is given. */
   GError *local = NULL;
+  NotchGrid **grid = &d->found->grid;
   *grid = make_grid (d, &local);
   if (local) {
     g_propagate_error (error, local);
@@ -293,28 +305,26 @@ discover_dice (const Discovery *d, gboolean needs_dice, NotchGrid **grid, GError
     *grid = number_dice (d, &lattice, error);
     return *grid && check_grid (d, *grid, error);
   }
-  g_autofree char *seen = lattice.sure > 0.1
-                              ? g_strdup_printf ("something repeats every %.1f x %.1f px, but %.0f %% sure "
-                                                 "is not enough for a grid of dice",
-                                                 lattice.pitch_x, lattice.pitch_y, 100 * lattice.sure)
-                              : g_strdup ("nothing in the image repeats as dice do");
-  note (d, "dice: %s", seen);
-  if (needs_dice)
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
-                 "%s; give [dice] pitch and origin in a recipe, or a template to compare with", seen);
-  return !needs_dice;
+  if (lattice.sure > 0.1)
+    note (d, "dice: something repeats every %.1f x %.1f px, but %.0f %% sure is not enough for a grid", lattice.pitch_x,
+          lattice.pitch_y, 100 * lattice.sure);
+  else
+    note (d, "dice: nothing in the image repeats as dice do");
+  return TRUE;
 }
 
-gboolean
-notch_discover (NotchStore *store, const NotchSource *source, NotchRecipe *recipe, const NotchReduced *reduced,
-                gboolean needs_dice, NotchGrid **grid, NotchOutline *outline, GPtrArray *notes, GError **error)
+NotchDiscovery *
+notch_discover (NotchStore *store, const NotchSource *source, const NotchReduced *reduced, NotchRecipe *recipe,
+                GError **error)
 {
-  Discovery d = { store, source, reduced, recipe, outline, 0, notes };
+  g_autoptr (NotchDiscovery) found = g_new0 (NotchDiscovery, 1);
+  g_autoptr (GString) report = g_string_new (NULL);
+  Discovery d = { store, source, reduced, recipe, found, report };
   discover_wafer (&d);
-  if (discover_dice (&d, needs_dice, grid, error))
-    return TRUE;
-  g_clear_pointer (grid, notch_grid_free);
-  return FALSE;
+  if (!discover_dice (&d, error))
+    return NULL;
+  found->report = g_strdup (report->str);
+  return g_steal_pointer (&found);
 }
 
 NotchRecipe *
@@ -331,18 +341,12 @@ notch_recipe_discover (const char *image_path, int page, const NotchRecipe *base
   g_autoptr (NotchReduced) reduced = notch_reduce (store, 0, 0, source->width, source->height, factor, error);
   if (!reduced)
     return NULL;
-  g_autoptr (NotchGrid) grid = NULL;
-  NotchOutline outline = { 0 };
-  g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
-  if (!notch_discover (store, source, recipe, reduced, FALSE, &grid, &outline, notes, error)) {
+  g_autoptr (NotchDiscovery) found = notch_discover (store, source, reduced, recipe, error);
+  if (!found) {
     g_prefix_error (error, "%s: ", image_path);
     return NULL;
   }
-  if (report) {
-    GString *text = g_string_new (NULL);
-    for (guint i = 0; i < notes->len; i++)
-      g_string_append_printf (text, "%s\n", (const char *) notes->pdata[i]);
-    *report = g_string_free (text, FALSE);
-  }
+  if (report)
+    *report = g_steal_pointer (&found->report);
   return g_steal_pointer (&recipe);
 }

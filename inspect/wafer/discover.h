@@ -10,11 +10,18 @@
 /* A grid that is less sure than this is no grid. */
 #define NOTCH_SURE 0.5
 
+typedef struct {
+  NotchOutline outline; /* radius 0: none */
+  double pixel_um;      /* 0: not known */
+  NotchGrid *grid;      /* NULL: no dice, or not surely */
+  char *report;         /* a line a finding, and how sure it is */
+} NotchDiscovery;
+
+void notch_discovery_free (NotchDiscovery *discovery);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchDiscovery, notch_discovery_free)
+
 /* Finds what `recipe` does not give and writes it there: [wafer] radius, centre, diameter and pixel size, [dice] pitch,
- * origin and angle. `reduced` is an overview of the whole image; beside it a few bands of rows are read. `outline` gets
- * radius 0 where there is no wafer's edge. *grid gets the dice, or NULL where no grid is sure enough. `notes` gets a line
- * (char *) a finding, and how sure it is. FALSE when reading fails, when what the recipe does give cannot be true for the
- * image, and, if `needs_dice`, when there is no grid. */
-gboolean notch_discover (NotchStore *store, const NotchSource *source, NotchRecipe *recipe, const NotchReduced *reduced,
-                         gboolean needs_dice, NotchGrid **grid, NotchOutline *outline, GPtrArray *notes,
-                         GError **error);
+ * origin and angle. `reduced` is an overview of the whole image; beside it a few bands of rows are read. NULL when reading
+ * fails, or when what the recipe does give cannot be true for the image. */
+NotchDiscovery *notch_discover (NotchStore *store, const NotchSource *source, const NotchReduced *reduced,
+                                NotchRecipe *recipe, GError **error);

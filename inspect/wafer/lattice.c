@@ -139,6 +139,8 @@ choose_anchors (Search *s, GError **error)
   g_array_sort (all, compare_anchors);
   for (guint i = 0; i < all->len && s->n_anchors < ANCHORS; i++) {
     const Anchor *anchor = &g_array_index (all, Anchor, i);
+    if (s->n_anchors > 0 && anchor->crlb > 2 * s->anchor[0].crlb) /* would only add noise */
+      break;
     gboolean apart = TRUE;
     for (int k = 0; k < s->n_anchors; k++)
       apart = apart && MAX (ABS (anchor->x - s->anchor[k].x), ABS (anchor->y - s->anchor[k].y)) >= s->patch / 2;
@@ -217,30 +219,31 @@ solve (double m[5][6])
   }
 }
 
+#define FIT_ROUNDS 12
+
 /* Corrects pitch and angle by what was seen: dx = tx + ex u - turn v, dy = ty + ey v + turn u. The shift (tx, ty) is the
- * reference die's own and is dropped. Robust: sights beyond 3.5 MAD of the last round do not count. */
+ * reference die's own and is dropped. Robust: sights count by Cauchy's weights, in the last rounds only if they are
+ * within 3.5 MAD. */
 static void
 fit (NotchLattice *l, GArray *sights)
 {
   double far = 1;
   for (guint i = 0; i < sights->len; i++) {
-    const Sight *p = &g_array_index (sights, Sight, i);
+    Sight *p = &g_array_index (sights, Sight, i);
     far = fmax (far, hypot (p->u, p->v));
+    p->rest = hypot (p->dx, p->dy);
   }
-  double cut = INFINITY, q[5] = { 0 };
-  double c = cos (l->angle), s = sin (l->angle);
-  for (int round = 0; round < 6; round++) {
-    double m[5][6] = { { 0 } };
+  double q[5] = { 0 }, c = cos (l->angle), s = sin (l->angle);
+  for (int round = 0; round < FIT_ROUNDS; round++) {
+    double m[5][6] = { { 0 } }, scale = fmax (1.4826 * median_rest (sights), 0.02);
+    gboolean hard = round >= FIT_ROUNDS - 3;
     for (guint i = 0; i < sights->len; i++) {
       const Sight *p = &g_array_index (sights, Sight, i);
-      if (p->rest > cut)
-        continue;
+      double away = p->rest / scale, weight = hard ? away <= 3.5 : 1 / (1 + away * away);
       /* Along the lattice's axes, lengths in units of the farthest so that the system is well scaled. */
       double u = (c * p->u + s * p->v) / far, v = (c * p->v - s * p->u) / far;
       double dx = c * p->dx + s * p->dy, dy = c * p->dy - s * p->dx;
       double gx[6] = { 1, 0, u, 0, -v, dx }, gy[6] = { 0, 1, 0, v, u, dy };
-      /* A first guess that outliers cannot pull far: nearer to the median counts more. */
-      double weight = round == 0 ? 1 / (1 + dx * dx + dy * dy) : 1;
       for (int j = 0; j < 5; j++)
         for (int k = 0; k < 6; k++)
           m[j][k] += weight * (gx[j] * gx[k] + gy[j] * gy[k]);
@@ -254,7 +257,6 @@ fit (NotchLattice *l, GArray *sights)
       double dx = c * p->dx + s * p->dy, dy = c * p->dy - s * p->dx;
       p->rest = hypot (dx - q[0] - q[2] * u + q[4] * v, dy - q[1] - q[3] * v - q[4] * u);
     }
-    cut = fmax (3.5 * 1.4826 * median_rest (sights), 0.05);
   }
   l->pitch_x *= 1 + q[2] / far;
   l->pitch_y *= 1 + q[3] / far;
