@@ -203,7 +203,7 @@ inspect_image (Run *run, int i, GError **error)
   tell (run, "reports", 0.87);
   if (!make_folder (folder, error))
     return FALSE;
-  NotchReportJob job = { result, folder, inspection->store, run->compute.jobs };
+  NotchReportJob job = { .result = result, .folder = folder, .store = inspection->store, .jobs = run->compute.jobs };
   if (!notch_reports_write (&job, options->formats, error))
     return FALSE;
   result->seconds[2] = (double) (g_get_monotonic_time () - start) / 1e6;

@@ -83,7 +83,9 @@ typedef enum {
   NOTCH_N_PLANES
 } NotchPlane;
 
-typedef struct { /* cut test tiles from the strip as floats; what is outside the image is masked */
+/* Begin a batch: cut test tiles from the strip as floats; beyond the image its edge is repeated. Without a strip (mem[0]
+ * NULL) the planes stay as they are, to be poked. */
+typedef struct {
   const NotchBatch *batch;
 } NotchGather;
 

@@ -17,7 +17,7 @@ typedef enum {
 } Shape;
 
 static const NotchInk class_ink[] = { NOTCH_INK_VERMILLION, NOTCH_INK_YELLOW, NOTCH_INK_PURPLE,
-                                      NOTCH_INK_GREEN,      NOTCH_INK_ORANGE, NOTCH_INK_BLUE };
+                                      NOTCH_INK_GREEN,      NOTCH_INK_ORANGE, NOTCH_INK_SKY };
 
 static gboolean
 is_other (const NotchResult *result, int class_index)
@@ -116,7 +116,7 @@ notch_paint_mark (NotchPaint *paint, const NotchResult *result, int class_index,
   double half_height = MAX (around->height / 2 + corner / 2, corner);
   NotchBox box = { around->x + around->width / 2 - half_width, around->y + around->height / 2 - half_height,
                    2 * half_width, 2 * half_height };
-  double dash = shape == SHAPE_ROUND_DASHED || shape == SHAPE_OTHER ? corner * 0.45 : 0;
+  double dash = shape == SHAPE_ROUND_DASHED || shape == SHAPE_OTHER ? corner * 0.5 : 0;
   trace_frame (notch_paint_pen (paint), shape, &box, corner);
   notch_paint_stroke (paint, NOTCH_INK_BLACK, 0.7, width * 2, 0);
   trace_frame (notch_paint_pen (paint), shape, &box, corner);
@@ -211,13 +211,12 @@ paint_ring (NotchPaint *paint, double x, double y, double radius, NotchInk ink, 
   }
 }
 
-/* px in the image; 0: no edge exclusion is known. */
+/* px in the image; 0: there is no edge exclusion. */
 static double
 exclusion_radius (const NotchResult *result)
 {
-  double um = result->recipe ? result->recipe->wafer.edge_exclusion_mm * 1e3 : 0;
-  double radius = result->outline.radius - (result->pixel_um > 0 ? um / result->pixel_um : 0);
-  return um > 0 && result->pixel_um > 0 && radius > 0 ? radius : 0;
+  double ring = notch_outline_exclusion (&result->outline, result->recipe, result->pixel_um);
+  return ring > 0 && ring < result->outline.radius ? result->outline.radius - ring : 0;
 }
 
 /* rad, from +x up; NAN: nobody knows. */
@@ -226,7 +225,7 @@ notch_angle (const NotchResult *result)
 {
   if (isfinite (result->outline.notch_angle))
     return result->outline.notch_angle;
-  int side = result->recipe ? result->recipe->wafer.notch : -1; /* down, left, up, right */
+  int side = result->recipe->wafer.notch; /* down, left, up, right */
   return side < 0 ? NAN : -G_PI_2 - side * G_PI_2;
 }
 
@@ -290,6 +289,7 @@ notch_paint_header (NotchPaint *paint, const NotchColumn *column, double y, cons
 
   NotchWords words = { .size = size, .ink = column->ink, .wrap = column->width };
   y += notch_paint_words (paint, column->x, y, facts, &words).height;
+  words.ink = notch_ink_mix (badge[result->verdict].plate, column->ink, 0.3);
   for (guint i = 0; result->reason && i < result->reason->len; i++)
     y += notch_paint_words (paint, column->x, y, g_ptr_array_index (result->reason, i), &words).height;
   return y;

@@ -49,48 +49,69 @@ trace_line (cairo_t *pen, const double x[4], const double y[4], int from, int to
   cairo_line_to (pen, x[to], y[to]);
 }
 
-/* Colour and pattern: a failed die is crossed out, an excluded one crossed out in pale, a partial one struck once. */
 static void
-paint_cell (NotchPaint *paint, const double x[4], const double y[4], NotchDieStatus status, NotchInk ink)
+trace_cell (cairo_t *pen, const double x[4], const double y[4])
 {
-  cairo_t *pen = notch_paint_pen (paint);
   for (int i = 0; i < 4; i++)
     cairo_line_to (pen, x[i], y[i]);
   cairo_close_path (pen);
-  notch_paint_fill (paint, ink, 1);
+}
+
+/* Colour and pattern: a failed die is crossed out, an excluded one crossed out in pale, a partial one struck once. */
+static void
+fill_cell (NotchPaint *paint, const double x[4], const double y[4], NotchDieStatus status, NotchInk ink)
+{
+  cairo_t *pen = notch_paint_pen (paint);
   gboolean failed = status == NOTCH_STATUS_FAILED;
+  trace_cell (pen, x, y);
+  notch_paint_fill (paint, ink, 1);
   if (failed || status == NOTCH_STATUS_EXCLUDED)
     trace_line (pen, x, y, 0, 2);
   if (failed || status == NOTCH_STATUS_EXCLUDED || status == NOTCH_STATUS_PARTIAL)
     trace_line (pen, x, y, 3, 1);
   notch_paint_stroke (paint, failed ? NOTCH_INK_WHITE : NOTCH_INK_ASH, 1, 1.5, 0);
-  for (int i = 0; i < 4; i++)
-    cairo_line_to (pen, x[i], y[i]);
-  cairo_close_path (pen);
+}
+
+static void
+edge_cell (NotchPaint *paint, const double x[4], const double y[4])
+{
+  trace_cell (notch_paint_pen (paint), x, y);
   notch_paint_stroke (paint, NOTCH_INK_SLATE, 0.6, 0.8, 0);
 }
 
 static void
+write_count (const Map *map, const NotchDie *die, const double x[4], const double y[4])
+{
+  const double roomy = 34; /* px: a die this wide has room for its count */
+  gboolean dark = notch_die_status (die) == NOTCH_STATUS_FAILED;
+  NotchWords words = { .size = LETTERS * 0.75, .ink = dark ? NOTCH_INK_WHITE : NOTCH_INK_CARBON };
+  if (!die->n_defects || x[1] - x[0] < roomy || y[3] - y[0] < roomy)
+    return;
+  g_autofree char *count = g_strdup_printf ("%" G_GINT64_FORMAT, die->n_defects);
+  NotchBox room = notch_paint_measure (map->paint, count, &words);
+  notch_paint_words (map->paint, x[2] - room.width - 4, y[2] - room.height - 2, count, &words);
+}
+
+/* First all cells, then what a neighbour's cell must not cover. */
+static void
 paint_dice (const Map *map)
 {
   const NotchGrid *grid = map->result->grid;
-  const double roomy = 34; /* px: a die this wide has room for its count */
-  NotchWords words = { .size = LETTERS * 0.75, .ink = NOTCH_INK_CARBON };
-  for (guint i = 0; i < grid->die->len; i++) {
-    const NotchDie *die = &g_array_index (grid->die, NotchDie, i);
-    NotchDieStatus status = notch_die_status (die);
-    double x[4], y[4];
-    if (status == NOTCH_STATUS_OUTSIDE)
-      continue;
-    notch_view_cell (&map->view, grid, die, x, y);
-    paint_cell (map->paint, x, y, status, status_ink (status, die->n_defects, map->most));
-    if (!die->n_defects || x[1] - x[0] < roomy || y[3] - y[0] < roomy)
-      continue;
-    g_autofree char *count = g_strdup_printf ("%" G_GINT64_FORMAT, die->n_defects);
-    words.ink = status == NOTCH_STATUS_FAILED ? NOTCH_INK_WHITE : NOTCH_INK_CARBON;
-    NotchBox room = notch_paint_measure (map->paint, count, &words);
-    notch_paint_words (map->paint, x[2] - room.width - 4, y[2] - room.height - 2, count, &words);
-  }
+  for (int pass = 0; pass < 2; pass++)
+    for (guint i = 0; i < grid->die->len; i++) {
+      const NotchDie *die = &g_array_index (grid->die, NotchDie, i);
+      NotchDieStatus status = notch_die_status (die);
+      double x[4], y[4];
+      if (status == NOTCH_STATUS_OUTSIDE)
+        continue;
+      notch_view_cell (&map->view, grid, die, x, y);
+      if (pass == 0) {
+        fill_cell (map->paint, x, y, status, status_ink (status, die->n_defects, map->most));
+      } else {
+        edge_cell (map->paint, x, y);
+        write_count (map, die, x, y);
+      }
+    }
 }
 
 /* Numbers of the columns above the map and of the rows beside it. */
@@ -153,7 +174,8 @@ figure_status (NotchPaint *paint, const NotchBox *box, const NotchResult *result
 {
   double x[4], y[4];
   corners (box, x, y);
-  paint_cell (paint, x, y, (NotchDieStatus) status, status_ink ((NotchDieStatus) status, 1, 1));
+  fill_cell (paint, x, y, (NotchDieStatus) status, status_ink ((NotchDieStatus) status, 1, 1));
+  edge_cell (paint, x, y);
 }
 
 /* The shades from one defect to the most. */
@@ -166,7 +188,8 @@ figure_shades (NotchPaint *paint, const NotchBox *box, const NotchResult *result
     double x[4], y[4];
     corners (&shade, x, y);
     gint64 count = (gint64) round (pow (most, (double) i / (n - 1)));
-    paint_cell (paint, x, y, NOTCH_STATUS_DEFECTIVE, count_ink (count, most));
+    fill_cell (paint, x, y, NOTCH_STATUS_DEFECTIVE, count_ink (count, most));
+    edge_cell (paint, x, y);
   }
 }
 

@@ -211,10 +211,11 @@ typedef struct {
   const NotchResult *result;
   NotchPaint *paint;
   NotchView view;
-  NotchBox image; /* on the page */
-  double unit;    /* px: what one px of a picture for a screen is here */
-  double mark;    /* the same for marks: less where they are crowded */
-  Room *room;     /* px of the page */
+  NotchBox image;  /* on the page */
+  double unit;     /* px: what one px of a picture for a screen is here */
+  double mark;     /* the same for marks: less where they are crowded */
+  Room *room;      /* px of the page */
+  double to_cover; /* px^2: what labels may still take, for they hide the image */
   guint n_unlabelled;
 } Scene;
 
@@ -233,9 +234,10 @@ on_wafer (const NotchDie *die)
   return die && die->kind != NOTCH_DIE_OUTSIDE;
 }
 
-/* Every edge once: a die draws its left and upper one, and the others where it has no neighbour. */
+/* Every edge once: a die draws its left and upper one, and the others where it has no neighbour. Its name has letters
+ * of `letters` px; 0: no name. */
 static void
-paint_die (const Scene *scene, const NotchDie *die, gboolean label)
+paint_die (const Scene *scene, const NotchDie *die, double letters)
 {
   const NotchGrid *grid = scene->result->grid;
   NotchDieStatus status = notch_die_status (die);
@@ -256,9 +258,11 @@ paint_die (const Scene *scene, const NotchDie *die, gboolean label)
     cairo_rectangle (pen, x[0] + inset, y[0] + inset, x[1] - x[0] - 2 * inset, y[3] - y[0] - 2 * inset);
     notch_paint_stroke (scene->paint, NOTCH_INK_VERMILLION, 0.9, 2 * scene->unit, 0);
   }
-  if (!label)
+  if (!(letters > 0))
     return;
-  NotchWords words = { .size = 10.5 * scene->unit, .ink = NOTCH_INK_SKY, .halo = 1.2 * scene->unit };
+  NotchWords words = {
+    .size = letters, .bold = TRUE, .ink = notch_ink_mix (NOTCH_INK_SKY, NOTCH_INK_WHITE, 0.5), .halo = letters * 0.13
+  };
   gboolean plain = status == NOTCH_STATUS_OK || status == NOTCH_STATUS_DEFECTIVE;
   g_autofree char *name = g_strdup_printf ("%d,%d", die->col, die->row);
   g_autofree char *text = plain ? g_strdup (name) : g_strdup_printf ("%s %s", name, notch_status_name[status]);
@@ -283,11 +287,12 @@ paint_grid (const Scene *scene)
   double pitch_y = hypot (grid->bx, grid->by) * scene->view.scale;
   if (MIN (pitch_x, pitch_y) < finest)
     return;
-  int cols = notch_round_step (60 * scene->unit / pitch_x), rows = notch_round_step (30 * scene->unit / pitch_y);
+  double letters = CLAMP (MIN (pitch_x, pitch_y) * 0.12, 9, 10.5 * scene->unit);
+  int cols = notch_round_step (6 * letters / pitch_x), rows = notch_round_step (3 * letters / pitch_y);
   for (guint i = 0; i < grid->die->len; i++) {
     const NotchDie *die = &g_array_index (grid->die, NotchDie, i);
     if (on_wafer (die))
-      paint_die (scene, die, die->col % cols == 0 && die->row % rows == 0);
+      paint_die (scene, die, die->col % cols == 0 && die->row % rows == 0 ? letters : 0);
   }
 }
 
@@ -340,10 +345,11 @@ paint_label (Scene *scene, const NotchDefect *defect, const NotchBox *frame)
   NotchBox room = notch_paint_measure (scene->paint, text, &words);
   NotchBox plate = { 0, 0, room.width + 2 * pad, room.height };
   gboolean far = FALSE;
-  if (!find_place (scene, frame, gap, &plate, &far)) {
+  if (scene->to_cover < 0 || !find_place (scene, frame, gap, &plate, &far)) {
     scene->n_unlabelled++;
     return;
   }
+  scene->to_cover -= plate.width * plate.height;
   room_take (scene->room, &plate);
   cairo_t *pen = notch_paint_pen (scene->paint);
   if (far) {
@@ -489,7 +495,8 @@ notch_report_overlay (const NotchReportJob *job, GError **error)
                   .view = { 0, ground.top, 1. / times },
                   .image = { 0, ground.top, ground.width, ground.height },
                   .unit = unit,
-                  .mark = CLAMP (room, 0.6, unit) };
+                  .mark = CLAMP (room, 0.6, unit),
+                  .to_cover = area * 0.12 };
   g_autoptr (Room) taken = room_new (width, ground.top + ground.height, 48 * scene.mark);
   scene.room = taken;
   notch_paint_clip (paint, &scene.image);

@@ -185,7 +185,7 @@ typedef struct {
 } Item;
 
 struct NotchPaint {
-  cairo_t *pen; /* on a surface that nobody sees: it only builds and measures paths */
+  cairo_t *pen; /* on a surface that nobody sees: builds and measures paths */
   PangoLayout *layout;
   GArray *item;
   NotchBox clip;
@@ -202,7 +202,8 @@ NotchPaint *
 notch_paint_new (void)
 {
   NotchPaint *paint = g_new0 (NotchPaint, 1);
-  cairo_surface_t *surface = cairo_image_surface_create (CAIRO_FORMAT_A8, 1, 1);
+  /* Without bounds: cairo leaves letters out of a path that lie far outside the surface. */
+  cairo_surface_t *surface = cairo_recording_surface_create (CAIRO_CONTENT_ALPHA, NULL);
   paint->pen = cairo_create (surface);
   cairo_surface_destroy (surface);
   /* Words become paths, so hinting would only make their places depend on their size. */
@@ -245,9 +246,10 @@ notch_paint_clip (NotchPaint *paint, const NotchBox *clip)
 static void
 set_line (cairo_t *pen, double width, double dash)
 {
+  const double on_off[] = { dash, dash * 0.6 };
   cairo_set_line_width (pen, width);
   cairo_set_line_join (pen, CAIRO_LINE_JOIN_ROUND);
-  cairo_set_dash (pen, &dash, dash > 0, 0);
+  cairo_set_dash (pen, on_off, dash > 0 ? G_N_ELEMENTS (on_off) : 0, 0);
 }
 
 static void
@@ -310,7 +312,7 @@ put_words (NotchPaint *paint, double x, double y, const PangoRectangle *covers, 
   if (draw && style->halo > 0) {
     cairo_move_to (paint->pen, x, y);
     pango_cairo_layout_path (paint->pen, paint->layout);
-    notch_paint_stroke (paint, NOTCH_INK_BLACK, 0.75, 2 * style->halo, 0);
+    notch_paint_stroke (paint, NOTCH_INK_BLACK, 0.6, 2 * style->halo, 0);
   }
   if (draw) {
     cairo_move_to (paint->pen, x, y);

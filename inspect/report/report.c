@@ -137,8 +137,7 @@ notch_count_dice (const NotchResult *result)
     NotchDieStatus status = notch_die_status (die);
     count.status[status]++;
     count.failed += status == NOTCH_STATUS_FAILED;
-    count.dice += die->kind == NOTCH_DIE_WHOLE
-                  || (die->kind == NOTCH_DIE_PARTIAL && result->recipe && result->recipe->dice.partial);
+    count.dice += die->kind == NOTCH_DIE_WHOLE || (die->kind == NOTCH_DIE_PARTIAL && result->recipe->dice.partial);
   }
   return count;
 }
