@@ -100,9 +100,9 @@ lane_free (NotchLane *lane)
   for (int i = 0; i < 3; i++)
     notch_fft_free (lane->fft[i]);
   notch_fft_free (lane->shift_fft);
-  float *floats[] = { lane->spectrum, lane->product,       lane->response, lane->stack,
-                      lane->basis,    lane->normal_weight, lane->patch,    lane->shift_a,
-                      lane->shift_b,  lane->shift_fa,      lane->shift_fb, lane->shift_window };
+  float *floats[] = { lane->spectrum,      lane->product,       lane->response,    lane->stack,   lane->basis,
+                      lane->normal_weight, lane->patch,         lane->shift_a,     lane->shift_b, lane->shift_fa,
+                      lane->shift_fb,      lane->shift_product, lane->shift_window };
   for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
     notch_fft_release (floats[i]);
   free (lane->channel);
@@ -147,11 +147,12 @@ lane_allocate (NotchLane *lane)
   lane->shift_b = notch_fft_alloc (shift * shift + 1);
   lane->shift_fa = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
   lane->shift_fb = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
+  lane->shift_product = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
   lane->shift_window = notch_fft_alloc (shift + 1);
   return lane->channel && lane->judged && lane->spectrum && lane->product && lane->response && lane->stack
          && lane->basis && lane->normal_weight && lane->fit && lane->run && lane->run_blob && lane->row_start
          && lane->blob && lane->seam && lane->patch && lane->patch_blob && lane->shift_a && lane->shift_b
-         && lane->shift_fa && lane->shift_fb && lane->shift_window;
+         && lane->shift_fa && lane->shift_fb && lane->shift_product && lane->shift_window;
 }
 
 static NotchLane *

@@ -32,7 +32,12 @@ make_filter (NotchLane *lane, int c)
   plan->transfer = notch_fft_alloc ((size_t) side * (size_t) columns);
   if (!lane->fft[level])
     lane->fft[level] = notch_fft_new (side, side);
-  if (!plan->transfer || !lane->fft[level])
+  if (level > 0 && !lane->reduced_score[level]) {
+    lane->reduced_score[level] = notch_fft_alloc ((size_t) side * (size_t) side);
+    lane->reduced_channel[level] = calloc ((size_t) side, (size_t) side);
+  }
+  if (!plan->transfer || !lane->fft[level]
+      || (level > 0 && (!lane->reduced_score[level] || !lane->reduced_channel[level])))
     return notch_cpu_fail (lane, "out of memory for filters of %d x %d pixels", side, side);
   double variance = 0;
   for (int y = 0; y < side; y++)
@@ -72,6 +77,10 @@ notch_cpu_filter_free (NotchLane *lane)
 {
   for (int c = 0; c < NOTCH_MAX_CHANNELS; c++)
     notch_fft_release (lane->filter[c].transfer);
+  for (int level = 1; level < 3; level++) {
+    notch_fft_release (lane->reduced_score[level]);
+    free (lane->reduced_channel[level]);
+  }
 }
 
 NOTCH_CLONES static void
@@ -96,15 +105,16 @@ keep_largest_row (const float *response, float gain, float sign, int channel, in
   }
 }
 
+/* Keeps the larger of a score and one that stands for `times` pixels of it. */
 NOTCH_CLONES static void
-spread_row (const float *reduced, int decimate, int n, float *full)
+keep_spread (const float *reduced, const uint8_t *reduced_channel, int times, int n, float *score, uint8_t *which)
 {
-  if (decimate == 2)
-    for (int i = 0; i < n; i++)
-      full[2 * i] = full[2 * i + 1] = reduced[i];
-  else
-    for (int i = 0; i < n; i++)
-      full[4 * i] = full[4 * i + 1] = full[4 * i + 2] = full[4 * i + 3] = reduced[i];
+  for (int i = 0; i < n; i += times, reduced++, reduced_channel++)
+    for (int j = i; j < i + times; j++) {
+      bool larger = *reduced > score[j];
+      score[j] = larger ? *reduced : score[j];
+      which[j] = larger ? *reduced_channel : which[j];
+    }
 }
 
 NOTCH_CLONES static void
@@ -167,35 +177,51 @@ apply_weight (NotchLane *lane, const NotchTile *tile)
   }
 }
 
+/* The largest score of a level that any channel used, kept in the full one. */
+static void
+merge_level (NotchLane *lane, int level)
+{
+  const NotchTile *tile = lane->tile;
+  int size = lane->is.size, times = 1 << level, side = size >> level;
+  for (int y = tile->core_y; y < tile->core_y + tile->core_h; y++) {
+    ptrdiff_t from = (ptrdiff_t) (y / times) * side, to = (ptrdiff_t) y * size;
+    keep_spread (lane->reduced_score[level] + from, lane->reduced_channel[level] + from, times, size,
+                 lane->plane[NOTCH_PLANE_SCORE] + to, lane->channel + to);
+  }
+}
+
 int
 notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
 {
   const NotchTile *tile = lane->tile;
-  int size = lane->is.size, y1 = tile->core_y + tile->core_h;
-  size_t area = (size_t) size * (size_t) size;
-  float *score = lane->plane[NOTCH_PLANE_SCORE], *row = lane->product;
-  memset (score, 0, sizeof (float) * area);
-  memset (lane->channel, 0, area);
+  int size = lane->is.size;
+  float *score[3] = { lane->plane[NOTCH_PLANE_SCORE], lane->reduced_score[1], lane->reduced_score[2] };
+  uint8_t *which[3] = { lane->channel, lane->reduced_channel[1], lane->reduced_channel[2] };
+  for (int level = 0; level < 3; level++) {
+    size_t side = (size_t) (size >> level);
+    if (score[level])
+      memset (score[level], 0, sizeof (float) * side * side);
+    if (which[level])
+      memset (which[level], 0, side * side);
+  }
   notch_fft_forward (lane->fft[0], lane->plane[NOTCH_PLANE_Z], lane->spectrum);
   for (int c = 0; c < a->n_channels; c++) {
-    int d = lane->filter[c].decimate, side = lane->filter[c].side;
+    int d = lane->filter[c].decimate, side = lane->filter[c].side, level = log2_of (d);
     float gain = a->channel[c].gain;
     respond (lane, c);
     if (a->stats)
       add_stats (lane, c, gain, &a->stats[c]);
-    /* The spectrum's product is done with: its memory holds a row of the response at full size. */
-    for (int y = tile->core_y; y < y1; y++) {
-      const float *response = lane->response + (ptrdiff_t) (y / d) * side;
-      if (d > 1 && (y == tile->core_y || y % d == 0))
-        spread_row (response, d, side, row);
-      keep_largest_row (d > 1 ? row : response, gain, (float) a->polarity, c, size, score + (ptrdiff_t) y * size,
-                        lane->channel + (ptrdiff_t) y * size);
-    }
-    if (c == 0)
-      for (int y = tile->core_y; y < y1; y++)
-        scale_row (lane->response + (ptrdiff_t) y * size, gain, size,
-                   lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) y * size);
+    int y0 = tile->core_y / d, y1 = (tile->core_y + tile->core_h - 1) / d + 1;
+    for (int y = y0; y < y1; y++)
+      keep_largest_row (lane->response + (ptrdiff_t) y * side, gain, (float) a->polarity, c, side,
+                        score[level] + (ptrdiff_t) y * side, which[level] + (ptrdiff_t) y * side);
+    for (int y = y0; c == 0 && y < y1; y++)
+      scale_row (lane->response + (ptrdiff_t) y * size, gain, size,
+                 lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) y * size);
   }
+  for (int level = 1; level < 3; level++)
+    if (score[level])
+      merge_level (lane, level);
   if (!lane->all_judged)
     apply_weight (lane, tile);
   return 0;
