@@ -30,7 +30,7 @@ status_ink (NotchDieStatus status, gint64 n, gint64 most)
 {
   switch (status) {
   case NOTCH_STATUS_OK:
-    return notch_ink_mix (NOTCH_INK_WHITE, NOTCH_INK_GREEN, 0.2);
+    return notch_ink_mix (NOTCH_INK_WHITE, NOTCH_INK_GREEN, 0.15);
   case NOTCH_STATUS_DEFECTIVE:
     return count_ink (n, most);
   case NOTCH_STATUS_FAILED:
