@@ -134,7 +134,7 @@ run (int n, char **arguments, const NotchCommon *common)
 const NotchCommand notch_command_inspect = {
   .name = "inspect",
   .arguments = "IMAGE…",
-  .summary = "Finds, measures and classifies defects, and writes reports",
+  .summary = "finds, measures and classifies defects, and writes reports",
   .description = "Exit status: 0 all images are within the recipe's limits, 1 at least one is not, 2 trouble.",
   .options = entries,
   .least = 1,

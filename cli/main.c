@@ -5,11 +5,7 @@
 #include <string.h>
 
 static const NotchCommand *const commands[] = {
-  &notch_command_simulate,
-  &notch_command_score,
-  &notch_command_inspect,
-  &notch_command_devices,
-  NULL,
+  &notch_command_simulate, &notch_command_score, &notch_command_inspect, &notch_command_devices, NULL,
 };
 
 void
@@ -39,6 +35,28 @@ print_help (void)
   g_print ("\n`notch COMMAND --help` tells a command's options; `notch --version` what this build has.\n");
 }
 
+/* GOption reads "-j 2" but not "-j2", which everybody types: a short option with its value attached is cut in two. */
+static char **
+part_values (int argc, char **argv, const GOptionEntry *entries)
+{
+  g_autoptr (GStrvBuilder) parted = g_strv_builder_new ();
+  gboolean options = TRUE;
+  for (int i = 0; i < argc; i++) {
+    const GOptionEntry *entry = entries;
+    options = options && strcmp (argv[i], "--") != 0;
+    gboolean attached = options && i > 0 && argv[i][0] == '-' && argv[i][1] && argv[i][1] != '-' && argv[i][2];
+    while (attached && entry && entry->long_name && entry->short_name != argv[i][1])
+      entry++;
+    if (attached && entry && entry->long_name && entry->arg != G_OPTION_ARG_NONE) {
+      const char option[] = { '-', argv[i][1], 0 };
+      g_strv_builder_add (parted, option);
+      g_strv_builder_add (parted, argv[i] + 2);
+    } else
+      g_strv_builder_add (parted, argv[i]);
+  }
+  return g_strv_builder_end (parted);
+}
+
 static int
 run_command (const NotchCommand *command, int argc, char **argv)
 {
@@ -61,20 +79,22 @@ run_command (const NotchCommand *command, int argc, char **argv)
   g_autofree char *program = g_strconcat ("notch ", command->name, NULL);
   g_set_prgname (program);
   g_autoptr (GError) error = NULL;
-  if (!g_option_context_parse (context, &argc, &argv, &error)) {
+  g_auto (GStrv) words = part_values (argc, argv, command->options);
+  if (!g_option_context_parse_strv (context, &words, &error)) {
     notch_say ("%s; `%s --help` lists the options", error->message, program);
     return NOTCH_EXIT_TROUBLE;
   }
-  int n = argc - 1;
-  if (n > 0 && strcmp (argv[1], "--") == 0)
-    argv++, n--;
+  char **arguments = words + 1;
+  int n = (int) g_strv_length (arguments);
+  if (n > 0 && strcmp (arguments[0], "--") == 0)
+    arguments++, n--;
   if (n < command->least || (command->most >= 0 && n > command->most)) {
     notch_say ("%s wants %s; `%s --help` tells more", command->name, command->arguments, program);
     return NOTCH_EXIT_TROUBLE;
   }
   if (common.verbose)
     g_setenv ("G_MESSAGES_DEBUG", "notch", FALSE);
-  int status = command->run (n, argv + 1, &common);
+  int status = command->run (n, arguments, &common);
   g_free (common.device);
   return status;
 }

@@ -55,6 +55,8 @@ typedef struct {
   int64_t x, y;       /* image position of the tile's first pixel; the halo may lie outside the image */
   int core_x, core_y; /* first core pixel, in the tile */
   int core_w, core_h; /* px */
+  int inside_x, inside_y, inside_w,
+      inside_h; /* px, in the tile: what is far enough from the image's edge to be judged */
   int first_piece, n_pieces;
   const float *weight; /* size x size sensitivities, 0 where masked; NULL: 1 everywhere */
 } NotchTile;
@@ -83,7 +85,9 @@ typedef enum {
   NOTCH_N_PLANES
 } NotchPlane;
 
-typedef struct { /* cut test tiles from the strip as floats; what is outside the image is masked */
+/* Begin a batch: cut test tiles from the strip as floats; beyond the image its edge is repeated. Without a strip (mem[0]
+ * NULL) the planes stay as they are, to be poked. */
+typedef struct {
   const NotchBatch *batch;
 } NotchGather;
 

@@ -24,5 +24,9 @@ for command in $commands; do
     ok "notch-$command.1 or notch.1 has --$option" \
       grep -qw "Fl Fl $option" "$srcdir/docs/notch-$command.1" "$srcdir/docs/notch.1"
   done
+  page_options=$(sed -n '/^\.It/p' "$srcdir/docs/notch-$command.1" | grep -o 'Fl Fl [a-z-]*' | sed 's/Fl Fl /--/')
+  for option in $page_options; do
+    ok "$command has $option, as its man page says" sh -c "\"$NOTCH\" $command --help | grep -qw -e $option"
+  done
 done
 done_testing

@@ -55,7 +55,7 @@ scene_draw_die (const Scene *scene, GRand *rand)
 {
   double w = scene->pitch_x, h = scene->pitch_y, s = 6;
   SceneDie die = { (int) ceil (w * SCENE_FINE) + 1, (int) ceil (h * SCENE_FINE) + 1, NULL };
-  die.tone = g_new0 (float, (gsize) die.w * die.h);
+  die.tone = g_new0 (float, (gsize) die.w *die.h);
   scene_rect (&die, 0, 0, w + 2, h + 2, 40);
   scene_rect (&die, s, s, w - s, h - s, 80);
   if (scene->layout == SCENE_ARRAY)
@@ -88,7 +88,7 @@ scene_draw (const Scene *scene)
   double c = cos (scene->angle), s = sin (scene->angle);
   double middle_x = (scene->width - 1) / 2.0, middle_y = (scene->height - 1) / 2.0;
   int side = 4 + 2 * (int) (hypot (scene->width, scene->height) / MIN (scene->pitch_x, scene->pitch_y));
-  g_autofree double *shift = g_new (double, 2 * (gsize) side *(gsize) side);
+  g_autofree double *shift = g_new (double, 2 * (gsize) side * (gsize) side);
   for (int i = 0; i < 2 * side * side; i++)
     shift[i] = scene->jitter * scene_normal (rand);
   for (int y = 0; y < scene->height; y++)

@@ -469,6 +469,7 @@ test_usage (Fixture *f, gconstpointer data)
   EXPECT (s.layout = "/nonexistent.tif", "/nonexistent.tif");
   EXPECT ((s.layout = "blank", s.classes = "bridge"), "no conductors");
   EXPECT ((s.read_noise = s.shot_noise = 0, s.bits = 32), "read-noise and shot-noise are both 0");
+  EXPECT (s.die_width = 2000, "no die is whole");
   EXPECT (s.n_cols = -4, "dice -4x0");
 }
 

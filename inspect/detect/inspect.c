@@ -10,8 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-#define OVERVIEW_PX 2048 /* the longer side of the reduced image */
-
 /* A die of which more than this part differs was not made like its neighbours. */
 #define FAILED_SHARE 0.25
 
@@ -69,29 +67,42 @@ static gboolean
 find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReference *reference, GError **error)
 {
   NotchResult *result = inspection->result;
-  int factor = notch_reduce_factor (inspection->source->width, inspection->source->height, OVERVIEW_PX);
+  int factor = notch_reduce_factor (inspection->source->width, inspection->source->height, NOTCH_OVERVIEW_PX);
   g_autoptr (NotchReduced) reduced =
       notch_reduce (inspection->store, 0, 0, inspection->source->width, inspection->source->height, factor, error);
   if (!reduced)
     return FALSE;
-  gboolean needs_dice = reference == &notch_reference_die;
-  g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
-  gboolean well = notch_discover (inspection->store, inspection->source, inspection->recipe, reduced, needs_dice,
-                                  &plan->grid, &plan->outline, notes, error);
-  for (guint i = 0; i < notes->len; i++)
-    g_info ("%s: %s", inspection->source->path, (const char *) notes->pdata[i]);
-  if (!well)
-    return FALSE;
+  if (reference == &notch_reference_die) {
+    g_autoptr (NotchDiscovery) found =
+        notch_discover (inspection->store, inspection->source, reduced, inspection->recipe, error);
+    if (!found)
+      return FALSE;
+    g_info ("%s: %s", inspection->source->path, found->report);
+    if (!found->grid) {
+      g_set_error (
+          error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+          "no dice were found that repeat; give their pitch in a recipe ([dice] pitch_x_um and pitch_y_um), or an "
+          "image to compare with (--reference)");
+      return FALSE;
+    }
+    plan->grid = g_steal_pointer (&found->grid);
+    plan->outline = found->outline;
+    plan->pixel_known = found->pixel_um > 0;
+    plan->pixel_um = plan->pixel_known ? found->pixel_um : 1;
+  } else { /* dice are not needed; where the recipe has them, defects are placed in them */
+    g_autoptr (GError) no_grid = NULL;
+    plan->grid = notch_grid_new (inspection->recipe, inspection->source->width, inspection->source->height,
+                                 inspection->recipe->wafer.pixel_um, &plan->outline, &no_grid);
+    if (no_grid) {
+      g_propagate_error (error, g_steal_pointer (&no_grid));
+      return FALSE;
+    }
+  }
   result->reduction = reduced->factor;
   result->reduced_width = reduced->width;
   result->reduced_height = reduced->height;
   result->reduced = g_steal_pointer (&reduced->value);
   stretch (result);
-  if (needs_dice && plan->grid && plan->grid->sure < 0.5)
-    g_ptr_array_add (plan->warning,
-                     g_strdup_printf ("the die grid (pitch %.2f x %.2f px) is a guess (%.0f %% sure); check it with "
-                                      "`notch recipe new` and give it in a recipe",
-                                      plan->grid->ax, plan->grid->by, 100 * plan->grid->sure));
   return TRUE;
 }
 

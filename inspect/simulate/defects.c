@@ -342,9 +342,15 @@ notch_scene_plant (NotchScene *scene, GError **error)
     if (die->present && die->whole)
       g_array_append_val (dice, die);
   }
+  if (dice->len == 0)
+    return g_set_error (
+               error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+               "no die is whole on this image, so no defect can be planted; choose smaller dice, a larger size "
+               "or 0 defects"),
+           FALSE;
   NotchRandom random = notch_random_at (s->seed, NOTCH_STREAM_DEFECTS, 0, 0);
   for (int k = 0; k < s->n_defects; k++)
-    if (dice->len == 0 || !plant_one (scene, dice, g_array_index (chosen, guint, (guint) k % chosen->len), &random))
+    if (!plant_one (scene, dice, g_array_index (chosen, guint, (guint) k % chosen->len), &random))
       return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
                           "there is room for %d of %d defects only; ask for fewer, for a lower snr or for more dice", k,
                           s->n_defects),

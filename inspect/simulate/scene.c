@@ -10,16 +10,18 @@
 #define EDGE_REACH 5   /* sigmas beyond which an edge is not felt: 3e-7 of its step */
 #define EDGE_STEPS 512 /* table entries a sigma: linear interpolation is good to 1.2e-7 */
 
-static double edge_table[2 * EDGE_REACH * EDGE_STEPS + 2];
+static double edge_table[2 * EDGE_REACH * EDGE_STEPS + 2], bell_table[EDGE_REACH * EDGE_STEPS + 2];
 
 static void
-fill_edge_table (void)
+fill_tables (void)
 {
   static gsize filled;
   if (!g_once_init_enter (&filled))
     return;
   for (guint i = 0; i < G_N_ELEMENTS (edge_table); i++)
     edge_table[i] = 0.5 * (1 + erf ((i / (double) EDGE_STEPS - EDGE_REACH) / G_SQRT2));
+  for (guint i = 0; i < G_N_ELEMENTS (bell_table); i++)
+    bell_table[i] = exp (-0.5 * i * i / (double) (EDGE_STEPS * EDGE_STEPS));
   g_once_init_leave (&filled, 1);
 }
 
@@ -33,6 +35,17 @@ notch_scene_edge (double t)
   double at = (t + EDGE_REACH) * EDGE_STEPS;
   int i = (int) at;
   return edge_table[i] + (at - i) * (edge_table[i + 1] - edge_table[i]);
+}
+
+/* exp (-t^2 / 2) likewise. */
+static double
+bell (double t)
+{
+  double at = fabs (t) * EDGE_STEPS;
+  if (at >= EDGE_REACH * EDGE_STEPS)
+    return 0;
+  int i = (int) at;
+  return bell_table[i] + (at - i) * (bell_table[i + 1] - bell_table[i]);
 }
 
 double
@@ -90,7 +103,7 @@ judge_cell (const NotchScene *scene, double u, double v, gboolean *whole, gboole
 NotchScene *
 notch_scene_new (const NotchSimulation *simulation, NotchLayout *layout, GError **error)
 {
-  fill_edge_table ();
+  fill_tables ();
   const NotchSimulation *s = simulation;
   g_autoptr (NotchScene) scene = g_new0 (NotchScene, 1);
   scene->simulation = simulation;
@@ -131,7 +144,7 @@ notch_scene_new (const NotchSimulation *simulation, NotchLayout *layout, GError 
       die->dx = s->jitter * shift[0];
       die->dy = s->jitter * shift[1];
       die->gain = MAX (0.1, 1 + s->gain * other[0]);
-      die->blur = s->blur * MAX (0.3, 1 + s->focus * other[1]);
+      die->blur = MAX (0.3, s->blur * (1 + s->focus * other[1]));
       judge_cell (scene, die->x, die->y, &die->whole, &die->present);
       if (die->whole)
         first_col = MIN (first_col, i), first_row = MIN (first_row, j);
@@ -241,11 +254,11 @@ add_picture (const NotchScene *scene, const NotchSceneDie *die, gint64 x0, gint6
   notch_scene_to_frame (scene, x0, y0, &cell.ux, &cell.vy);
   cell.ux -= die->x, cell.vy -= die->y;
   const NotchRect whole = { 0, 0, (double) layout->width, (double) layout->height, 1 };
-  int box[4], taps = (int) ceil (3.5 * die->blur);
+  int box[4], taps = (int) ceil (3.5 * die->blur), n = 2 * taps + 1;
   if (!reach (&cell, &whole, 1, w, h, box))
     return;
-  g_autofree double *weight = g_new (double, 2 * (2 * taps + 1));
-  double *wx = weight, *wy = weight + 2 * taps + 1, k = -0.5 / (die->blur * die->blur);
+  g_autofree double *weight = g_new (double, 2 * n);
+  double *wx = weight, *wy = weight + n, k = 1 / die->blur;
   for (int y = box[1]; y < box[3]; y++)
     for (int x = box[0]; x < box[2]; x++) {
       double u = cell.ux + cell.c * x + cell.s * y, v = cell.vy - cell.s * x + cell.c * y;
@@ -253,20 +266,23 @@ add_picture (const NotchScene *scene, const NotchSceneDie *die, gint64 x0, gint6
         continue;
       /* picture pixel i has its centre at i + 0.5 */
       u = view.ux + view.c * x + view.s * y - 0.5, v = view.vy - view.s * x + view.c * y - 0.5;
-      gint64 iu = (gint64) floor (u + 0.5), iv = (gint64) floor (v + 0.5);
+      gint64 left = (gint64) floor (u + 0.5) - taps, top = (gint64) floor (v + 0.5) - taps;
       double sum_x = 0, sum_y = 0, sum = 0;
-      for (int i = -taps; i <= taps; i++) {
-        sum_x += wx[i + taps] = exp (k * (u - (iu + i)) * (u - (iu + i)));
-        sum_y += wy[i + taps] = exp (k * (v - (iv + i)) * (v - (iv + i)));
+      for (int i = 0; i < n; i++) {
+        sum_x += wx[i] = bell (k * (u - (double) (left + i)));
+        sum_y += wy[i] = bell (k * (v - (double) (top + i)));
       }
-      for (int j = -taps; j <= taps; j++) {
-        gint64 py = ((iv + j) % layout->height + layout->height) % layout->height;
+      left = (left % layout->width + layout->width) % layout->width;
+      for (int j = 0; j < n; j++) {
+        const float *from =
+            layout->picture + ((top + j) % layout->height + layout->height) % layout->height * layout->width;
         double row = 0;
-        for (int i = -taps; i <= taps; i++) {
-          gint64 px = ((iu + i) % layout->width + layout->width) % layout->width;
-          row += wx[i + taps] * layout->picture[py * layout->width + px];
+        gint64 px = left;
+        for (int i = 0; i < n; i++) {
+          row += wx[i] * from[px];
+          px = px + 1 == layout->width ? 0 : px + 1;
         }
-        sum += wy[j + taps] * row;
+        sum += wy[j] * row;
       }
       to[(gsize) y * (gsize) w + (gsize) x] += (float) (sum / (sum_x * sum_y));
     }

@@ -184,8 +184,8 @@ notch_grid_new (const NotchRecipe *recipe, gint64 width, gint64 height, double p
   double angle = recipe->dice.angle_mrad / 1000;
   g_autoptr (NotchGrid) grid = g_new0 (NotchGrid, 1);
   grid->die = g_array_new (FALSE, TRUE, sizeof (NotchDie));
-  grid->x = recipe->dice.origin_x_px;
-  grid->y = recipe->dice.origin_y_px;
+  grid->x = isnan (recipe->dice.origin_x_px) ? -0.5 : recipe->dice.origin_x_px;
+  grid->y = isnan (recipe->dice.origin_y_px) ? -0.5 : recipe->dice.origin_y_px;
   grid->ax = pitch_x * cos (angle);
   grid->ay = pitch_x * sin (angle);
   grid->bx = -pitch_y * sin (angle);

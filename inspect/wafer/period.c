@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "inspect/wafer/median.h"
 #include "kernels/cpu/fft.h"
 
 /* px: what is smoother than this is shading, not pattern (three passes of a box of that half width) */
@@ -53,13 +54,6 @@ blur (float *value, float *spare, int width, int height, int half)
     box (value + (gsize) y * (gsize) width, spare + (gsize) y * (gsize) width, width, 1, half);
   for (int x = 0; x < width; x++)
     box (spare + x, value + x, height, (gsize) width, half);
-}
-
-static int
-compare_floats (gconstpointer a, gconstpointer b)
-{
-  float x = *(const float *) a, y = *(const float *) b;
-  return (x > y) - (x < y);
 }
 
 /* Binomial smoothing, sigma 1.4 px: cells inside a die count less than the die's plan, and peaks are wide enough for the
@@ -123,9 +117,8 @@ flatten (const float *value, const float *mask, int width, int height, float *g)
     if (weight[i] > 0)
       spare[inside++] = fabsf (g[i]);
   }
-  qsort (spare, inside, sizeof *spare, compare_floats);
   /* Where more than half is flat, the median says nothing about the pattern: the loudest tenth does. */
-  float most = fmaxf (4 * 1.4826f * spare[inside / 2], spare[inside - 1 - inside / 10]);
+  float most = fmaxf (4 * 1.4826f * notch_median (spare, inside), notch_quantile (spare, inside, 0.9));
   for (gsize i = 0; i < n; i++)
     g[i] = CLAMP (g[i], -most, most);
   return TRUE;
@@ -334,8 +327,7 @@ static double
 median_of (const float *value, int n)
 {
   g_autofree float *sorted = g_memdup2 (value, sizeof *value * (gsize) n);
-  qsort (sorted, (gsize) n, sizeof *sorted, compare_floats);
-  return sorted[n / 2];
+  return notch_median (sorted, (gsize) n);
 }
 
 /* The die's period along an axis; n 0: there is none. `sure` from how far its peaks stand above what lies between. */

@@ -21,7 +21,8 @@ typedef enum {
   KEY_CLASS_LIMITS /* GPtrArray of NotchClassLimit, likewise */
 } KeyType;
 
-/* `fallback` is legal even where it is not in the range: it stands for "found" or "none". */
+/* `fallback` is legal even where it is not in the range: it stands for "found" or "none", and so does NAN, which is
+ * written as nothing. */
 typedef struct {
   const char *group, *key;
   KeyType type;
@@ -69,9 +70,9 @@ static const Key keys[] = {
     "the same in the image; 0: from pitch_x_um, else found" },
   { "dice", "pitch_y_px", KEY_DOUBLE, AT (dice.pitch_y_px), 0, 8, 1e6, "px", NULL,
     "the same in the image; 0: from pitch_y_um, else found" },
-  { "dice", "origin_x_px", KEY_DOUBLE, AT (dice.origin_x_px), -0.5, -1e7, 1e7, "px", NULL,
-    "left border of die 0,0, used when a pitch is given; a die that begins with the first pixel has -0.5" },
-  { "dice", "origin_y_px", KEY_DOUBLE, AT (dice.origin_y_px), -0.5, -1e7, 1e7, "px", NULL,
+  { "dice", "origin_x_px", KEY_DOUBLE, AT (dice.origin_x_px), NAN, -1e7, 1e7, "px", NULL,
+    "left border of die 0,0, empty: found; a die that begins with the first pixel has -0.5" },
+  { "dice", "origin_y_px", KEY_DOUBLE, AT (dice.origin_y_px), NAN, -1e7, 1e7, "px", NULL,
     "upper border of die 0,0, likewise" },
   { "dice", "angle_mrad", KEY_DOUBLE, AT (dice.angle_mrad), 0, -50, 50, "mrad", NULL,
     "how far the rows are turned, clockwise as one sees the image" },
@@ -307,11 +308,13 @@ notch_recipe_free (NotchRecipe *recipe)
 
 /* ---- words and numbers ------------------------------------------------------------------------------------------- */
 
-/* The shortest text that gives the same number again. */
+/* The shortest text that gives the same number again; none for NAN. */
 static void
 append_number (GString *to, double value)
 {
   char text[G_ASCII_DTOSTR_BUF_SIZE];
+  if (isnan (value))
+    return;
   if (value == floor (value) && fabs (value) < 1e15) {
     g_string_append (to, g_ascii_formatd (text, sizeof text, "%.0f", value + 0.0));
     return;
@@ -359,6 +362,8 @@ append_range (GString *to, const Key *key)
     append_number (to, key->most);
     g_string_append_printf (to, "%s%s, default ", *key->unit ? " " : "", key->unit);
     append_number (to, key->fallback);
+    if (isnan (key->fallback))
+      g_string_append (to, "empty");
     break;
   }
 }

@@ -39,7 +39,7 @@ struct NotchRecipe {
   struct {
     double pitch_x_um, pitch_y_um;   /* 0: found */
     double pitch_x_px, pitch_y_px;   /* 0: from _um */
-    double origin_x_px, origin_y_px; /* corner of die (0, 0); used when a pitch is given */
+    double origin_x_px, origin_y_px; /* corner of die (0, 0); NAN: found */
     double angle_mrad;               /* of the lattice, from +x towards +y (down) */
     gboolean partial;                /* inspect partial dice too */
     double search_px;                /* how far a die may be from its place */

@@ -128,12 +128,6 @@ respond (NotchLane *lane, int c)
   notch_fft_inverse (lane->fft[log2_of (plan->decimate)], lane->product, lane->response);
 }
 
-static bool
-masked (const NotchTile *tile, ptrdiff_t at)
-{
-  return tile->weight && tile->weight[at] == 0;
-}
-
 /* Adds the null statistics of a response over the core. */
 static void
 add_stats (const NotchLane *lane, int c, float gain, NotchChannelStats *stats)
@@ -145,7 +139,7 @@ add_stats (const NotchLane *lane, int c, float gain, NotchChannelStats *stats)
   double sum2 = 0, dx2 = 0, dy2 = 0, dxdy = 0;
   for (int y = y0; y < y1; y++)
     for (int x = x0; x < x1; x++) {
-      if (masked (tile, (ptrdiff_t) y * d * lane->is.size + x * d))
+      if (!lane->judged[(ptrdiff_t) y * d * lane->is.size + x * d])
         continue;
       const float *f = lane->response + (ptrdiff_t) y * side + x;
       float value = f[0] * gain, size = fabsf (value);
@@ -161,13 +155,15 @@ add_stats (const NotchLane *lane, int c, float gain, NotchChannelStats *stats)
   stats->sum2 += sum2, stats->sum_dx2 += dx2, stats->sum_dy2 += dy2, stats->sum_dxdy += dxdy;
 }
 
+/* Nothing is found where nothing can be judged; elsewhere the sensitivity counts. */
 static void
 apply_weight (NotchLane *lane, const NotchTile *tile)
 {
   float *score = lane->plane[NOTCH_PLANE_SCORE], *fine = lane->plane[NOTCH_PLANE_FINE];
   for (ptrdiff_t i = 0; i < (ptrdiff_t) lane->is.size * lane->is.size; i++) {
-    score[i] *= tile->weight[i];
-    fine[i] *= tile->weight[i];
+    float weight = !lane->judged[i] ? 0 : tile->weight ? tile->weight[i] : 1;
+    score[i] *= weight;
+    fine[i] *= weight;
   }
 }
 
@@ -200,7 +196,7 @@ notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
         scale_row (lane->response + (ptrdiff_t) y * size, gain, size,
                    lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) y * size);
   }
-  if (tile->weight)
+  if (!lane->all_judged)
     apply_weight (lane, tile);
   return 0;
 }

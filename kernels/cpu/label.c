@@ -174,21 +174,9 @@ notch_cpu_label (NotchLane *lane, const NotchLabel *a)
         lane->seam[lane->n_seams++] = (NotchSeam){ x, run->y, blob };
   }
   lane->n_inspected = 0;
-  for (int p = 0; p < tile->n_pieces; p++) {
-    const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
-    int x0 = piece->x > tile->core_x ? piece->x : tile->core_x, y0 = piece->y > tile->core_y ? piece->y : tile->core_y;
-    int x1 = piece->x + piece->w, bottom = piece->y + piece->h;
-    x1 = x1 < tile->core_x + tile->core_w ? x1 : tile->core_x + tile->core_w;
-    bottom = bottom < y1 ? bottom : y1;
-    if (piece->n_sources == 0 || x1 <= x0)
-      continue;
-    for (int y = y0; y < bottom; y++) {
-      if (!tile->weight)
-        lane->n_inspected += x1 - x0;
-      for (int x = x0; tile->weight && x < x1; x++)
-        lane->n_inspected += tile->weight[(ptrdiff_t) y * size + x] > 0;
-    }
-  }
+  for (int y = tile->core_y; y < y1; y++)
+    for (int x = tile->core_x; x < tile->core_x + tile->core_w; x++)
+      lane->n_inspected += lane->judged[(ptrdiff_t) y * size + x];
   return 0;
 }
 

@@ -35,9 +35,9 @@ struct NotchLane {
   char fault[256];
   float *plane[NOTCH_N_PLANES]; /* size x size each */
   uint8_t *channel;             /* size x size: which filter gave the score */
-  const float *weight;          /* of the tile in work, or NULL */
   const NotchTile *tile;
-  int64_t masked_px;
+  uint8_t *judged; /* size x size: 1 where the pixel and its neighbours have a reference and a weight */
+  bool all_judged;
 
   NotchFft *fft[3]; /* by log2 of the decimation */
   float *spectrum, *product, *response;

@@ -57,8 +57,8 @@ shift_bound (const float *p, int n, double variance)
   double pixels = (double) (n - 2) * (n - 2), spread = variance / 2 * sqrt (8.0 * pixels);
   double mean = (xx + yy) / 2, half = sqrt ((xx - yy) * (xx - yy) / 4 + xy * xy);
   double least = mean - half - variance / 2 * pixels;
-  /* What noise alone could pretend is no structure. */
-  if (least <= spread)
+  /* What noise alone could pretend is no structure: its chance, and a tenth of it for the variance being a guess. */
+  if (least <= spread + 0.1 * variance / 2 * pixels)
     return INFINITY;
   return (float) sqrt (2 * (variance > 1e-3 ? variance : 1e-3) / least);
 }

@@ -68,19 +68,56 @@ notch_cpu_fetch (const NotchPixels *pixels, int64_t x, int64_t y, int n, float *
     to[i] = to[end - x - 1];
 }
 
+static int
+clip (int value, int most)
+{
+  return value < 0 ? 0 : value > most ? most : value;
+}
+
+/* Which pixels can be judged: those inside, with a reference and a weight, and with neighbours that have a reference,
+ * for the noise model looks at its derivatives. */
+static void
+mark_judged (NotchLane *lane, const NotchBatch *batch)
+{
+  const NotchTile *tile = lane->tile;
+  int size = lane->is.size;
+  size_t area = (size_t) size * (size_t) size;
+  int64_t covered_px = 0;
+  uint8_t *covered = lane->judged + area;
+  memset (lane->judged, 0, 2 * area);
+  for (int p = 0; p < tile->n_pieces; p++) {
+    const NotchPiece *piece = &batch->piece[tile->first_piece + p];
+    for (int y = piece->y; y < piece->y + piece->h && piece->n_sources > 0; y++)
+      memset (covered + (ptrdiff_t) y * size + piece->x, 1, (size_t) piece->w);
+    covered_px += piece->n_sources > 0 ? (int64_t) piece->w * piece->h : 0;
+  }
+  int x0 = clip (tile->inside_x, size), y0 = clip (tile->inside_y, size);
+  int x1 = clip (tile->inside_x + tile->inside_w, size), y1 = clip (tile->inside_y + tile->inside_h, size);
+  lane->all_judged = !tile->weight && covered_px == (int64_t) area && x0 == 0 && y0 == 0 && x1 == size && y1 == size;
+  x0 = x0 < 1 ? 1 : x0, y0 = y0 < 1 ? 1 : y0, x1 = x1 > size - 1 ? size - 1 : x1, y1 = y1 > size - 1 ? size - 1 : y1;
+  for (int y = y0; y < y1; y++) {
+    const uint8_t *c = covered + (ptrdiff_t) y * size;
+    uint8_t *judged = lane->judged + (ptrdiff_t) y * size;
+    for (int x = x0; x < x1; x++)
+      judged[x] = c[x] & c[x - 1] & c[x + 1] & c[x - size] & c[x + size];
+    for (int x = x0; x < x1 && tile->weight; x++)
+      judged[x] &= tile->weight[(ptrdiff_t) y * size + x] > 0;
+  }
+}
+
 int
 notch_cpu_gather (NotchLane *lane, const NotchGather *a)
 {
   const NotchTile *tile = a->batch->tile;
-  const NotchPixels *pixels = &a->batch->mem[0]->pixels;
+  const NotchStripMem *mem = a->batch->mem[0];
   int size = lane->is.size;
   lane->tile = tile;
-  lane->weight = tile->weight;
   lane->n_blobs = lane->n_seams = lane->n_patches = 0;
   lane->swamped = false;
   lane->n_inspected = 0;
-  for (int y = 0; y < size; y++)
-    notch_cpu_fetch (pixels, tile->x, tile->y + y, size, lane->plane[NOTCH_PLANE_TEST] + (size_t) y * size);
+  mark_judged (lane, a->batch);
+  for (int y = 0; y < size && mem; y++)
+    notch_cpu_fetch (&mem->pixels, tile->x, tile->y + y, size, lane->plane[NOTCH_PLANE_TEST] + (size_t) y * size);
   return 0;
 }
 
@@ -104,32 +141,58 @@ taps_across (const float *const row[NOTCH_TAPS], const float tap[NOTCH_TAPS], in
     to[i] = ((r0[i] * t0 + r1[i] * t1) + (r2[i] * t2 + r3[i] * t3)) + (r4[i] * t4 + r5[i] * t5);
 }
 
-/* Median over k rows, element by element: an odd-even merge network on blocks that stay in registers, or nearly. */
-#define BLOCK 16
-NOTCH_CLONES static void
-median_rows (float *const row[], int k, int n, float *to)
+/* A sorting network: pairs (low, high) of which the smaller value goes low. */
+typedef struct {
+  int n;
+  uint8_t low[80], high[80];
+} Network;
+
+/* Batcher's odd-even merge sort for k values, without the comparators that the median does not depend on. Comparators
+ * beyond k would only meet values that are larger than all, and are left out too. */
+static void
+median_network (Network *network, int k)
 {
-  int p2 = 1;
-  while (p2 < k)
-    p2 *= 2;
+  Network all = { 0 };
+  bool needed[NOTCH_MAX_SOURCES] = { false };
+  for (int p = 1; p < k; p *= 2)
+    for (int q = p; q >= 1; q /= 2)
+      for (int j = q % p; j + q < k; j += 2 * q)
+        for (int m = j; m < j + q && m + q < k; m++)
+          if (m / (2 * p) == (m + q) / (2 * p))
+            all.low[all.n] = (uint8_t) m, all.high[all.n++] = (uint8_t) (m + q);
+  needed[(k - 1) / 2] = needed[k / 2] = true;
+  int kept = 0;
+  for (int i = all.n - 1; i >= 0; i--) /* marks from the end: what a needed value came from is needed */
+    if (needed[all.low[i]] || needed[all.high[i]]) {
+      needed[all.low[i]] = needed[all.high[i]] = true;
+      all.low[all.n - 1 - kept] = all.low[i], all.high[all.n - 1 - kept] = all.high[i];
+      kept++;
+    }
+  network->n = kept;
+  memcpy (network->low, all.low + (all.n - kept), (size_t) kept);
+  memcpy (network->high, all.high + (all.n - kept), (size_t) kept);
+}
+
+/* Median over k rows, element by element, in blocks that stay in the first cache. */
+#define BLOCK 64
+NOTCH_CLONES static void
+median_rows (const Network *network, float *const row[], int k, int n, float *to)
+{
+  float v[NOTCH_MAX_SOURCES][BLOCK];
   for (int x = 0; x < n; x += BLOCK) {
-    float v[NOTCH_MAX_SOURCES][BLOCK];
+    int length = n - x < BLOCK ? n - x : BLOCK;
     for (int j = 0; j < k; j++)
-      for (int i = 0; i < BLOCK; i++)
-        v[j][i] = row[j][x + i];
-    /* Batcher's network for the next power of two; comparators beyond k would only meet +infinity and are left out. */
-    for (int p = 1; p < p2; p *= 2)
-      for (int q = p; q >= 1; q /= 2)
-        for (int j = q % p; j + q < k; j += 2 * q)
-          for (int m = 0; m < q && j + m + q < k; m++)
-            if ((j + m) / (2 * p) == (j + m + q) / (2 * p))
-              for (int i = 0; i < BLOCK; i++) {
-                float a = v[j + m][i], b = v[j + m + q][i];
-                v[j + m][i] = a < b ? a : b;
-                v[j + m + q][i] = a < b ? b : a;
-              }
+      memcpy (v[j], row[j] + x, sizeof (float) * (size_t) length);
+    for (int c = 0; c < network->n; c++) {
+      float *low = v[network->low[c]], *high = v[network->high[c]];
+      for (int i = 0; i < length; i++) {
+        float a = low[i], b = high[i];
+        low[i] = a < b ? a : b;
+        high[i] = a > b ? a : b;
+      }
+    }
     const float *low = v[(k - 1) / 2], *high = v[k / 2];
-    for (int i = 0; i < BLOCK && x + i < n; i++)
+    for (int i = 0; i < length; i++)
       to[x + i] = 0.5f * (low[i] + high[i]);
   }
 }
@@ -206,6 +269,8 @@ notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
     const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
     int k = piece->n_sources;
     Source source[NOTCH_MAX_SOURCES];
+    Network network;
+    median_network (&network, k);
     for (int j = 0; j < k; j++)
       source_start (&source[j], a->batch, tile, piece, &a->batch->source[piece->first_source + j],
                     lane->stack + (ptrdiff_t) j * 8 * stride, stride);
@@ -216,7 +281,7 @@ notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
       if (k == 1)
         memcpy (to, row[0], sizeof (float) * (size_t) piece->w);
       else
-        median_rows (row, k, piece->w, to);
+        median_rows (&network, row, k, piece->w, to);
     }
   }
   return 0;
@@ -241,17 +306,17 @@ terms_at (const float *g, int stride, float u, float v, float term[NOTCH_FIT_MAX
 }
 
 static int
-terms_in_use (int terms, int n, int use[NOTCH_FIT_MAX])
+terms_in_use (int terms, int area, int use[NOTCH_FIT_MAX])
 {
   int m = 0;
   use[m++] = 0; /* small pieces can carry few terms */
-  if (n >= 64 && (terms & NOTCH_FIT_GAIN))
+  if (area >= 64 && (terms & NOTCH_FIT_GAIN))
     use[m++] = 1;
-  if (n >= 512 && (terms & NOTCH_FIT_SHIFT))
+  if (area >= 512 && (terms & NOTCH_FIT_SHIFT))
     use[m++] = 2, use[m++] = 3;
-  if (n >= 512 && (terms & NOTCH_FIT_FOCUS))
+  if (area >= 512 && (terms & NOTCH_FIT_FOCUS))
     use[m++] = 4;
-  if (n >= 4096 && (terms & NOTCH_FIT_SHADE))
+  if (area >= 4096 && (terms & NOTCH_FIT_SHADE))
     for (int j = 5; j < 10; j++)
       use[m++] = j;
   return m;
@@ -328,9 +393,9 @@ solve (double matrix[NOTCH_FIT_MAX][NOTCH_FIT_MAX], double right[NOTCH_FIT_MAX],
 /* Robust least squares of test - reference on the terms: pixels beyond four robust sigmas of the last round are left
  * out (ALGORITHMS: iteratively reweighted, three rounds). `n` samples lie in columns of `basis`. */
 static void
-fit_samples (NotchLane *lane, int n, int terms, float coefficient[NOTCH_FIT_MAX])
+fit_samples (NotchLane *lane, int n, int terms, int area, float coefficient[NOTCH_FIT_MAX])
 {
-  int use[NOTCH_FIT_MAX], m = terms_in_use (terms, n, use), stride = NOTCH_FIT_SAMPLES + 64;
+  int use[NOTCH_FIT_MAX], m = terms_in_use (terms, area, use), stride = NOTCH_FIT_SAMPLES + 64;
   int padded = (n + 7) / 8 * 8;
   float *basis = lane->basis, *right = basis + (ptrdiff_t) NOTCH_FIT_MAX * stride, *left = right + stride;
   float *weight = lane->normal_weight;
@@ -414,7 +479,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     for (int y = y0; y < y1; y += step)
       for (int x = x0 + (y / step * 7) % step; x < x1; x += step) {
         ptrdiff_t at = (ptrdiff_t) y * size + x;
-        if (tile->weight && tile->weight[at] == 0)
+        if (!lane->judged[at])
           continue;
         float term[NOTCH_FIT_MAX];
         terms_at (ref + at, size, du * (float) (x - piece->x) - 1, dv * (float) (y - piece->y) - 1, term);
@@ -424,7 +489,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
         n++;
       }
     if (n >= 16)
-      fit_samples (lane, n, a->terms, lane->fit[p]);
+      fit_samples (lane, n, a->terms, piece->w * piece->h, lane->fit[p]);
     for (int y = y0; y < y1; y++) {
       ptrdiff_t at = (ptrdiff_t) y * size + x0;
       apply_row (test + at, ref + at, size, lane->fit[p], du * (float) (x0 - piece->x) - 1, du,
@@ -466,8 +531,8 @@ notch_cpu_normalise (NotchLane *lane, const NotchNormalise *a)
       ptrdiff_t at = (ptrdiff_t) y * size + x0;
       normalise_row (lane->plane[NOTCH_PLANE_RES] + at, lane->plane[NOTCH_PLANE_REF] + at, size, &a->noise, x1 - x0,
                      z + at);
-      for (int x = 0; tile->weight && x < x1 - x0; x++)
-        if (tile->weight[at + x] == 0)
+      for (int x = 0; !lane->all_judged && x < x1 - x0; x++)
+        if (!lane->judged[at + x])
           z[at + x] = 0;
     }
   }

@@ -1,0 +1,577 @@
+/* lattice.c - the lattice of dice, from patches of the image at full size
+ *
+ * Patches of one die are looked for in dice at distance 1, 2, 4, … and after each round pitch and angle are fitted anew,
+ * so the prediction is always better than the search reaches; last come dice all over the image, so that what each of
+ * them is off its place averages out. A patch that looks like itself shifted, as an array of cells does, tells nothing
+ * about dice: patches are chosen that do not. */
+#include "inspect/wafer/lattice.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "inspect/wafer/median.h"
+#include "kernels/kernels.h"
+
+#define ANCHORS      2
+#define MOST_AT_ONCE 12 /* dice a row, and rows of dice, in the last round */
+
+/* A patch of the reference die that is worth looking for. */
+typedef struct {
+  gint64 x, y; /* px: its first pixel */
+  float crlb, ambiguity;
+} Anchor;
+
+typedef struct {
+  NotchStore *store;
+  gint64 width, height;
+  const NotchOutline *outline;
+  NotchDevice *device;
+  NotchLane *lane;
+  int patch;     /* px, its side */
+  double search; /* px */
+  double x0, y0; /* a corner of the reference cell, any phase */
+  NotchLattice *lattice;
+  Anchor anchor[ANCHORS];
+  int n_anchors;
+} Search;
+
+/* One patch found again. */
+typedef struct {
+  int col, row;  /* from the reference die */
+  double u, v;   /* px: from the reference patch to where the lattice says */
+  double dx, dy; /* px: how far from there it was */
+  double rest;   /* px, after the fit */
+} Sight;
+
+static const NotchKernels *const kernels = &notch_kernels_cpu;
+
+static void
+advance (const NotchLattice *l, double col, double row, double *x, double *y)
+{
+  double c = cos (l->angle), s = sin (l->angle);
+  *x += col * l->pitch_x * c - row * l->pitch_y * s;
+  *y += col * l->pitch_x * s + row * l->pitch_y * c;
+}
+
+/* Whether a patch lies in the image and on the wafer. */
+static gboolean
+is_inside (const Search *s, double x, double y, double w, double h)
+{
+  if (x < 0 || y < 0 || x + w > (double) s->width || y + h > (double) s->height)
+    return FALSE;
+  if (!(s->outline->radius > 0))
+    return TRUE;
+  for (int k = 0; k < 4; k++)
+    if (hypot (x + (k & 1) * w - s->outline->x, y + (k >> 1) * h - s->outline->y) > 0.98 * s->outline->radius)
+      return FALSE;
+  return TRUE;
+}
+
+/* Runs n pairs over the rows of some ranges. */
+static gboolean
+shift (Search *s, const NotchRows *rows, int n_rows, const NotchPair *pair, int n, NotchShiftFound *found,
+       GError **error)
+{
+  g_autoptr (NotchStrip) strip = notch_store_strip (s->store, rows, n_rows, error);
+  if (!strip)
+    return FALSE;
+  char fault[256] = "";
+  NotchStripMem *mem = kernels->strip_up (s->device, notch_strip_pixels (strip), fault);
+  int status = -1;
+  if (mem) {
+    NotchShift arguments = { { mem, NULL }, n, pair, 0, found };
+    status = kernels->shift (s->lane, &arguments);
+    if (status != 0)
+      g_strlcpy (fault, kernels->fault (s->lane), sizeof fault);
+    kernels->strip_free (mem);
+  }
+  if (status != 0)
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT, "dice could not be registered: %s", fault);
+  return status == 0;
+}
+
+static int
+compare_anchors (gconstpointer a, gconstpointer b)
+{
+  const Anchor *p = a, *q = b;
+  gboolean clear_p = p->ambiguity < 0.85f, clear_q = q->ambiguity < 0.85f;
+  if (clear_p != clear_q)
+    return clear_q - clear_p;
+  return clear_p ? (p->crlb > q->crlb) - (p->crlb < q->crlb)
+                 : (p->ambiguity > q->ambiguity) - (p->ambiguity < q->ambiguity);
+}
+
+/* Patches all over the reference cell, each against itself: the sharpest of those that are unlike themselves shifted. */
+static gboolean
+choose_anchors (Search *s, GError **error)
+{
+  const NotchLattice *l = s->lattice;
+  int cols = (int) CLAMP (2 * l->pitch_x / s->patch, 3, 9), rows = (int) CLAMP (2 * l->pitch_y / s->patch, 3, 9);
+  g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (Anchor));
+  for (int j = 0; j < rows; j++) {
+    NotchPair pair[9];
+    NotchShiftFound found[9];
+    int n = 0;
+    NotchRows range = { G_MAXINT64, 0 };
+    for (int i = 0; i < cols; i++) {
+      double x = s->x0, y = s->y0;
+      advance (l, (double) i / cols, (double) j / rows, &x, &y);
+      x = floor (x);
+      y = floor (y);
+      if (!is_inside (s, x, y, s->patch, s->patch))
+        continue;
+      pair[n++] = (NotchPair){ (gint64) x, (gint64) y, (gint64) x, (gint64) y, 0, 0, (float) s->search };
+      gint64 end = MAX (range.y == G_MAXINT64 ? 0 : range.y + range.n, (gint64) y + s->patch);
+      range.y = MIN (range.y, (gint64) y);
+      range.n = end - range.y;
+    }
+    if (n == 0)
+      continue;
+    if (!shift (s, &range, 1, pair, n, found, error))
+      return FALSE;
+    for (int i = 0; i < n; i++) {
+      Anchor anchor = { pair[i].ax, pair[i].ay, found[i].crlb, found[i].ambiguity };
+      if (isfinite (anchor.crlb) && anchor.crlb < 0.2f)
+        g_array_append_val (all, anchor);
+    }
+  }
+  g_array_sort (all, compare_anchors);
+  for (guint i = 0; i < all->len && s->n_anchors < ANCHORS; i++) {
+    const Anchor *anchor = &g_array_index (all, Anchor, i);
+    gboolean apart = TRUE;
+    for (int k = 0; k < s->n_anchors; k++)
+      apart = apart && MAX (ABS (anchor->x - s->anchor[k].x), ABS (anchor->y - s->anchor[k].y)) >= s->patch / 2;
+    if (apart)
+      s->anchor[s->n_anchors++] = *anchor;
+  }
+  return TRUE;
+}
+
+/* Looks for the anchors in the dice (cols x rows); adds what it finds to `sights`. */
+static gboolean
+look (Search *s, const int *col, int n_cols, const int *row, int n_rows, GArray *sights, GError **error)
+{
+  for (int j = 0; j < n_rows; j++)
+    for (int a = 0; a < s->n_anchors; a++) {
+      const Anchor *anchor = &s->anchor[a];
+      g_autofree NotchPair *pair = g_new (NotchPair, n_cols);
+      g_autofree NotchShiftFound *found = g_new (NotchShiftFound, n_cols);
+      g_autofree Sight *sight = g_new0 (Sight, n_cols);
+      int n = 0;
+      NotchRows range[2] = { { anchor->y, s->patch }, { G_MAXINT64, 0 } };
+      for (int i = 0; i < n_cols; i++) {
+        double u = 0, v = 0;
+        advance (s->lattice, col[i], row[j], &u, &v);
+        double x = rint ((double) anchor->x + u), y = rint ((double) anchor->y + v);
+        if ((col[i] == 0 && row[j] == 0) || !is_inside (s, x, y, s->patch, s->patch))
+          continue;
+        sight[n] = (Sight){ col[i], row[j], u, v, x - (double) anchor->x - u, y - (double) anchor->y - v, 0 };
+        pair[n++] = (NotchPair){ anchor->x, anchor->y, (gint64) x, (gint64) y, 0, 0, (float) s->search };
+        gint64 end = MAX (range[1].n ? range[1].y + range[1].n : 0, (gint64) y + s->patch);
+        range[1].y = MIN (range[1].y, (gint64) y);
+        range[1].n = end - range[1].y;
+      }
+      if (n == 0)
+        continue;
+      if (!shift (s, range, 2, pair, n, found, error))
+        return FALSE;
+      for (int i = 0; i < n; i++) {
+        sight[i].dx += found[i].dx;
+        sight[i].dy += found[i].dy;
+      }
+      g_array_append_vals (sights, sight, (guint) n);
+    }
+  return TRUE;
+}
+
+static double
+median_rest (const GArray *sights)
+{
+  g_autofree float *rest = g_new (float, sights->len);
+  for (guint i = 0; i < sights->len; i++)
+    rest[i] = (float) g_array_index (sights, Sight, i).rest;
+  return notch_median (rest, sights->len);
+}
+
+/* Solves five equations in place by elimination, the right side last; unknowns that nothing depends on become 0. */
+static void
+solve (double m[5][6])
+{
+  double scale = 0;
+  for (int j = 0; j < 5; j++)
+    scale = fmax (scale, m[j][j]);
+  for (int j = 0; j < 5; j++) {
+    if (m[j][j] < 1e-12 * scale) {
+      memset (m[j], 0, sizeof m[j]);
+      continue;
+    }
+    for (int k = 5; k >= j; k--)
+      m[j][k] /= m[j][j];
+    for (int i = 0; i < 5; i++)
+      if (i != j) {
+        double f = m[i][j];
+        for (int k = j; k < 6; k++)
+          m[i][k] -= f * m[j][k];
+      }
+  }
+}
+
+/* Corrects pitch and angle by what was seen: dx = tx + ex u - turn v, dy = ty + ey v + turn u. The shift (tx, ty) is the
+ * reference die's own and is dropped. Robust: sights beyond 3.5 MAD of the last round do not count. */
+static void
+fit (NotchLattice *l, GArray *sights)
+{
+  double far = 1;
+  for (guint i = 0; i < sights->len; i++) {
+    const Sight *p = &g_array_index (sights, Sight, i);
+    far = fmax (far, hypot (p->u, p->v));
+  }
+  double cut = INFINITY, q[5] = { 0 };
+  double c = cos (l->angle), s = sin (l->angle);
+  for (int round = 0; round < 6; round++) {
+    double m[5][6] = { { 0 } };
+    for (guint i = 0; i < sights->len; i++) {
+      const Sight *p = &g_array_index (sights, Sight, i);
+      if (p->rest > cut)
+        continue;
+      /* Along the lattice's axes, lengths in units of the farthest so that the system is well scaled. */
+      double u = (c * p->u + s * p->v) / far, v = (c * p->v - s * p->u) / far;
+      double dx = c * p->dx + s * p->dy, dy = c * p->dy - s * p->dx;
+      double gx[6] = { 1, 0, u, 0, -v, dx }, gy[6] = { 0, 1, 0, v, u, dy };
+      /* A first guess that outliers cannot pull far: nearer to the median counts more. */
+      double weight = round == 0 ? 1 / (1 + dx * dx + dy * dy) : 1;
+      for (int j = 0; j < 5; j++)
+        for (int k = 0; k < 6; k++)
+          m[j][k] += weight * (gx[j] * gx[k] + gy[j] * gy[k]);
+    }
+    solve (m);
+    for (int j = 0; j < 5; j++)
+      q[j] = m[j][5];
+    for (guint i = 0; i < sights->len; i++) {
+      Sight *p = &g_array_index (sights, Sight, i);
+      double u = (c * p->u + s * p->v) / far, v = (c * p->v - s * p->u) / far;
+      double dx = c * p->dx + s * p->dy, dy = c * p->dy - s * p->dx;
+      p->rest = hypot (dx - q[0] - q[2] * u + q[4] * v, dy - q[1] - q[3] * v - q[4] * u);
+    }
+    cut = fmax (3.5 * 1.4826 * median_rest (sights), 0.05);
+  }
+  l->pitch_x *= 1 + q[2] / far;
+  l->pitch_y *= 1 + q[3] / far;
+  l->angle += q[4] / far;
+}
+
+/* How many of the dice lie where the fit says, to within a pixel or thrice what is usual; chance would put few there. */
+static void
+judge (NotchLattice *l, const GArray *sights, double search)
+{
+  double near = fmin (fmax (1, 3 * median_rest (sights)), fmax (1, 0.25 * search)), square = 0;
+  int good = 0;
+  for (guint i = 0; i < sights->len; i++) {
+    double rest = g_array_index (sights, Sight, i).rest;
+    if (rest > near)
+      continue;
+    square += rest * rest;
+    good++;
+  }
+  l->n = (int) sights->len;
+  l->rms = good > 0 ? sqrt (square / good) : 0;
+  l->sure = good / (double) sights->len;
+}
+
+/* Columns, or rows, of dice that the image can hold, from the reference die: at most MOST_AT_ONCE, evenly spread. */
+static int
+spread_evenly (double low, double high, int *index)
+{
+  int first = (int) ceil (low), last = (int) floor (high), n = 0;
+  int count = MIN (last - first + 1, MOST_AT_ONCE);
+  for (int k = 0; k < count; k++)
+    index[n++] = count > 1 ? first + (int) lround ((double) k * (last - first) / (count - 1)) : first;
+  return n;
+}
+
+static gboolean
+measure_pitch (Search *s, GError **error)
+{
+  NotchLattice *l = s->lattice;
+  g_autoptr (GArray) sights = g_array_new (FALSE, FALSE, sizeof (Sight));
+  double cols = (double) s->width / l->pitch_x, rows = (double) s->height / l->pitch_y;
+  for (int d = 1; d < MAX (cols, rows); d *= 2) {
+    int at[] = { -d, 0, d };
+    guint before = sights->len;
+    if (!look (s, at, 3, at, 3, sights, error))
+      return FALSE;
+    if (sights->len == before)
+      break;
+    fit (l, sights);
+    /* Sights keep their positions; what they were off is now less by what the fit took. */
+    for (guint i = 0; i < sights->len; i++) {
+      Sight *p = &g_array_index (sights, Sight, i);
+      double u = 0, v = 0;
+      advance (l, p->col, p->row, &u, &v);
+      p->dx += p->u - u;
+      p->dy += p->v - v;
+      p->u = u;
+      p->v = v;
+    }
+  }
+  g_array_set_size (sights, 0);
+  int col[MOST_AT_ONCE], row[MOST_AT_ONCE];
+  int n_cols = spread_evenly (-s->x0 / l->pitch_x - 1, ((double) s->width - s->x0) / l->pitch_x, col);
+  int n_rows = spread_evenly (-s->y0 / l->pitch_y - 1, ((double) s->height - s->y0) / l->pitch_y, row);
+  if (!look (s, col, n_cols, row, n_rows, sights, error))
+    return FALSE;
+  if (sights->len < 2)
+    return TRUE;
+  fit (l, sights);
+  judge (l, sights, s->search);
+  return TRUE;
+}
+
+/* ---- where a die begins ------------------------------------------------------------------------------------------ */
+
+#define MOST_COPIES  8
+#define MOST_SAMPLES 512 /* a line: enough for a median */
+
+/* How much a line of the folded die, one column or one row of it, differs from being one tone: by the median, which a few
+ * test keys in a street do not move, and by the mean. */
+typedef struct {
+  int n;
+  float *median, *mean;
+} Evenness;
+
+static void
+set_evenness (Evenness *e, int i, float *line, int n)
+{
+  float tone = notch_median (line, (gsize) n);
+  double sum = 0;
+  for (int k = 0; k < n; k++) {
+    line[k] = fabsf (line[k] - tone);
+    sum += line[k];
+  }
+  e->median[i] = notch_median (line, (gsize) n);
+  e->mean[i] = (float) (sum / n);
+}
+
+/* Dice that lie on each other: corners of whole dice, and the lattice's directions. */
+typedef struct {
+  int n, col[MOST_COPIES];
+  double x[MOST_COPIES], y[MOST_COPIES];
+  double c, s;
+} Copies;
+
+/* The whole dice of the reference die's row, nearest first. */
+static void
+choose_copies (const Search *s, Copies *copies)
+{
+  const NotchLattice *l = s->lattice;
+  int reach = (int) ((double) s->width / l->pitch_x) + 1;
+  copies->n = 0;
+  copies->c = cos (l->angle);
+  copies->s = sin (l->angle);
+  for (int k = 0; k <= 2 * reach && copies->n < MOST_COPIES; k++) {
+    int col = (k & 1 ? 1 : -1) * ((k + 1) / 2);
+    gboolean inside = TRUE;
+    for (int corner = 3; corner >= 0; corner--) {
+      double x = s->x0, y = s->y0;
+      advance (l, col + (corner & 1), corner >> 1, &x, &y);
+      inside = inside && is_inside (s, x, y, 0, 0);
+      copies->x[copies->n] = x;
+      copies->y[copies->n] = y;
+    }
+    if (inside)
+      copies->col[copies->n++] = col;
+  }
+}
+
+/* Mean over the copies at (column, row) px of the cell, to the nearest pixel. */
+static float
+folded (const Search *s, const NotchPixels *pixels, const Copies *copies, int column, int row)
+{
+  gint64 first = MAX (pixels->y, 0), last = MIN (pixels->y + pixels->n_rows, s->height) - 1;
+  float sum = 0;
+  for (int k = 0; k < copies->n; k++) {
+    gint64 x = (gint64) floor (copies->x[k] + copies->c * column - copies->s * row + 0.5);
+    gint64 y = (gint64) floor (copies->y[k] + copies->s * column + copies->c * row + 0.5);
+    const void *pixel_row = pixels->row[CLAMP (y, first, last) - pixels->y];
+    float value = notch_sample_at (pixel_row, pixels->sample, CLAMP (x, 0, s->width - 1));
+    sum += isfinite (value) ? value : 0;
+  }
+  return sum / (float) copies->n;
+}
+
+/* Folds the reference die's row of dice and judges its columns and rows. */
+static gboolean
+measure_evenness (Search *s, Evenness *columns, Evenness *rows, GError **error)
+{
+  Copies copies = { 0 };
+  choose_copies (s, &copies);
+  if (copies.n == 0)
+    return TRUE;
+  int step_x = MAX (1, columns->n / MOST_SAMPLES), step_y = MAX (1, rows->n / MOST_SAMPLES);
+  int samples_x = (columns->n + step_x - 1) / step_x, samples_y = (rows->n + step_y - 1) / step_y;
+  g_autofree float *line = g_new (float, samples_x);
+  /* Of the sampled rows all columns are kept, one column after the other. */
+  g_autofree float *kept = g_try_new (float, (gsize) columns->n *(gsize) samples_y);
+  if (!kept) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT, "there is no memory to look for the streets between dice");
+    return FALSE;
+  }
+  for (int first = 0; first < rows->n; first += 64) {
+    int last = MIN (first + 64, rows->n) - 1;
+    double low = INFINITY, high = -INFINITY;
+    for (int k = 0; k < copies.n; k++)
+      for (int corner = 0; corner < 4; corner++) {
+        double y = copies.y[k] + copies.s * (corner & 1) * columns->n + copies.c * (corner & 2 ? last : first);
+        low = fmin (low, y);
+        high = fmax (high, y);
+      }
+    NotchRows range = { (gint64) floor (low), (gint64) (ceil (high) - floor (low)) + 1 };
+    g_autoptr (NotchStrip) strip = notch_store_strip (s->store, &range, 1, error);
+    if (!strip)
+      return FALSE;
+    const NotchPixels *pixels = notch_strip_pixels (strip);
+    for (int row = first; row <= last; row++) {
+      if (row % step_y == 0)
+        for (int column = 0; column < columns->n; column++)
+          kept[(gsize) column * (gsize) samples_y + (gsize) (row / step_y)] = folded (s, pixels, &copies, column, row);
+      for (int k = 0; k < samples_x; k++)
+        line[k] = folded (s, pixels, &copies, k * step_x, row);
+      set_evenness (rows, row, line, samples_x);
+    }
+  }
+  for (int column = 0; column < columns->n; column++)
+    set_evenness (columns, column, kept + (gsize) column * (gsize) samples_y, samples_y);
+  return TRUE;
+}
+
+/* The longest run of even lines around the cell, which closes on itself: its middle and its length. FALSE when nothing
+ * stands out, or too much does. */
+static gboolean
+find_band (const float *unevenness, int n, double *middle, int *length)
+{
+  g_autofree float *smooth = g_new (float, n);
+  g_autofree float *sorted = g_new (float, n);
+  for (int i = 0; i < n; i++)
+    smooth[i] = (unevenness[(i + n - 1) % n] + unevenness[i] + unevenness[(i + 1) % n]) / 3;
+  memcpy (sorted, smooth, sizeof *sorted * (gsize) n);
+  float usual = notch_median (sorted, (gsize) n), least = sorted[0], cut = least + 0.3f * (usual - least);
+  if (least > 0.7f * usual)
+    return FALSE;
+  int run = 0, end = 0, even = 0;
+  *length = 0;
+  for (int i = 0; i < 2 * n; i++) {
+    run = smooth[i % n] <= cut ? run + 1 : 0;
+    even += i < n && run > 0;
+    if (run > *length) {
+      *length = run;
+      end = i;
+    }
+  }
+  *middle = end - 0.5 * (*length - 1);
+  return even < 0.45 * n && *length >= 2;
+}
+
+static gboolean
+find_street (const Evenness *e, double *middle, int *length)
+{
+  return find_band (e->median, e->n, middle, length) || find_band (e->mean, e->n, middle, length);
+}
+
+/* A corner near `corner` modulo the pitch, such that the image holds as many whole dice as it can; no farther from it
+ * than `most` px. */
+static double
+fit_into_image (double corner, double pitch, double size, double most)
+{
+  double count = floor ((size + 1) / pitch), low = -0.5, high = size - 0.5 - count * pitch;
+  if (high < low)
+    low = high = (low + high) / 2;
+  double nearest = corner + pitch * rint (((low + high) / 2 - corner) / pitch), fitted = CLAMP (nearest, low, high);
+  return fabs (fitted - nearest) <= most ? fitted : corner;
+}
+
+static void
+evenness_clear (Evenness *e)
+{
+  g_free (e->median);
+  g_free (e->mean);
+}
+
+static gboolean
+find_corner (Search *s, GError **error)
+{
+  NotchLattice *l = s->lattice;
+  Evenness columns = { .n = (int) lround (l->pitch_x) }, rows = { .n = (int) lround (l->pitch_y) };
+  for (int k = 0; k < 2; k++) {
+    Evenness *e = k ? &rows : &columns;
+    e->median = g_new0 (float, e->n);
+    e->mean = g_new0 (float, e->n);
+  }
+  gboolean ok = measure_evenness (s, &columns, &rows, error);
+  if (ok) {
+    double x = 0, y = 0;
+    int width = 0, height = 0;
+    gboolean street_x = find_street (&columns, &x, &width), street_y = find_street (&rows, &y, &height);
+    l->street = street_x && street_y;
+    l->x = s->x0;
+    l->y = s->y0;
+    advance (l, street_x ? x / l->pitch_x : 0, street_y ? y / l->pitch_y : 0, &l->x, &l->y);
+    /* Where the rows run straight, an image that was cut at dice's corners is believed. */
+    if (fabs (l->angle) * (double) MAX (s->width, s->height) < 1 && !(s->outline->radius > 0)) {
+      l->x = fit_into_image (l->x, l->pitch_x, (double) s->width, street_x ? width / 2 + 2 : l->pitch_x);
+      l->y = fit_into_image (l->y, l->pitch_y, (double) s->height, street_y ? height / 2 + 2 : l->pitch_y);
+    }
+  }
+  evenness_clear (&columns);
+  evenness_clear (&rows);
+  return ok;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+
+static gboolean
+open_lane (Search *s, GError **error)
+{
+  char fault[256] = "";
+  NotchLaneSize size = {
+    .batch = 1, .size = 64, .halo = 8, .shift_size = s->patch, .max_blobs = 1, .patch_side = 1, .max_patches = 1
+  };
+  s->device = kernels->open (0, fault);
+  s->lane = s->device ? kernels->lane_new (s->device, &size, fault) : NULL;
+  if (!s->lane)
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "dice cannot be registered: %s", fault);
+  return s->lane != NULL;
+}
+
+gboolean
+notch_lattice_refine (NotchStore *store, gint64 width, gint64 height, const NotchOutline *outline, double error_px,
+                      double search, NotchLattice *lattice, GError **error)
+{
+  Search s = { .store = store, .width = width, .height = height, .outline = outline, .lattice = lattice };
+  double least = MIN (lattice->pitch_x, lattice->pitch_y);
+  s.patch = least >= 128 ? 128 : least >= 64 ? 64 : 32;
+  s.search = fmin (fmin (error_px + search, 0.4 * least), s.patch / 2 - 3);
+  /* The cell in the middle of the image, or of the wafer. */
+  double middle_x = outline->radius > 0 ? CLAMP (outline->x, 0, width) : (double) width / 2;
+  double middle_y = outline->radius > 0 ? CLAMP (outline->y, 0, height) : (double) height / 2;
+  s.x0 = middle_x;
+  s.y0 = middle_y;
+  advance (lattice, -0.5, -0.5, &s.x0, &s.y0);
+  lattice->sure = 0;
+  gboolean ok = open_lane (&s, error) && choose_anchors (&s, error);
+  if (ok && s.n_anchors > 0)
+    ok = measure_pitch (&s, error);
+  /* A patch that is like itself a few pixels on cannot tell a die from the next row of cells. */
+  if (s.n_anchors > 0 && s.anchor[0].ambiguity >= 0.92f)
+    lattice->sure *= 0.4;
+  if (ok) {
+    s.x0 = middle_x;
+    s.y0 = middle_y;
+    advance (lattice, -0.5, -0.5, &s.x0, &s.y0);
+    ok = find_corner (&s, error);
+  }
+  if (s.lane)
+    kernels->lane_free (s.lane);
+  if (s.device)
+    kernels->close (s.device);
+  return ok;
+}

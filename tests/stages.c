@@ -1,0 +1,617 @@
+/* stages.c - every stage of a backend against a slow double-precision reference that is obviously right */
+#include <glib.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "kernels/math/noise.h"
+#include "kernels/math/resample.h"
+
+#define SIZE 96
+#define HALO 16
+#define AREA (SIZE * SIZE)
+
+/* A backend with one device and one lane, and a strip made of floats. */
+typedef struct {
+  const NotchKernels *k;
+  NotchDevice *device;
+  NotchLane *lane;
+  float *pixel;
+  int width, height;
+  const void **row;
+  NotchPixels pixels;
+  NotchStripMem *mem;
+  GRand *random;
+} Bench;
+
+static double
+gaussian (GRand *random)
+{
+  double u = g_rand_double_range (random, 1e-12, 1), v = g_rand_double (random);
+  return sqrt (-2 * log (u)) * cos (2 * G_PI * v);
+}
+
+static void
+bench_open (Bench *bench, const NotchLaneSize *size, int width, int height)
+{
+  char fault[256] = "";
+  *bench = (Bench){ .k = &notch_kernels_cpu, .width = width, .height = height, .random = g_rand_new_with_seed (7) };
+  bench->device = bench->k->open (0, fault);
+  g_assert_nonnull (bench->device);
+  bench->lane = bench->k->lane_new (bench->device, size, fault);
+  g_assert_cmpstr (fault, ==, "");
+  g_assert_nonnull (bench->lane);
+  bench->pixel = g_new0 (float, (gsize) width *height);
+  bench->row = g_new (const void *, height);
+  for (int y = 0; y < height; y++)
+    bench->row[y] = bench->pixel + (gsize) y * width;
+  bench->pixels = (NotchPixels){ NOTCH_SAMPLE_F32, width, height, 0, height, bench->row };
+  bench->mem = bench->k->strip_up (bench->device, &bench->pixels, fault);
+  g_assert_nonnull (bench->mem);
+}
+
+static void
+bench_close (Bench *bench)
+{
+  bench->k->strip_free (bench->mem);
+  bench->k->lane_free (bench->lane);
+  bench->k->close (bench->device);
+  g_free (bench->pixel);
+  g_free (bench->row);
+  g_rand_free (bench->random);
+}
+
+static const NotchLaneSize tile_size = {
+  .batch = 1,
+  .size = SIZE,
+  .halo = HALO,
+  .max_blobs = 64,
+  .patch_side = 32,
+  .max_patches = 8,
+};
+
+static NotchTile
+tile_at (int64_t x, int64_t y)
+{
+  const int core = SIZE - 2 * HALO;
+  return (NotchTile){ x, y, HALO, HALO, core, core, 0, 0, SIZE, SIZE, 0, 1, NULL };
+}
+
+static void
+test_gather (void)
+{
+  Bench bench;
+  bench_open (&bench, &tile_size, 150, 130);
+  for (int i = 0; i < 150 * 130; i++)
+    bench.pixel[i] = (float) g_rand_double (bench.random);
+  const int64_t place[][2] = { { 0, 0 }, { -20, -13 }, { 100, 90 }, { 31, 17 } };
+  for (gsize p = 0; p < G_N_ELEMENTS (place); p++) {
+    NotchTile tile = tile_at (place[p][0], place[p][1]);
+    NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1 };
+    NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece, .mem = { bench.mem } };
+    float got[AREA];
+    g_assert_cmpint (bench.k->gather (bench.lane, &(NotchGather){ &batch }), ==, 0);
+    bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, got);
+    for (int y = 0; y < SIZE; y++)
+      for (int x = 0; x < SIZE; x++) {
+        int64_t px = CLAMP (place[p][0] + x, 0, 149), py = CLAMP (place[p][1] + y, 0, 129);
+        g_assert_cmpfloat (got[y * SIZE + x], ==, bench.pixel[py * 150 + px]);
+      }
+  }
+  bench_close (&bench);
+}
+
+static int
+compare_doubles (const void *a, const void *b)
+{
+  double x = *(const double *) a, y = *(const double *) b;
+  return (x > y) - (x < y);
+}
+
+/* The reference of a piece: Lanczos-3 in two dimensions, then the median, all in double precision. */
+static void
+test_refer (void)
+{
+  Bench bench;
+  bench_open (&bench, &tile_size, 300, 300);
+  for (int i = 0; i < 300 * 300; i++)
+    bench.pixel[i] = (float) (100 * g_rand_double (bench.random));
+  for (int k = 1; k <= NOTCH_MAX_SOURCES; k++) {
+    NotchTile tile = tile_at (100, 90);
+    NotchPiece piece = { 5, 9, 37 + k, 41, 0, k };
+    NotchSourceShift source[NOTCH_MAX_SOURCES];
+    for (int j = 0; j < k; j++)
+      source[j] = (NotchSourceShift){ g_rand_double_range (bench.random, -80, 80),
+                                      g_rand_double_range (bench.random, -70, 70), 0 };
+    if (k > 2)
+      source[1].dx = 12, source[2].dy = -7; /* whole shifts take another way */
+    NotchBatch batch = { 1, &tile, &piece, source, { bench.mem } };
+    static float got[AREA];
+    bench.k->gather (bench.lane, &(NotchGather){ &batch });
+    g_assert_cmpint (bench.k->refer (bench.lane, &(NotchRefer){ &batch }), ==, 0);
+    bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, got);
+    for (int y = 0; y < piece.h; y++)
+      for (int x = 0; x < piece.w; x++) {
+        double value[NOTCH_MAX_SOURCES];
+        for (int j = 0; j < k; j++) {
+          double sx = 100.0 + piece.x + x + source[j].dx, sy = 90.0 + piece.y + y + source[j].dy;
+          float ax[NOTCH_TAPS], ay[NOTCH_TAPS];
+          notch_lanczos_taps (sx - floor (sx), ax);
+          notch_lanczos_taps (sy - floor (sy), ay);
+          value[j] = 0;
+          for (int v = 0; v < NOTCH_TAPS; v++)
+            for (int u = 0; u < NOTCH_TAPS; u++) {
+              int px = (int) floor (sx) - NOTCH_TAP_ORIGIN + u, py = (int) floor (sy) - NOTCH_TAP_ORIGIN + v;
+              value[j] += (double) ax[u] * ay[v] * bench.pixel[CLAMP (py, 0, 299) * 300 + CLAMP (px, 0, 299)];
+            }
+        }
+        qsort (value, (gsize) k, sizeof *value, compare_doubles);
+        double median = 0.5 * (value[(k - 1) / 2] + value[k / 2]);
+        /* Twelve products of numbers up to 100, each rounded to 24 bits. */
+        g_assert_cmpfloat_with_epsilon (got[(piece.y + y) * SIZE + piece.x + x], median, 1e-4);
+      }
+    g_assert_cmpfloat (got[0], ==, 0);
+  }
+  bench_close (&bench);
+}
+
+/* A smooth pattern with structure at every scale that the pixels can hold. */
+static double
+pattern (double x, double y)
+{
+  return 100 + 20 * sin (0.31 * x + 0.2 * y) + 15 * cos (0.17 * x - 0.41 * y + 1)
+         + 10 * sin (0.05 * x * 0.7 + 0.9 * y * 0.5) + 8 * sin (0.8 * x + 0.1 * y);
+}
+
+static void
+test_fit (void)
+{
+  Bench bench;
+  bench_open (&bench, &tile_size, 400, 200);
+  /* Left: the reference; 200 px to the right: the same, brighter, shifted, a little shaded, with a defect in it. */
+  for (int y = 0; y < 200; y++)
+    for (int x = 0; x < 400; x++)
+      bench.pixel[y * 400 + x] =
+          (float) (x < 200 ? pattern (x, y) : (1.05 + 2e-4 * (x - 200)) * pattern (x - 200 + 0.05, y - 0.03) + 3);
+  for (int y = 90; y < 95; y++)
+    for (int x = 290; x < 295; x++)
+      bench.pixel[y * 400 + x] += 500;
+  NotchTile tile = tile_at (250, 50);
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1 };
+  NotchSourceShift source = { -200, 0, 0 };
+  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+  static float res[AREA], ref[AREA], test[AREA];
+  int terms = NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS;
+  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->refer (bench.lane, &(NotchRefer){ &batch });
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms }), ==, 0);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);
+  NotchTileFound found;
+  g_assert_cmpint (bench.k->finish (bench.lane, &found), ==, 0);
+  double sum2 = 0, n = 0;
+  for (int y = 2; y < SIZE - 2; y++)
+    for (int x = 2; x < SIZE - 2; x++) {
+      gboolean defect = y >= 40 && y < 45 && x >= 40 && x < 45;
+      g_assert_cmpfloat_with_epsilon (test[y * SIZE + x] - ref[y * SIZE + x], res[y * SIZE + x], 1e-3);
+      if (defect)
+        g_assert_cmpfloat_with_epsilon (res[y * SIZE + x], 500, 5);
+      else
+        sum2 += (double) res[y * SIZE + x] * res[y * SIZE + x], n++;
+    }
+  /* The pattern's rms is 28; unfitted the residual would be 8. What is left is the shift's second order. */
+  g_assert_cmpfloat (sqrt (sum2 / n), <, 0.1);
+  /* Shift coefficients are those of the gradient, on the reference's scale: 1.05 times 0.05 and -0.03 px. */
+  g_assert_cmpfloat_with_epsilon (found.fit[0][2], 1.07 * 0.05, 0.01);
+  g_assert_cmpfloat_with_epsilon (found.fit[0][3], 1.07 * -0.03, 0.01);
+  bench_close (&bench);
+}
+
+static void
+test_normalise (void)
+{
+  Bench bench;
+  bench_open (&bench, &tile_size, 200, 200);
+  NotchTile tile = tile_at (0, 0);
+  static float weight[AREA], res[AREA], ref[AREA], z[AREA];
+  for (int i = 0; i < AREA; i++) {
+    weight[i] = i % 7 != 0;
+    res[i] = (float) gaussian (bench.random);
+    ref[i] = (float) (200 * g_rand_double (bench.random) - 20);
+  }
+  tile.weight = weight;
+  NotchPiece piece[2] = { { 0, 0, 50, SIZE, 0, 1 }, { 60, 10, 30, 40, 0, 1 } };
+  NotchSourceShift source = { 0, 0, 0 };
+  tile.n_pieces = 2;
+  NotchBatch batch = { 1, &tile, piece, &source, { bench.mem } };
+  NotchNoise noise = { 1.5f, 0.02f, 0.003f, 0.001f, 1e-5f };
+  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_RES, res);
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_REF, ref);
+  g_assert_cmpint (bench.k->normalise (bench.lane, &(NotchNormalise){ &batch, noise }), ==, 0);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_Z, z);
+  for (int y = 0; y < SIZE; y++)
+    for (int x = 0; x < SIZE; x++) {
+      int at = y * SIZE + x;
+      gboolean inside = (x < 49 || (x > 60 && x < 89 && y > 10 && y < 49)) && x > 0 && y > 0 && y < SIZE - 1;
+      double expected = 0;
+      if (inside && weight[at] > 0) {
+        double gx = 0.5 * (ref[at + 1] - ref[at - 1]), gy = 0.5 * (ref[at + SIZE] - ref[at - SIZE]),
+               g = MAX (ref[at], 0);
+        double lap = (double) ref[at + 1] + ref[at - 1] + ref[at + SIZE] + ref[at - SIZE] - 4.0 * ref[at];
+        expected = res[at] / sqrt (1.5 + 0.02 * g + 0.003 * (gx * gx + gy * gy) + 0.001 * lap * lap + 1e-5 * g * g);
+      }
+      g_assert_cmpfloat_with_epsilon (z[at], expected, 1e-5);
+    }
+  bench_close (&bench);
+}
+
+/* ---- filter ---------------------------------------------------------------------------------------------------- */
+
+static const NotchChannel bank[] = {
+  { NOTCH_CHANNEL_BLOB, 0.8f, 0, 0, 1, 1 },    { NOTCH_CHANNEL_BLOB, 1.3f, 0, 0, 1, 1 },
+  { NOTCH_CHANNEL_BLOB, 2.1f, 0, 0, 2, 1 },    { NOTCH_CHANNEL_BLOB, 4.5f, 0, 0, 4, 1 },
+  { NOTCH_CHANNEL_LINE, 1.3f, 8, 0.5f, 2, 1 },
+};
+
+/* On white noise every response has unit spread; a template in the noise is found at its SNR, and where it is. */
+static void
+test_filter_calibration (void)
+{
+  Bench bench;
+  NotchLaneSize size = tile_size;
+  size.size = 256, size.halo = 32, size.n_channels = G_N_ELEMENTS (bank), size.channel = bank;
+  bench_open (&bench, &size, 8, 8);
+  NotchTile tile = { 0, 0, 32, 32, 192, 192, 0, 0, 256, 256, 0, 1, NULL };
+  NotchPiece piece = { 0, 0, 256, 256, 0, 1 };
+  NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece, .mem = { bench.mem } };
+  NotchChannelStats stats[G_N_ELEMENTS (bank)];
+  memset (stats, 0, sizeof stats);
+  g_autofree float *z = g_new (float, 256 * 256);
+  g_autofree float *score = g_new (float, 256 * 256);
+  for (int round = 0; round < 6; round++) {
+    for (int i = 0; i < 256 * 256; i++)
+      z[i] = (float) gaussian (bench.random);
+    bench.k->gather (bench.lane, &(NotchGather){ &batch });
+    bench.k->poke (bench.lane, 0, NOTCH_PLANE_Z, z);
+    NotchFilter filter = { &batch, G_N_ELEMENTS (bank), bank, 0, stats };
+    g_assert_cmpint (bench.k->filter (bench.lane, &filter), ==, 0);
+  }
+  for (gsize c = 0; c < G_N_ELEMENTS (bank); c++) {
+    double rms = sqrt (stats[c].sum2 / (double) stats[c].n);
+    gint64 total = 0;
+    for (int b = 0; b < NOTCH_HISTOGRAM_BINS; b++)
+      total += stats[c].histogram[b];
+    g_assert_cmpint (total, >=, stats[c].n);
+    /* The coarsest filter has only some hundred independent responses here. */
+    g_assert_cmpfloat_with_epsilon (rms, 1, c == 3 ? 0.12 : 0.04);
+  }
+  /* A Gaussian of the first channel's width with matched SNR 20 and no noise. */
+  double norm = 0;
+  for (int y = -8; y <= 8; y++)
+    for (int x = -8; x <= 8; x++)
+      norm += exp (-(x * x + y * y) / (0.8 * 0.8));
+  for (int y = 0; y < 256; y++)
+    for (int x = 0; x < 256; x++) {
+      double r2 = (x - 100) * (x - 100) + (y - 140) * (y - 140);
+      z[y * 256 + x] = (float) (20 / sqrt (norm) * exp (-r2 / (2 * 0.8 * 0.8)));
+    }
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_Z, z);
+  NotchFilter filter = { &batch, G_N_ELEMENTS (bank), bank, 0, NULL };
+  bench.k->filter (bench.lane, &filter);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_SCORE, score);
+  int best = 0;
+  for (int i = 0; i < 256 * 256; i++)
+    if (score[i] > score[best])
+      best = i;
+  g_assert_cmpint (best % 256, ==, 100);
+  g_assert_cmpint (best / 256, ==, 140);
+  g_assert_cmpfloat (score[best], >, 19); /* the high pass costs a little */
+  g_assert_cmpfloat (score[best], <, 20.01);
+  bench_close (&bench);
+}
+
+/* A response against a plain sum over all frequencies, in double precision. */
+static void
+test_filter_sum (void)
+{
+  enum { N = 24 };
+  Bench bench;
+  NotchLaneSize size = tile_size;
+  size.size = N, size.halo = 4, size.n_channels = 2, size.channel = bank;
+  size.patch_side = 4;
+  bench_open (&bench, &size, 8, 8);
+  NotchTile tile = { 0, 0, 0, 0, N, N, 0, 0, N, N, 0, 1, NULL };
+  NotchPiece piece = { 0, 0, N, N, 0, 1 };
+  NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece, .mem = { bench.mem } };
+  float z[N * N], shifted[N * N], fine[N * N], moved[N * N];
+  for (int i = 0; i < N * N; i++)
+    z[i] = (float) gaussian (bench.random);
+  for (int y = 0; y < N; y++)
+    for (int x = 0; x < N; x++)
+      shifted[(y + 3) % N * N + (x + 5) % N] = z[y * N + x];
+  NotchFilter filter = { &batch, 1, bank, 0, NULL };
+  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_Z, z);
+  bench.k->filter (bench.lane, &filter);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_FINE, fine);
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_Z, shifted);
+  bench.k->filter (bench.lane, &filter);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_FINE, moved);
+  double wide = 4, sum = 0, kernel[N][N];
+  for (int y = 0; y < N; y++)
+    for (int x = 0; x < N; x++) {
+      kernel[y][x] = 0;
+      for (int v = 0; v < N; v++)
+        for (int u = 0; u < N; u++) {
+          int fu = u <= N / 2 ? u : u - N, fv = v <= N / 2 ? v : v - N;
+          double f2 = (double) (fu * fu + fv * fv) / (N * N);
+          double h = exp (-2 * G_PI * G_PI * 0.8f * 0.8f * f2) * (1 - exp (-2 * G_PI * G_PI * wide * wide * f2));
+          if (u == N / 2 || v == N / 2)
+            h = 0;
+          kernel[y][x] += h * cos (2 * G_PI * (u * x + v * y) / N);
+        }
+      sum += kernel[y][x] * kernel[y][x];
+    }
+  for (int y = 0; y < N; y++)
+    for (int x = 0; x < N; x++) {
+      double expected = 0;
+      for (int v = 0; v < N; v++)
+        for (int u = 0; u < N; u++)
+          expected += kernel[(y - v + N) % N][(x - u + N) % N] * z[v * N + u];
+      g_assert_cmpfloat_with_epsilon (fine[y * N + x], expected / sqrt (sum), 1e-4);
+      g_assert_cmpfloat_with_epsilon (moved[(y + 3) % N * N + (x + 5) % N], fine[y * N + x], 1e-5);
+    }
+  bench_close (&bench);
+}
+
+static void
+test_power (void)
+{
+  Bench bench;
+  NotchLaneSize size = tile_size;
+  size.n_channels = 1, size.channel = bank;
+  bench_open (&bench, &size, 8, 8);
+  NotchTile tile = tile_at (0, 0);
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1 };
+  NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece, .mem = { bench.mem } };
+  static float z[AREA];
+  static double sum[SIZE * (SIZE / 2 + 1)];
+  gint64 n = 0;
+  double energy = 0, power = 0;
+  for (int i = 0; i < AREA; i++) {
+    z[i] = (float) gaussian (bench.random);
+    energy += (double) z[i] * z[i];
+  }
+  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_Z, z);
+  g_assert_cmpint (bench.k->power (bench.lane, &(NotchPower){ &batch, sum, &n }), ==, 0);
+  g_assert_cmpint (n, ==, 1);
+  for (int y = 0; y < SIZE; y++)
+    for (int x = 0; x <= SIZE / 2; x++)
+      power += (x == 0 || x == SIZE / 2 ? 1 : 2) * sum[y * (SIZE / 2 + 1) + x];
+  g_assert_cmpfloat_with_epsilon (power / AREA, energy / AREA, 1e-4); /* Parseval */
+  bench_close (&bench);
+}
+
+/* ---- label and patch ------------------------------------------------------------------------------------------- */
+
+static void
+test_label (void)
+{
+  Bench bench;
+  NotchLaneSize size = tile_size;
+  size.n_channels = 1, size.channel = bank;
+  bench_open (&bench, &size, 200, 200);
+  NotchTile tile = tile_at (0, 0);
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1 };
+  NotchSourceShift source = { 0, 0, 0 };
+  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+  static float score[AREA], fine[AREA], flat[AREA];
+  for (int i = 0; i < AREA; i++)
+    flat[i] = 10;
+  for (int y = 30; y < 34; y++) /* a seed and its grown rim, inside */
+    for (int x = 40; x < 47; x++)
+      fine[y * SIZE + x] = 4;
+  score[31 * SIZE + 42] = 9;
+  score[60 * SIZE + 70] = 7; /* two seeds two pixels apart: one blob at reach 2 */
+  score[60 * SIZE + 72] = 8;
+  fine[50 * SIZE + 50] = 5;   /* no seed, inside: dropped */
+  fine[40 * SIZE + HALO] = 5; /* no seed, at the seam: kept for the neighbour to claim */
+  score[5 * SIZE + 5] = 20;   /* in the halo: the neighbour's */
+  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_REF, flat);
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_SCORE, score);
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_FINE, fine);
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_RES, fine);
+  g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &batch, 6, 3, 2 }), ==, 0);
+  g_assert_cmpint (bench.k->patch (bench.lane, &(NotchPatch){ &batch, 8, 8 }), ==, 0);
+  NotchTileFound found;
+  bench.k->finish (bench.lane, &found);
+  g_assert_cmpint (found.n_blobs, ==, 3);
+  g_assert_false (found.swamped);
+  const NotchBlob *big = &found.blob[0], *seam = &found.blob[1], *pair = &found.blob[2];
+  g_assert_cmpint (big->n, ==, 28);
+  g_assert_cmpint (big->n_seed, ==, 1);
+  g_assert_cmpint (big->peak, ==, 9 * 256);
+  g_assert_cmpint (big->x0, ==, 40);
+  g_assert_cmpint (big->y1, ==, 33);
+  g_assert_cmpint (big->res, ==, 28 * 4 * 256);
+  g_assert_cmpint (big->ref, ==, 28 * 10 * 256);
+  g_assert_cmpint (seam->n, ==, 1);
+  g_assert_cmpint (seam->n_seed, ==, 0);
+  g_assert_cmpint (pair->n, ==, 2);
+  g_assert_cmpint (pair->peak_x, ==, 72);
+  g_assert_cmpint (found.n_seams, ==, 1);
+  g_assert_cmpint (found.seam[0].blob, ==, 1);
+  g_assert_cmpint (found.n_inspected, ==, (SIZE - 2 * HALO) * (SIZE - 2 * HALO));
+  g_assert_cmpint (found.n_patches, ==, 2); /* strongest first; nothing without a seed */
+  g_assert_cmpint (found.patch_blob[0], ==, 0);
+  g_assert_cmpint (found.patch_blob[1], ==, 2);
+  g_assert_cmpfloat (found.patch[8 * 8], ==, 10); /* the reference follows the test */
+  bench_close (&bench);
+}
+
+static void
+test_label_swamped (void)
+{
+  Bench bench;
+  NotchLaneSize size = tile_size;
+  size.max_blobs = 4;
+  size.n_channels = 1, size.channel = bank;
+  bench_open (&bench, &size, 200, 200);
+  NotchTile tile = tile_at (0, 0);
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1 };
+  NotchBatch batch = { 1, &tile, &piece, NULL, { bench.mem } };
+  static float score[AREA], zero[AREA];
+  int n = 0;
+  for (int y = HALO; y < SIZE - HALO; y += 4)
+    for (int x = HALO; x < SIZE - HALO; x += 4, n++)
+      score[y * SIZE + x] = 10;
+  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_SCORE, score);
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_FINE, zero);
+  g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &batch, 6, 3, 1 }), ==, 0);
+  NotchTileFound found;
+  bench.k->finish (bench.lane, &found);
+  g_assert_true (found.swamped);
+  g_assert_cmpint (found.n_blobs, ==, 1);
+  g_assert_cmpint (found.blob[0].n, ==, n); /* nothing is lost */
+  bench_close (&bench);
+}
+
+/* ---- shift ----------------------------------------------------------------------------------------------------- */
+
+/* A rectangle as optics of sigma 0.9 px show it, at any sub-pixel place: products of error functions, exact. */
+static void
+add_rectangle (float *to, int width, int height, double x, double y, double w, double h, double contrast)
+{
+  const double s = 0.9 * G_SQRT2;
+  int left = MAX ((int) (x - 6), 0), right = MIN ((int) (x + w + 6), width - 1);
+  for (int j = MAX ((int) (y - 6), 0); j <= MIN ((int) (y + h + 6), height - 1); j++)
+    for (int i = left; i <= right; i++)
+      to[j * width + i] += (float) (contrast * 0.25 * (erf ((i - x) / s) - erf ((i - x - w) / s))
+                                    * (erf ((j - y) / s) - erf ((j - y - h) / s)));
+}
+
+enum { LOGIC, ARRAY, BLANK };
+
+static void
+draw_tile (float *to, int width, int height, int kind, double dx, double dy)
+{
+  g_autoptr (GRand) random = g_rand_new_with_seed (3);
+  for (int i = 0; i < width * height; i++)
+    to[i] = 60;
+  if (kind == LOGIC)
+    for (int i = 0; i < 160; i++) {
+      gboolean across = g_rand_boolean (random);
+      double length = g_rand_double_range (random, 15, 70), wide = g_rand_double_range (random, 3, 7);
+      double x = g_rand_double_range (random, -40, 300), y = g_rand_double_range (random, -40, 300);
+      add_rectangle (to, width, height, x + dx, y + dy, across ? length : wide, across ? wide : length, 60);
+    }
+  else if (kind == ARRAY)
+    for (int j = -2; j < 33; j++)
+      for (int i = -2; i < 26; i++)
+        add_rectangle (to, width, height, i * 12.37 + dx, j * 9.71 + dy, 6.2, 4.1, 70);
+}
+
+static void
+add_noise (float *to, int n, GRand *random)
+{
+  for (int i = 0; i < n; i++) /* an 8-bit camera: shot and read noise, then whole grey levels */
+    to[i] = floorf (to[i] + (float) (sqrt (0.9 + 0.02 * to[i]) * gaussian (random)) + 0.5f);
+}
+
+static void
+check_shifts (int kind)
+{
+  Bench bench;
+  NotchLaneSize size = tile_size;
+  size.shift_size = 256;
+  bench_open (&bench, &size, 256, 256);
+  float *other = g_new (float, 256 * 256);
+  const void *row[256];
+  for (int y = 0; y < 256; y++)
+    row[y] = other + y * 256;
+  NotchPixels pixels = { NOTCH_SAMPLE_F32, 256, 256, 0, 256, row };
+  char fault[256] = "";
+  NotchStripMem *mem = bench.k->strip_up (bench.device, &pixels, fault);
+  double sum2 = 0;
+  int flagged = 0;
+  const int rounds = kind == BLANK ? 20 : 60;
+  for (int i = 0; i < rounds; i++) {
+    double dx = g_rand_double_range (bench.random, -2, 2), dy = g_rand_double_range (bench.random, -2, 2);
+    draw_tile (bench.pixel, 256, 256, kind, 0, 0);
+    draw_tile (other, 256, 256, kind, dx, dy);
+    add_noise (bench.pixel, 256 * 256, bench.random);
+    add_noise (other, 256 * 256, bench.random);
+    NotchPair pair = { 0, 0, 0, 0, 0, 1, 4 };
+    NotchShiftFound found;
+    NotchShift shift = { { bench.mem, mem }, 1, &pair, 0, &found };
+    g_assert_cmpint (bench.k->shift (bench.lane, &shift), ==, 0);
+    flagged += !(found.crlb < 0.05);
+    sum2 += (found.dx - dx) * (found.dx - dx) + (found.dy - dy) * (found.dy - dy);
+    if (kind != BLANK) {
+      g_assert_cmpfloat_with_epsilon (found.dx, dx, 0.06);
+      g_assert_cmpfloat_with_epsilon (found.dy, dy, 0.06);
+    }
+  }
+  g_test_message ("rms %.4f px an axis, %d of %d flagged", sqrt (sum2 / (2 * rounds)), flagged, rounds);
+  if (kind == BLANK)
+    g_assert_cmpint (flagged, ==, rounds);
+  else {
+    g_assert_cmpint (flagged, ==, 0);
+    g_assert_cmpfloat (sqrt (sum2 / (2 * rounds)), <=, 0.02);
+  }
+  bench.k->strip_free (mem);
+  g_free (other);
+  bench_close (&bench);
+}
+
+static void
+test_shift (gconstpointer kind)
+{
+  check_shifts (GPOINTER_TO_INT (kind));
+}
+
+static void
+test_fault (void)
+{
+  char fault[256] = "";
+  NotchDevice *device = notch_kernels_cpu.open (0, fault);
+  NotchLaneSize size = tile_size;
+  const NotchChannel odd = { NOTCH_CHANNEL_BLOB, 1, 0, 0, 3, 1 };
+  size.n_channels = 1, size.channel = &odd;
+  g_assert_null (notch_kernels_cpu.lane_new (device, &size, fault));
+  g_assert_cmpstr (fault, !=, "");
+  size.n_channels = 0;
+  NotchLane *lane = notch_kernels_cpu.lane_new (device, &size, fault);
+  NotchTile tile = tile_at (0, 0);
+  NotchBatch batch = { .n_tiles = 1, .tile = &tile };
+  g_assert_cmpint (notch_kernels_cpu.patch (lane, &(NotchPatch){ &batch, SIZE + 1, 1 }), ==, -1);
+  g_assert_cmpstr (notch_kernels_cpu.fault (lane), !=, "");
+  g_assert_cmpint (notch_kernels_cpu.shift (lane, &(NotchShift){ .n = 1 }), ==, -1);
+  notch_kernels_cpu.lane_free (lane);
+  notch_kernels_cpu.close (device);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/stages/gather", test_gather);
+  g_test_add_func ("/stages/refer", test_refer);
+  g_test_add_func ("/stages/fit", test_fit);
+  g_test_add_func ("/stages/normalise", test_normalise);
+  g_test_add_func ("/stages/filter/calibration", test_filter_calibration);
+  g_test_add_func ("/stages/filter/sum", test_filter_sum);
+  g_test_add_func ("/stages/power", test_power);
+  g_test_add_func ("/stages/label", test_label);
+  g_test_add_func ("/stages/label/swamped", test_label_swamped);
+  g_test_add_data_func ("/stages/shift/logic", GINT_TO_POINTER (LOGIC), test_shift);
+  g_test_add_data_func ("/stages/shift/array", GINT_TO_POINTER (ARRAY), test_shift);
+  g_test_add_data_func ("/stages/shift/blank", GINT_TO_POINTER (BLANK), test_shift);
+  g_test_add_func ("/stages/fault", test_fault);
+  return g_test_run ();
+}
