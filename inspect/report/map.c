@@ -182,7 +182,7 @@ figure_status (NotchPaint *paint, const NotchBox *box, const NotchResult *result
 static void
 figure_shades (NotchPaint *paint, const NotchBox *box, const NotchResult *result, int most)
 {
-  const int n = 5;
+  const int n = MIN (most, 5);
   for (int i = 0; i < n; i++) {
     NotchBox shade = { box->x + box->width * i / n, box->y, box->width / n, box->height };
     double x[4], y[4];

@@ -421,7 +421,7 @@ describe (const NotchResult *result, int reduction)
   g_string_append_printf (text, " · %" G_GINT64_FORMAT " × %" G_GINT64_FORMAT " px", result->width, result->height);
   if (result->pixel_known) {
     g_string_append (text, " · ");
-    notch_append_number (text, result->pixel_um, 3);
+    notch_append_number (text, result->pixel_um, result->pixel_um < 10 ? 3 : 1);
     g_string_append (text, " µm a px");
   }
   if (reduction > 1)
