@@ -80,7 +80,7 @@ typedef enum {
   NOTCH_PLANE_REF,   /* grey levels; after `fit` on the test's scale */
   NOTCH_PLANE_RES,   /* test - reference, grey levels */
   NOTCH_PLANE_Z,     /* residual in sigmas, 0 where masked */
-  NOTCH_PLANE_SCORE, /* largest calibrated filter response, sigmas, >= 0 */
+  NOTCH_PLANE_SCORE, /* largest calibrated filter response, sigmas, >= 0; its filter in the last bits (math/score.h) */
   NOTCH_PLANE_FINE,  /* signed response of the finest blob filter, sigmas */
   NOTCH_N_PLANES
 } NotchPlane;

@@ -1,6 +1,7 @@
 /* filter.c - the bank of matched filters, in the Fourier domain: filter, power */
 #include "kernels/math/filter.h"
 #include "kernels/cpu/lane.h"
+#include "kernels/math/score.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,12 +33,9 @@ make_filter (NotchLane *lane, int c)
   plan->transfer = notch_fft_alloc ((size_t) side * (size_t) columns);
   if (!lane->fft[level])
     lane->fft[level] = notch_fft_new (side, side);
-  if (level > 0 && !lane->reduced_score[level]) {
+  if (level > 0 && !lane->reduced_score[level])
     lane->reduced_score[level] = notch_fft_alloc ((size_t) side * (size_t) side);
-    lane->reduced_channel[level] = calloc ((size_t) side, (size_t) side);
-  }
-  if (!plan->transfer || !lane->fft[level]
-      || (level > 0 && (!lane->reduced_score[level] || !lane->reduced_channel[level])))
+  if (!plan->transfer || !lane->fft[level] || (level > 0 && !lane->reduced_score[level]))
     return notch_cpu_fail (lane, "out of memory for filters of %d x %d pixels", side, side);
   double variance = 0;
   for (int y = 0; y < side; y++)
@@ -77,10 +75,8 @@ notch_cpu_filter_free (NotchLane *lane)
 {
   for (int c = 0; c < NOTCH_MAX_CHANNELS; c++)
     notch_fft_release (lane->filter[c].transfer);
-  for (int level = 1; level < 3; level++) {
+  for (int level = 1; level < 3; level++)
     notch_fft_release (lane->reduced_score[level]);
-    free (lane->reduced_channel[level]);
-  }
 }
 
 NOTCH_CLONES static void
@@ -92,29 +88,34 @@ multiply_row (const float *spectrum, const float *transfer, int n, float *produc
   }
 }
 
-/* Keeps the larger response and its channel. `sign` is 0, or the polarity that counts. */
+/* A plane of scores, seen as the words that they are. */
+typedef int32_t __attribute__ ((may_alias)) Word;
+
+/* Keeps the largest response and its channel. `sign` is 0, or the polarity that counts. */
 NOTCH_CLONES static void
-keep_largest_row (const float *response, float gain, float sign, int channel, int n, float *score, uint8_t *which)
+keep_largest_row (const float *response, float gain, float sign, int32_t channel, int n, Word *score)
 {
   for (int i = 0; i < n; i++) {
     float f = response[i] * gain;
-    float value = sign == 0.0f ? fabsf (f) : f * sign;
-    bool larger = value > score[i];
-    score[i] = larger ? value : score[i];
-    which[i] = larger ? (uint8_t) channel : which[i];
+    float value = sign == 0.0f ? fabsf (f) : f * sign > 0.0f ? f * sign : 0.0f;
+    int32_t packed = notch_score_pack (value, channel);
+    score[i] = packed > score[i] ? packed : score[i];
   }
 }
 
-/* Keeps the larger of a score and one that stands for `times` pixels of it. */
+/* Keeps the larger of a score and one that stands for two or four pixels of it. */
 NOTCH_CLONES static void
-keep_spread (const float *reduced, const uint8_t *reduced_channel, int times, int n, float *score, uint8_t *which)
+keep_spread_row (const Word *reduced, int times, int n, Word *score)
 {
-  for (int i = 0; i < n; i += times, reduced++, reduced_channel++)
-    for (int j = i; j < i + times; j++) {
-      bool larger = *reduced > score[j];
-      score[j] = larger ? *reduced : score[j];
-      which[j] = larger ? *reduced_channel : which[j];
+  if (times == 2)
+    for (int i = 0; i < n / 2; i++) {
+      score[2 * i] = reduced[i] > score[2 * i] ? reduced[i] : score[2 * i];
+      score[2 * i + 1] = reduced[i] > score[2 * i + 1] ? reduced[i] : score[2 * i + 1];
     }
+  else
+    for (int i = 0; i < n / 4; i++)
+      for (int j = 4 * i; j < 4 * i + 4; j++)
+        score[j] = reduced[i] > score[j] ? reduced[i] : score[j];
 }
 
 NOTCH_CLONES static void
@@ -172,7 +173,8 @@ apply_weight (NotchLane *lane, const NotchTile *tile)
   float *score = lane->plane[NOTCH_PLANE_SCORE], *fine = lane->plane[NOTCH_PLANE_FINE];
   for (ptrdiff_t i = 0; i < (ptrdiff_t) lane->is.size * lane->is.size; i++) {
     float weight = !lane->judged[i] ? 0 : tile->weight ? tile->weight[i] : 1;
-    score[i] *= weight;
+    int32_t channel = notch_score_channel (score[i]);
+    ((Word *) score)[i] = notch_score_pack (score[i] * weight, channel);
     fine[i] *= weight;
   }
 }
@@ -183,11 +185,9 @@ merge_level (NotchLane *lane, int level)
 {
   const NotchTile *tile = lane->tile;
   int size = lane->is.size, times = 1 << level, side = size >> level;
-  for (int y = tile->core_y; y < tile->core_y + tile->core_h; y++) {
-    ptrdiff_t from = (ptrdiff_t) (y / times) * side, to = (ptrdiff_t) y * size;
-    keep_spread (lane->reduced_score[level] + from, lane->reduced_channel[level] + from, times, size,
-                 lane->plane[NOTCH_PLANE_SCORE] + to, lane->channel + to);
-  }
+  for (int y = tile->core_y; y < tile->core_y + tile->core_h; y++)
+    keep_spread_row ((const Word *) lane->reduced_score[level] + (ptrdiff_t) (y / times) * side, times, size,
+                     (Word *) lane->plane[NOTCH_PLANE_SCORE] + (ptrdiff_t) y * size);
 }
 
 int
@@ -196,13 +196,10 @@ notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
   const NotchTile *tile = lane->tile;
   int size = lane->is.size;
   float *score[3] = { lane->plane[NOTCH_PLANE_SCORE], lane->reduced_score[1], lane->reduced_score[2] };
-  uint8_t *which[3] = { lane->channel, lane->reduced_channel[1], lane->reduced_channel[2] };
   for (int level = 0; level < 3; level++) {
     size_t side = (size_t) (size >> level);
     if (score[level])
       memset (score[level], 0, sizeof (float) * side * side);
-    if (which[level])
-      memset (which[level], 0, side * side);
   }
   notch_fft_forward (lane->fft[0], lane->plane[NOTCH_PLANE_Z], lane->spectrum);
   for (int c = 0; c < a->n_channels; c++) {
@@ -214,7 +211,7 @@ notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
     int y0 = tile->core_y / d, y1 = (tile->core_y + tile->core_h - 1) / d + 1;
     for (int y = y0; y < y1; y++)
       keep_largest_row (lane->response + (ptrdiff_t) y * side, gain, (float) a->polarity, c, side,
-                        score[level] + (ptrdiff_t) y * side, which[level] + (ptrdiff_t) y * side);
+                        (Word *) score[level] + (ptrdiff_t) y * side);
     for (int y = y0; c == 0 && y < y1; y++)
       scale_row (lane->response + (ptrdiff_t) y * size, gain, size,
                  lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) y * size);

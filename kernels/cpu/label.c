@@ -2,6 +2,7 @@
 #include "kernels/cpu/lane.h"
 #include "kernels/math/blob.h"
 #include "kernels/math/noise.h"
+#include "kernels/math/score.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -135,7 +136,7 @@ measure_run (NotchLane *lane, const NotchRun *run, NotchBlob *blob, const uint8_
       .edge = sqrtf (gx * gx + gy * gy),
       .z = lane->plane[NOTCH_PLANE_Z][at],
       .seed = mask[at] == 2,
-      .channel = lane->channel[at],
+      .channel = notch_score_channel (lane->plane[NOTCH_PLANE_SCORE][at]),
     };
     notch_blob_add (blob, &pixel);
   }

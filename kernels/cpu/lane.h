@@ -34,11 +34,9 @@ struct NotchLane {
   NotchLaneSize is;
   char fault[256];
   float *plane[NOTCH_N_PLANES]; /* size x size each */
-  uint8_t *channel;             /* size x size: which filter gave the score */
-  float *reduced_score[3];      /* the same on every 2nd and 4th pixel, by log2 of the decimation; [0] is not used */
-  uint8_t *reduced_channel[3];
-  const NotchTile *tile;
-  uint8_t *judged; /* size x size: 1 where the pixel and its neighbours have a reference and a weight */
+  const NotchTile *tile;        /* in work */
+  float *reduced_score[3];      /* the score on every 2nd and 4th pixel, by log2 of the decimation; [0] is not used */
+  uint8_t *judged;              /* size x size: 1 where the pixel and its neighbours have a reference and a weight */
   bool all_judged;
 
   NotchFft *fft[3]; /* by log2 of the decimation */
