@@ -100,7 +100,7 @@ static const Key keys[] = {
     "defects to look for: brighter or darker than the reference" },
   { "detect", "smallest_px", KEY_DOUBLE, AT (detect.smallest_px), 0.8, 0.3, 16, "px", NULL,
     "sigma of the finest filter" },
-  { "detect", "largest_px", KEY_DOUBLE, AT (detect.largest_px), 8.5, 0.3, 32, "px", NULL,
+  { "detect", "largest_px", KEY_DOUBLE, AT (detect.largest_px), 14, 0.3, 32, "px", NULL,
     "sigma of the coarsest filter" },
   { "detect", "lines", KEY_BOOL, AT (detect.lines), 1, SWITCH,
     "filter for scratches too" },
