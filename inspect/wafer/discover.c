@@ -12,6 +12,16 @@
 /* Dice smaller than this at full size are not looked for: they would rather be cells. */
 #define LEAST_DIE 48
 
+/* The image in work, and what is known about it. */
+typedef struct {
+  NotchStore *store;
+  const NotchSource *source;
+  const NotchReduced *overview;
+  NotchRecipe *recipe;
+  NotchDiscovery *found;
+  GString *report;
+} Discovery;
+
 void
 notch_discovery_free (NotchDiscovery *discovery)
 {
@@ -20,6 +30,25 @@ notch_discovery_free (NotchDiscovery *discovery)
   g_clear_pointer (&discovery->grid, notch_grid_free);
   g_free (discovery->report);
   g_free (discovery);
+}
+
+static void note (const Discovery *d, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+static void
+note (const Discovery *d, const char *format, ...)
+{
+  va_list arguments;
+  va_start (arguments, format);
+  g_string_append_vprintf (d->report, format, arguments);
+  g_string_append_c (d->report, '\n');
+  va_end (arguments);
+}
+
+/* To a millionth: more digits would only look exact. */
+static double
+rounded (double value)
+{
+  return rint (value * 1e6) / 1e6;
 }
 
 /* ---- the wafer --------------------------------------------------------------------------------------------------- */
@@ -38,56 +67,67 @@ usual_diameter (double diameter)
 }
 
 static void
-discover_wafer (NotchDiscovery *found, const NotchSource *source, const NotchReduced *reduced, NotchRecipe *recipe,
-                GString *report)
+discover_pixel (Discovery *d)
 {
-  NotchOutline *outline = &found->outline;
+  NotchRecipe *recipe = d->recipe;
+  const char *from = "given";
+  d->found->pixel_um = recipe->wafer.pixel_um;
+  if (!(d->found->pixel_um > 0) && d->source->pixel_um_x > 0) {
+    d->found->pixel_um = d->source->pixel_um_x;
+    from = "from the image's resolution";
+  } else if (!(d->found->pixel_um > 0) && d->found->outline.radius > 0 && recipe->wafer.diameter_mm > 0) {
+    d->found->pixel_um = recipe->wafer.diameter_mm * 1000 / (2 * d->found->outline.radius);
+    from = "from the wafer's diameter";
+  }
+  if (d->found->pixel_um > 0) {
+    note (d, "pixel: %.6g µm, %s", d->found->pixel_um, from);
+    recipe->wafer.pixel_um = d->found->pixel_um;
+  } else
+    note (d, "pixel: size not known, lengths in µm will be in px; set [wafer] pixel_um");
+}
+
+static void
+discover_wafer (Discovery *d)
+{
+  NotchOutline *outline = &d->found->outline;
+  NotchRecipe *recipe = d->recipe;
   *outline = (NotchOutline){ .notch_angle = NAN };
   gboolean given = recipe->wafer.radius_px > 0;
   if (given || recipe->wafer.round)
-    notch_outline_find (reduced, outline);
+    notch_outline_find (d->overview, outline);
   if (given) { /* what was found serves for the notch alone */
     outline->x = recipe->wafer.centre_x_px;
     outline->y = recipe->wafer.centre_y_px;
     outline->radius = recipe->wafer.radius_px;
   }
-  found->pixel_um = recipe->wafer.pixel_um > 0 ? recipe->wafer.pixel_um : source->pixel_um_x;
-  const char *from = recipe->wafer.pixel_um > 0 ? "given" : "from the image's resolution";
-  if (!(found->pixel_um > 0) && outline->radius > 0 && recipe->wafer.diameter_mm > 0) {
-    found->pixel_um = recipe->wafer.diameter_mm * 1000 / (2 * outline->radius);
-    from = "from the wafer's diameter";
-  }
-  if (found->pixel_um > 0)
-    g_string_append_printf (report, "pixel: %.6g µm, %s\n", found->pixel_um, from);
-  else
-    g_string_append (report, "pixel: size not known, lengths in µm will be in px; set [wafer] pixel_um\n");
+  discover_pixel (d);
   if (!(outline->radius > 0)) {
-    g_string_append (report, "wafer: no edge is in the image\n");
+    note (d, "wafer: no edge is in the image");
     return;
   }
-  g_string_append_printf (report, "wafer: radius %.1f px, centre %.1f, %.1f", outline->radius, outline->x, outline->y);
-  if (given)
-    g_string_append (report, ", given");
-  else
-    g_string_append_printf (report, ", %.0f %% of the edge seen, rms %.2f px", 100 * outline->arc, outline->rms);
-  recipe->wafer.centre_x_px = outline->x;
-  recipe->wafer.centre_y_px = outline->y;
-  recipe->wafer.radius_px = outline->radius;
-  if (!(recipe->wafer.diameter_mm > 0) && found->pixel_um > 0) {
-    double diameter = usual_diameter (2 * outline->radius * found->pixel_um / 1000);
-    if (diameter >= 1 && diameter <= 450) {
-      recipe->wafer.diameter_mm = diameter;
-      g_string_append_printf (report, ", diameter %.4g mm", diameter);
-    }
+  recipe->wafer.centre_x_px = rounded (outline->x);
+  recipe->wafer.centre_y_px = rounded (outline->y);
+  recipe->wafer.radius_px = rounded (outline->radius);
+  double diameter = recipe->wafer.diameter_mm;
+  if (!(diameter > 0) && d->found->pixel_um > 0) {
+    diameter = usual_diameter (2 * outline->radius * d->found->pixel_um / 1000);
+    if (diameter >= 1 && diameter <= 450)
+      recipe->wafer.diameter_mm = rounded (diameter);
   }
-  if (!isnan (outline->notch_angle)) {
-    /* Down is -90 degrees, then left, up, right: clockwise. */
-    int side = (int) lround (-(outline->notch_angle / G_PI_2) - 1) & 3;
-    g_string_append_printf (report, ", %s %s (%.1f degrees)", outline->flat ? "flat" : "notch", side_name[side],
-                            outline->notch_angle * 180 / G_PI);
-  } else
-    g_string_append (report, ", no notch or flat found");
-  g_string_append_c (report, '\n');
+  g_autofree char *seen =
+      given ? g_strdup ("given")
+            : g_strdup_printf ("%.0f %% of the edge seen, %.2f px rms about it", 100 * outline->arc, outline->rms);
+  note (d, "wafer: radius %.1f px, centre %.1f, %.1f, %s", outline->radius, outline->x, outline->y, seen);
+  if (diameter > 0)
+    note (d, "wafer: diameter %.4g mm", diameter);
+  if (isnan (outline->notch_angle)) {
+    note (d, "wafer: no notch or flat was found");
+    return;
+  }
+  /* Down is -90 degrees, then left, up, right: clockwise. */
+  int side = (int) lround (-outline->notch_angle / G_PI_2 - 1) & 3;
+  note (d, "wafer: %s %s, at %.1f degrees", outline->flat ? "flat" : "notch", side_name[side],
+        outline->notch_angle * 180 / G_PI);
 }
 
 /* ---- the dice ---------------------------------------------------------------------------------------------------- */
@@ -112,22 +152,22 @@ guess_period (const NotchReduced *overview, const NotchOutline *outline, NotchPe
 
 /* Rough pitches from the overview; for a huge image with small dice, from a part of it that shows more detail. */
 static gboolean
-discover_period (NotchStore *store, const NotchSource *source, const NotchReduced *reduced, const NotchOutline *outline,
-                 NotchPeriod *period, double *error_px, GError **error)
+discover_period (const Discovery *d, NotchPeriod *period, double *error_px, GError **error)
 {
-  if (!guess_period (reduced, outline, period, error_px, error))
+  if (!guess_period (d->overview, &d->found->outline, period, error_px, error))
     return FALSE;
-  if (period->sure >= NOTCH_SURE || reduced->factor < 4)
+  if (period->sure >= NOTCH_SURE || d->overview->factor < 4)
     return TRUE;
-  gint64 side = 2 * PERIOD_PX, w = MIN (side, source->width), h = MIN (side, source->height);
-  double middle_x = outline->radius > 0 ? outline->x : (double) source->width / 2;
-  double middle_y = outline->radius > 0 ? outline->y : (double) source->height / 2;
-  gint64 x = CLAMP ((gint64) middle_x - w / 2, 0, source->width - w);
-  gint64 y = CLAMP ((gint64) middle_y - h / 2, 0, source->height - h);
-  g_autoptr (NotchReduced) part = notch_reduce (store, x, y, w, h, 1, error);
+  gint64 side = 2 * PERIOD_PX, w = MIN (side, d->source->width), h = MIN (side, d->source->height);
+  gboolean round = d->found->outline.radius > 0;
+  double middle_x = round ? d->found->outline.x : (double) d->source->width / 2;
+  double middle_y = round ? d->found->outline.y : (double) d->source->height / 2;
+  gint64 x = CLAMP ((gint64) middle_x - w / 2, 0, d->source->width - w);
+  gint64 y = CLAMP ((gint64) middle_y - h / 2, 0, d->source->height - h);
+  g_autoptr (NotchReduced) part = notch_reduce (d->store, x, y, w, h, 1, error);
   NotchPeriod closer = { 0 };
   double closer_error = 0;
-  if (!part || !guess_period (part, outline, &closer, &closer_error, error))
+  if (!part || !guess_period (part, &d->found->outline, &closer, &closer_error, error))
     return FALSE;
   if (closer.sure > period->sure) {
     *period = closer;
@@ -136,28 +176,27 @@ discover_period (NotchStore *store, const NotchSource *source, const NotchReduce
   return TRUE;
 }
 
-/* The lattice, if it is sure enough, into the recipe. What the recipe gives is kept: a pitch in px with its origin as it
- * is, any other pitch as a start. */
+/* Finds the lattice. A pitch that the recipe gives without the origin is where the search starts, and what stays if the
+ * dice do not show better. */
 static gboolean
-discover_lattice (NotchDiscovery *found, NotchStore *store, const NotchSource *source, const NotchReduced *reduced,
-                  NotchRecipe *recipe, NotchLattice *lattice, GString *report, GError **error)
+discover_lattice (const Discovery *d, NotchLattice *lattice, GError **error)
 {
-  double given_x = recipe->dice.pitch_x_px > 0 ? recipe->dice.pitch_x_px : recipe->dice.pitch_x_um / found->pixel_um;
-  double given_y = recipe->dice.pitch_y_px > 0 ? recipe->dice.pitch_y_px : recipe->dice.pitch_y_um / found->pixel_um;
-  gboolean given = given_x > 0 && given_y > 0 && isfinite (given_x) && isfinite (given_y);
+  const NotchRecipe *recipe = d->recipe;
+  double given_x = recipe->dice.pitch_x_px > 0 ? recipe->dice.pitch_x_px : recipe->dice.pitch_x_um / d->found->pixel_um;
+  double given_y = recipe->dice.pitch_y_px > 0 ? recipe->dice.pitch_y_px : recipe->dice.pitch_y_um / d->found->pixel_um;
+  gboolean given = given_x > 0 && given_y > 0; /* and so the pixel size is known, if it was needed */
   NotchPeriod period = { given_x, given_y, recipe->dice.angle_mrad / 1000, 1 };
   /* A pitch from a design is as good as the pixel size. */
-  double error_px = given ? 0.005 * MAX (given_x, given_y) : 0;
-  if (!given && !discover_period (store, source, reduced, &found->outline, &period, &error_px, error))
+  double error_px = 0.005 * MAX (given_x, given_y);
+  *lattice = (NotchLattice){ 0 };
+  if (!given && !discover_period (d, &period, &error_px, error))
     return FALSE;
-  if (!(period.pitch_x > 0) || period.pitch_x > (double) source->width || period.pitch_y > (double) source->height)
-    return TRUE;
   *lattice = (NotchLattice){ .pitch_x = period.pitch_x, .pitch_y = period.pitch_y, .angle = period.angle };
   if (period.sure > 0.2
-      && !notch_lattice_refine (store, source->width, source->height, &found->outline, error_px, recipe->dice.search_px,
-                                lattice, error))
+      && !notch_lattice_refine (d->store, d->source->width, d->source->height, &d->found->outline, error_px,
+                                recipe->dice.search_px, lattice, error))
     return FALSE;
-  /* Half of the dice in their places is no doubt about the lattice; a fifth is. */
+  /* Most of the dice in their places is no doubt about the lattice; a fifth is. */
   double kept = CLAMP ((lattice->sure - 0.2) / 0.4, 0, 1);
   if (given && kept < NOTCH_SURE) {
     lattice->pitch_x = given_x;
@@ -168,94 +207,109 @@ discover_lattice (NotchDiscovery *found, NotchStore *store, const NotchSource *s
   return TRUE;
 }
 
-/* To a millionth: more digits would only look exact. */
-static double
-rounded (double value)
+static NotchGrid *
+make_grid (const Discovery *d, GError **error)
 {
-  return rint (value * 1e6) / 1e6;
+  return notch_grid_new (d->recipe, d->source->width, d->source->height, d->found->pixel_um, &d->found->outline, error);
 }
 
-/* Moves the origin so that die (0, 0) is in the leftmost column and the topmost row that have a whole die. */
+/* The grid of a lattice that was found, which goes into the recipe. Die (0, 0) is in the leftmost column and the topmost
+ * row that have a whole die. */
 static NotchGrid *
-number_dice (NotchRecipe *recipe, const NotchSource *source, const NotchDiscovery *found, GError **error)
+number_dice (const Discovery *d, const NotchLattice *lattice, GError **error)
 {
-  g_autoptr (NotchGrid) grid =
-      notch_grid_new (recipe, source->width, source->height, found->pixel_um, &found->outline, error);
+  NotchRecipe *recipe = d->recipe;
+  recipe->dice.pitch_x_px = rounded (lattice->pitch_x);
+  recipe->dice.pitch_y_px = rounded (lattice->pitch_y);
+  recipe->dice.angle_mrad = rounded (lattice->angle * 1000);
+  recipe->dice.origin_x_px = rounded (lattice->x);
+  recipe->dice.origin_y_px = rounded (lattice->y);
+  g_autoptr (NotchGrid) grid = make_grid (d, error);
   if (!grid)
     return NULL;
   int col = G_MAXINT, row = G_MAXINT;
   for (guint i = 0; i < grid->die->len; i++) {
     const NotchDie *die = &g_array_index (grid->die, NotchDie, i);
-    if (die->kind != NOTCH_DIE_WHOLE)
-      continue;
-    col = MIN (col, die->col);
-    row = MIN (row, die->row);
+    if (die->kind == NOTCH_DIE_WHOLE) {
+      col = MIN (col, die->col);
+      row = MIN (row, die->row);
+    }
   }
-  if (col == G_MAXINT || (col == 0 && row == 0))
-    return g_steal_pointer (&grid);
-  double x = 0, y = 0;
-  notch_grid_from_cells (grid, col, row, &x, &y);
-  recipe->dice.origin_x_px = rounded (x);
-  recipe->dice.origin_y_px = rounded (y);
-  return notch_grid_new (recipe, source->width, source->height, found->pixel_um, &found->outline, error);
+  if (col != G_MAXINT && (col != 0 || row != 0)) {
+    double x = 0, y = 0;
+    notch_grid_from_cells (grid, col, row, &x, &y);
+    recipe->dice.origin_x_px = rounded (x);
+    recipe->dice.origin_y_px = rounded (y);
+    g_clear_pointer (&grid, notch_grid_free);
+    grid = make_grid (d, error);
+  }
+  if (grid)
+    grid->sure = lattice->sure;
+  return g_steal_pointer (&grid);
+}
+
+/* Whether the dice, and the regions in them, can be: what a recipe was written for another image by mistake shows. */
+static gboolean
+check_grid (const Discovery *d, const NotchGrid *grid, GError **error)
+{
+  double width = hypot (grid->ax, grid->ay), height = hypot (grid->bx, grid->by);
+  double pixel_um = d->found->pixel_um > 0 ? d->found->pixel_um : 1;
+  for (guint i = 0; i < d->recipe->region->len; i++) {
+    const NotchRegion *region = d->recipe->region->pdata[i];
+    if (region->x_um + region->width_um > width * pixel_um * 1.001
+        || region->y_um + region->height_um > height * pixel_um * 1.001) {
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
+                   "the recipe's [region %s] reaches out of the die, which is %.6g x %.6g %s; make it smaller",
+                   region->name, width * pixel_um, height * pixel_um, d->found->pixel_um > 0 ? "µm" : "px");
+      return FALSE;
+    }
+  }
+  int whole = notch_grid_count (grid, NOTCH_DIE_WHOLE);
+  if (whole == 0 && !d->recipe->dice.partial) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
+                 "not one die of the recipe's grid is whole in the image; check [dice] origin and [wafer] "
+                 "edge_exclusion_mm, or set [dice] partial");
+    return FALSE;
+  }
+  g_autofree char *um = d->found->pixel_um > 0
+                            ? g_strdup_printf (" (%.6g x %.6g µm)", width * pixel_um, height * pixel_um)
+                            : g_strdup ("");
+  note (d, "dice: %.4f x %.4f px%s, die 0,0 begins at %.1f, %.1f, turned by %.3f mrad", width, height, um, grid->x,
+        grid->y, d->recipe->dice.angle_mrad);
+  note (d, "dice: %d whole, %d partial", whole, notch_grid_count (grid, NOTCH_DIE_PARTIAL));
+  return TRUE;
 }
 
 static gboolean
-discover_dice (NotchDiscovery *found, NotchStore *store, const NotchSource *source, const NotchReduced *reduced,
-               NotchRecipe *recipe, GString *report, GError **error)
+discover_dice (const Discovery *d, GError **error)
 {
-  gboolean has_pitch = recipe->dice.pitch_x_px > 0 || recipe->dice.pitch_x_um > 0;
-  gboolean has_origin = !isnan (recipe->dice.origin_x_px) && !isnan (recipe->dice.origin_y_px);
-  NotchLattice lattice = { .sure = 1 };
+  /* A pitch that makes no sense is an error whether or not the origin is given. */
   GError *local = NULL;
-  if (has_pitch) { /* says what is impossible about it */
-    found->grid = notch_grid_new (recipe, source->width, source->height, found->pixel_um, &found->outline, &local);
-    if (local) {
-      g_propagate_error (error, local);
-      return FALSE;
-    }
+  NotchGrid **grid = &d->found->grid;
+  *grid = make_grid (d, &local);
+  if (local) {
+    g_propagate_error (error, local);
+    return FALSE;
   }
-  if (!has_pitch || !has_origin) {
-    lattice.sure = 0;
-    if (!discover_lattice (found, store, source, reduced, recipe, &lattice, report, error))
-      return FALSE;
-    if (lattice.sure < NOTCH_SURE) {
-      if (lattice.sure > 0.1)
-        g_string_append_printf (report,
-                                "dice: something repeats every %.1f x %.1f px, but %.0f %% sure is not enough for a "
-                                "grid; give [dice] pitch and origin if there are dice\n",
-                                lattice.pitch_x, lattice.pitch_y, 100 * lattice.sure);
-      else
-        g_string_append (report, "dice: no grid is in the image; give [dice] pitch and origin if there is one\n");
-      return TRUE;
-    }
-    g_clear_pointer (&found->grid, notch_grid_free);
-    recipe->dice.pitch_x_px = rounded (lattice.pitch_x);
-    recipe->dice.pitch_y_px = rounded (lattice.pitch_y);
-    recipe->dice.angle_mrad = rounded (lattice.angle * 1000);
-    recipe->dice.origin_x_px = rounded (lattice.x);
-    recipe->dice.origin_y_px = rounded (lattice.y);
-    found->grid = number_dice (recipe, source, found, error);
-    if (!found->grid)
-      return FALSE;
-    found->grid->sure = lattice.sure;
+  if (*grid && !isnan (d->recipe->dice.origin_x_px) && !isnan (d->recipe->dice.origin_y_px)) {
+    note (d, "dice: given");
+    return check_grid (d, *grid, error);
   }
-  const NotchGrid *grid = found->grid;
-  g_string_append_printf (report, "dice: %.4f x %.4f px", hypot (grid->ax, grid->ay), hypot (grid->bx, grid->by));
-  if (found->pixel_um > 0)
-    g_string_append_printf (report, " (%.6g x %.6g µm)", hypot (grid->ax, grid->ay) * found->pixel_um,
-                            hypot (grid->bx, grid->by) * found->pixel_um);
-  g_string_append_printf (report, ", die 0,0 begins at %.1f, %.1f", grid->x, grid->y);
-  if (recipe->dice.angle_mrad != 0)
-    g_string_append_printf (report, ", turned by %.3f mrad", recipe->dice.angle_mrad);
-  if (has_pitch && has_origin)
-    g_string_append (report, ", given\n");
+  g_clear_pointer (grid, notch_grid_free);
+  NotchLattice lattice = { 0 };
+  if (!discover_lattice (d, &lattice, error))
+    return FALSE;
+  if (lattice.sure >= NOTCH_SURE) {
+    note (d, "dice: %.0f %% sure, from %d places that lie %.2f px rms about the grid%s", 100 * lattice.sure, lattice.n,
+          lattice.rms, lattice.street ? "" : "; no street shows where a die begins, so that is a guess");
+    *grid = number_dice (d, &lattice, error);
+    return *grid && check_grid (d, *grid, error);
+  }
+  if (lattice.sure > 0.1)
+    note (d, "dice: something repeats every %.1f x %.1f px, but %.0f %% sure is not enough for a grid", lattice.pitch_x,
+          lattice.pitch_y, 100 * lattice.sure);
   else
-    g_string_append_printf (report, ", %.0f %% sure; %d sights %.2f px rms about it%s\n", 100 * lattice.sure, lattice.n,
-                            lattice.rms,
-                            lattice.street ? "" : "; no street shows where a die begins, so that is a guess");
-  g_string_append_printf (report, "dice: %d whole, %d partial\n", notch_grid_count (grid, NOTCH_DIE_WHOLE),
-                          notch_grid_count (grid, NOTCH_DIE_PARTIAL));
+    note (d, "dice: nothing in the image repeats as dice do");
   return TRUE;
 }
 
@@ -265,12 +319,11 @@ notch_discover (NotchStore *store, const NotchSource *source, const NotchReduced
 {
   g_autoptr (NotchDiscovery) found = g_new0 (NotchDiscovery, 1);
   g_autoptr (GString) report = g_string_new (NULL);
-  discover_wafer (found, source, reduced, recipe, report);
-  if (!discover_dice (found, store, source, reduced, recipe, report, error)) {
-    g_prefix_error (error, "%s: ", source->path);
+  Discovery d = { store, source, reduced, recipe, found, report };
+  discover_wafer (&d);
+  if (!discover_dice (&d, error))
     return NULL;
-  }
-  found->report = g_string_free (g_steal_pointer (&report), FALSE);
+  found->report = g_strdup (report->str);
   return g_steal_pointer (&found);
 }
 
@@ -289,10 +342,10 @@ notch_recipe_discover (const char *image_path, int page, const NotchRecipe *base
   if (!reduced)
     return NULL;
   g_autoptr (NotchDiscovery) found = notch_discover (store, source, reduced, recipe, error);
-  if (!found)
+  if (!found) {
+    g_prefix_error (error, "%s: ", image_path);
     return NULL;
-  if (!(recipe->wafer.pixel_um > 0) && found->pixel_um > 0)
-    recipe->wafer.pixel_um = found->pixel_um;
+  }
   if (report)
     *report = g_steal_pointer (&found->report);
   return g_steal_pointer (&recipe);

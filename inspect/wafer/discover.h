@@ -14,14 +14,14 @@ typedef struct {
   NotchOutline outline; /* radius 0: none */
   double pixel_um;      /* 0: not known */
   NotchGrid *grid;      /* NULL: no dice, or not surely */
-  char *report;         /* lines: what was found and how sure it is */
+  char *report;         /* a line a finding, and how sure it is */
 } NotchDiscovery;
 
 void notch_discovery_free (NotchDiscovery *discovery);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchDiscovery, notch_discovery_free)
 
-/* Finds what `recipe` does not give and writes it there: [wafer] radius, centre, notch, diameter and pixel size, [dice]
- * pitch, origin and angle. `reduced` is an overview of the whole image. Beside it a few bands of rows are read. NULL
- * when reading fails, or when what the recipe does give cannot be true for the image. */
+/* Finds what `recipe` does not give and writes it there: [wafer] radius, centre, diameter and pixel size, [dice] pitch,
+ * origin and angle. `reduced` is an overview of the whole image; beside it a few bands of rows are read. NULL when reading
+ * fails, or when what the recipe does give cannot be true for the image. */
 NotchDiscovery *notch_discover (NotchStore *store, const NotchSource *source, const NotchReduced *reduced,
                                 NotchRecipe *recipe, GError **error);

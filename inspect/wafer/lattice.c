@@ -13,7 +13,8 @@
 #include "kernels/kernels.h"
 
 #define ANCHORS      2
-#define MOST_AT_ONCE 12 /* dice a row, and rows of dice, in the last round */
+#define CLEAR        0.85f /* ambiguity below which a patch is unlike itself shifted */
+#define MOST_AT_ONCE 12    /* dice a row, and rows of dice, in the last round */
 
 /* A patch of the reference die that is worth looking for. */
 typedef struct {
@@ -94,7 +95,7 @@ static int
 compare_anchors (gconstpointer a, gconstpointer b)
 {
   const Anchor *p = a, *q = b;
-  gboolean clear_p = p->ambiguity < 0.85f, clear_q = q->ambiguity < 0.85f;
+  gboolean clear_p = p->ambiguity < CLEAR, clear_q = q->ambiguity < CLEAR;
   if (clear_p != clear_q)
     return clear_q - clear_p;
   return clear_p ? (p->crlb > q->crlb) - (p->crlb < q->crlb)
@@ -120,7 +121,7 @@ choose_anchors (Search *s, GError **error)
       y = floor (y);
       if (!is_inside (s, x, y, s->patch, s->patch))
         continue;
-      pair[n++] = (NotchPair){ (gint64) x, (gint64) y, (gint64) x, (gint64) y, 0, 0, (float) s->search };
+      pair[n++] = (NotchPair){ (gint64) x, (gint64) y, (gint64) x, (gint64) y, 0, 0, (float) s->patch / 2 - 3 };
       gint64 end = MAX (range.y == G_MAXINT64 ? 0 : range.y + range.n, (gint64) y + s->patch);
       range.y = MIN (range.y, (gint64) y);
       range.n = end - range.y;
@@ -138,6 +139,8 @@ choose_anchors (Search *s, GError **error)
   g_array_sort (all, compare_anchors);
   for (guint i = 0; i < all->len && s->n_anchors < ANCHORS; i++) {
     const Anchor *anchor = &g_array_index (all, Anchor, i);
+    if (s->n_anchors > 0 && anchor->crlb > 2 * s->anchor[0].crlb) /* would only add noise */
+      break;
     gboolean apart = TRUE;
     for (int k = 0; k < s->n_anchors; k++)
       apart = apart && MAX (ABS (anchor->x - s->anchor[k].x), ABS (anchor->y - s->anchor[k].y)) >= s->patch / 2;
@@ -216,30 +219,31 @@ solve (double m[5][6])
   }
 }
 
+#define FIT_ROUNDS 12
+
 /* Corrects pitch and angle by what was seen: dx = tx + ex u - turn v, dy = ty + ey v + turn u. The shift (tx, ty) is the
- * reference die's own and is dropped. Robust: sights beyond 3.5 MAD of the last round do not count. */
+ * reference die's own and is dropped. Robust: sights count by Cauchy's weights, in the last rounds only if they are
+ * within 3.5 MAD. */
 static void
 fit (NotchLattice *l, GArray *sights)
 {
   double far = 1;
   for (guint i = 0; i < sights->len; i++) {
-    const Sight *p = &g_array_index (sights, Sight, i);
+    Sight *p = &g_array_index (sights, Sight, i);
     far = fmax (far, hypot (p->u, p->v));
+    p->rest = hypot (p->dx, p->dy);
   }
-  double cut = INFINITY, q[5] = { 0 };
-  double c = cos (l->angle), s = sin (l->angle);
-  for (int round = 0; round < 6; round++) {
-    double m[5][6] = { { 0 } };
+  double q[5] = { 0 }, c = cos (l->angle), s = sin (l->angle);
+  for (int round = 0; round < FIT_ROUNDS; round++) {
+    double m[5][6] = { { 0 } }, scale = fmax (1.4826 * median_rest (sights), 0.02);
+    gboolean hard = round >= FIT_ROUNDS - 3;
     for (guint i = 0; i < sights->len; i++) {
       const Sight *p = &g_array_index (sights, Sight, i);
-      if (p->rest > cut)
-        continue;
+      double away = p->rest / scale, weight = hard ? away <= 3.5 : 1 / (1 + away * away);
       /* Along the lattice's axes, lengths in units of the farthest so that the system is well scaled. */
       double u = (c * p->u + s * p->v) / far, v = (c * p->v - s * p->u) / far;
       double dx = c * p->dx + s * p->dy, dy = c * p->dy - s * p->dx;
       double gx[6] = { 1, 0, u, 0, -v, dx }, gy[6] = { 0, 1, 0, v, u, dy };
-      /* A first guess that outliers cannot pull far: nearer to the median counts more. */
-      double weight = round == 0 ? 1 / (1 + dx * dx + dy * dy) : 1;
       for (int j = 0; j < 5; j++)
         for (int k = 0; k < 6; k++)
           m[j][k] += weight * (gx[j] * gx[k] + gy[j] * gy[k]);
@@ -253,7 +257,6 @@ fit (NotchLattice *l, GArray *sights)
       double dx = c * p->dx + s * p->dy, dy = c * p->dy - s * p->dx;
       p->rest = hypot (dx - q[0] - q[2] * u + q[4] * v, dy - q[1] - q[3] * v - q[4] * u);
     }
-    cut = fmax (3.5 * 1.4826 * median_rest (sights), 0.05);
   }
   l->pitch_x *= 1 + q[2] / far;
   l->pitch_y *= 1 + q[3] / far;
@@ -336,7 +339,7 @@ measure_pitch (Search *s, GError **error)
  * test keys in a street do not move, and by the mean. */
 typedef struct {
   int n;
-  float *median, *mean;
+  float *tone, *median, *mean;
 } Evenness;
 
 static void
@@ -348,6 +351,7 @@ set_evenness (Evenness *e, int i, float *line, int n)
     line[k] = fabsf (line[k] - tone);
     sum += line[k];
   }
+  e->tone[i] = tone;
   e->median[i] = notch_median (line, (gsize) n);
   e->mean[i] = (float) (sum / n);
 }
@@ -444,37 +448,39 @@ measure_evenness (Search *s, Evenness *columns, Evenness *rows, GError **error)
   return TRUE;
 }
 
-/* The longest run of even lines around the cell, which closes on itself: its middle and its length. FALSE when nothing
- * stands out, or too much does. */
-static gboolean
-find_band (const float *unevenness, int n, double *middle, int *length)
-{
-  g_autofree float *smooth = g_new (float, n);
-  g_autofree float *sorted = g_new (float, n);
-  for (int i = 0; i < n; i++)
-    smooth[i] = (unevenness[(i + n - 1) % n] + unevenness[i] + unevenness[(i + 1) % n]) / 3;
-  memcpy (sorted, smooth, sizeof *sorted * (gsize) n);
-  float usual = notch_median (sorted, (gsize) n), least = sorted[0], cut = least + 0.3f * (usual - least);
-  if (least > 0.7f * usual)
-    return FALSE;
-  int run = 0, end = 0, even = 0;
-  *length = 0;
-  for (int i = 0; i < 2 * n; i++) {
-    run = smooth[i % n] <= cut ? run + 1 : 0;
-    even += i < n && run > 0;
-    if (run > *length) {
-      *length = run;
-      end = i;
-    }
-  }
-  *middle = end - 0.5 * (*length - 1);
-  return even < 0.45 * n && *length >= 2;
-}
-
+/* The street: the evenest line by the mean, for any other line crosses a street of another tone, and those around it that
+ * have the same tone and, but for test keys, nothing else. FALSE when nothing stands out. */
 static gboolean
 find_street (const Evenness *e, double *middle, int *length)
 {
-  return find_band (e->median, e->n, middle, length) || find_band (e->mean, e->n, middle, length);
+  int n = e->n, line = 0;
+  g_autofree float *mean = g_new (float, n);
+  g_autofree float *sorted = g_new (float, n);
+  for (int i = 0; i < n; i++) {
+    mean[i] = sorted[i] = (e->mean[(i + n - 1) % n] + e->mean[i] + e->mean[(i + 1) % n]) / 3;
+    if (mean[i] < mean[line])
+      line = i;
+  }
+  float usual = notch_median (sorted, (gsize) n);
+  if (mean[line] > 0.7f * usual)
+    return FALSE;
+  /* What counts as another tone: a good part of the range of tones, or what noise cannot be. */
+  memcpy (sorted, e->tone, sizeof *sorted * (gsize) n);
+  float range = notch_quantile (sorted, (gsize) n, 0.9) - notch_quantile (sorted, (gsize) n, 0.1);
+  float tolerance = fmaxf (0.25f * range, 3 * e->median[line]);
+  memcpy (sorted, e->median, sizeof *sorted * (gsize) n);
+  float cut = fmaxf (0.5f * notch_median (sorted, (gsize) n), 2 * e->median[line]);
+  int end[2] = { 0 };
+  for (int side = 0; side < 2; side++)
+    for (int k = 1; k < n; k++) {
+      int i = (line + (side ? k : n - k)) % n;
+      if (fabsf (e->tone[i] - e->tone[line]) > tolerance || e->median[i] > cut)
+        break;
+      end[side] = k;
+    }
+  *length = end[0] + end[1] + 1;
+  *middle = line + 0.5 * (end[1] - end[0]);
+  return *length >= 2 && *length < n / 2;
 }
 
 /* A corner near `corner` modulo the pitch, such that the image holds as many whole dice as it can; no farther from it
@@ -492,6 +498,7 @@ fit_into_image (double corner, double pitch, double size, double most)
 static void
 evenness_clear (Evenness *e)
 {
+  g_free (e->tone);
   g_free (e->median);
   g_free (e->mean);
 }
@@ -503,6 +510,7 @@ find_corner (Search *s, GError **error)
   Evenness columns = { .n = (int) lround (l->pitch_x) }, rows = { .n = (int) lround (l->pitch_y) };
   for (int k = 0; k < 2; k++) {
     Evenness *e = k ? &rows : &columns;
+    e->tone = g_new0 (float, e->n);
     e->median = g_new0 (float, e->n);
     e->mean = g_new0 (float, e->n);
   }
@@ -561,8 +569,8 @@ notch_lattice_refine (NotchStore *store, gint64 width, gint64 height, const Notc
   if (ok && s.n_anchors > 0)
     ok = measure_pitch (&s, error);
   /* A patch that is like itself a few pixels on cannot tell a die from the next row of cells. */
-  if (s.n_anchors > 0 && s.anchor[0].ambiguity >= 0.92f)
-    lattice->sure *= 0.4;
+  if (s.n_anchors > 0 && s.anchor[0].ambiguity >= CLEAR)
+    lattice->sure *= 0.3;
   if (ok) {
     s.x0 = middle_x;
     s.y0 = middle_y;

@@ -1,0 +1,149 @@
+/* outline.c - the wafer's edge, its notch or flat, on drawn discs */
+#include <math.h>
+
+#include "inspect/wafer/outline.h"
+
+typedef struct {
+  int size;
+  double x, y, radius, notch, flat; /* px; notch and flat: angle, from +x up, NAN for none */
+  double noise;
+  gboolean pattern;
+} Disc;
+
+static double
+normal (GRand *rand)
+{
+  double u = 1 - g_rand_double (rand), v = g_rand_double (rand);
+  return sqrt (-2 * log (u)) * cos (2 * G_PI * v);
+}
+
+/* Distance inside the disc, less the notch: 1/120 of the radius deep, flanks of 90 degrees; or the flat: 5 % deep. */
+static double
+inside (const Disc *disc, double x, double y)
+{
+  double u = x - disc->x, v = disc->y - y, edge = disc->radius - hypot (u, v);
+  if (!isnan (disc->notch)) {
+    double along = u * cos (disc->notch) + v * sin (disc->notch);
+    double across = fabs (v * cos (disc->notch) - u * sin (disc->notch));
+    if (along > 0)
+      edge = fmin (edge, -(along - disc->radius * (1 - 1 / 120.0) - across) * G_SQRT2 / 2);
+  }
+  if (!isnan (disc->flat))
+    edge = fmin (edge, 0.95 * disc->radius - (u * cos (disc->flat) + v * sin (disc->flat)));
+  return edge;
+}
+
+static NotchReduced *
+draw (const Disc *disc)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (7);
+  NotchReduced *image = g_new0 (NotchReduced, 1);
+  image->factor = 4;
+  image->width = image->height = disc->size;
+  image->value = g_new (float, (gsize) disc->size * disc->size);
+  for (int y = 0; y < disc->size; y++)
+    for (int x = 0; x < disc->size; x++) {
+      double die = x % 40 < 3 || y % 30 < 3 ? 25 : x / 7 % 2 ? 120 : 80; /* streets nearly as dark as the ground */
+      double value = disc->pattern ? die : 100, share = CLAMP (inside (disc, x, y) + 0.5, 0, 1);
+      image->value[(gsize) y * disc->size + x] = (float) (20 + share * (value - 20) + disc->noise * normal (rand));
+    }
+  return image;
+}
+
+static void
+check (const Disc *disc, double tolerance)
+{
+  g_autoptr (NotchReduced) image = draw (disc);
+  NotchOutline outline = { 0 };
+  notch_outline_find (image, &outline);
+  /* Reduced pixel 0 is the middle of pixels 0 to 3. */
+  g_assert_cmpfloat_with_epsilon (outline.radius, 4 * disc->radius, 4 * tolerance);
+  g_assert_cmpfloat_with_epsilon (outline.x, 4 * disc->x + 1.5, 4 * tolerance);
+  g_assert_cmpfloat_with_epsilon (outline.y, 4 * disc->y + 1.5, 4 * tolerance);
+  double angle = isnan (disc->flat) ? disc->notch : disc->flat;
+  g_assert_cmpint (isnan (outline.notch_angle), ==, isnan (angle));
+  g_assert_cmpint (outline.flat, ==, !isnan (disc->flat));
+  if (!isnan (angle))
+    g_assert_cmpfloat (fabs (remainder (outline.notch_angle - angle, 2 * G_PI)), <, 0.005);
+}
+
+static void
+test_disc (void)
+{
+  check (&(Disc){ 600, 301.3, 297.8, 270.4, NAN, NAN, 0, FALSE }, 0.1);
+  check (&(Disc){ 600, 301.3, 297.8, 270.4, NAN, NAN, 6, FALSE }, 0.3);
+  check (&(Disc){ 900, 450, 440, 410.7, NAN, NAN, 5, TRUE }, 0.6);
+}
+
+static void
+test_notch (void)
+{
+  static const double angle[] = { -G_PI_2, 0, 2.2, G_PI };
+  for (gsize i = 0; i < G_N_ELEMENTS (angle); i++) {
+    check (&(Disc){ 1000, 500.2, 499.1, 460.5, angle[i], NAN, 3, FALSE }, 0.3);
+    check (&(Disc){ 1000, 500.2, 499.1, 460.5, angle[i], NAN, 3, TRUE }, 0.6);
+    check (&(Disc){ 600, 300.2, 301.1, 260.5, NAN, angle[i], 3, FALSE }, 0.3);
+  }
+}
+
+/* A part of a wafer, and one that the image cuts. */
+static void
+test_partial (void)
+{
+  check (&(Disc){ 700, 80.5, 60.2, 520.3, NAN, NAN, 4, FALSE }, 0.5);
+  check (&(Disc){ 700, 349.5, 349.5, 380.3, NAN, NAN, 4, FALSE }, 0.5);
+}
+
+/* Images without a wafer's edge. */
+static void
+test_none (void)
+{
+  NotchOutline outline = { 0 };
+  const Disc whole[] = {
+    { 400, 200, 200, 2000, NAN, NAN, 4, TRUE },  /* dice only */
+    { 400, 200, 200, 2000, NAN, NAN, 4, FALSE }, /* blank */
+    { 400, 200, 200, -10, NAN, NAN, 4, FALSE },  /* background only */
+    { 400, 200, 200, 4, NAN, NAN, 1, FALSE },    /* a speck */
+    { 50, 25, 25, 20, NAN, NAN, 0, FALSE },      /* too small to tell */
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (whole); i++) {
+    g_autoptr (NotchReduced) image = draw (&whole[i]);
+    notch_outline_find (image, &outline);
+    g_assert_cmpfloat (outline.radius, ==, 0);
+    g_assert_true (isnan (outline.notch_angle));
+  }
+  /* A bright square on dark ground is no disc. */
+  g_autoptr (NotchReduced) square = draw (&whole[2]);
+  for (int y = 60; y < 340; y++)
+    for (int x = 60; x < 340; x++)
+      square->value[y * 400 + x] += 100;
+  notch_outline_find (square, &outline);
+  g_assert_cmpfloat (outline.radius, ==, 0);
+}
+
+static void
+test_mask (void)
+{
+  const Disc disc = { 300, 150, 150, 120, NAN, NAN, 0, FALSE };
+  g_autoptr (NotchReduced) image = draw (&disc);
+  NotchOutline outline = { .x = 601.5, .y = 601.5, .radius = 480, .notch_angle = NAN };
+  g_autofree float *mask = notch_outline_mask (&outline, image, 40);
+  double sum = 0;
+  for (int i = 0; i < 300 * 300; i++)
+    sum += mask[i];
+  g_assert_cmpfloat_with_epsilon (sum / (G_PI * 110 * 110), 1, 0.01);
+  outline.radius = 0;
+  g_assert_null (notch_outline_mask (&outline, image, 40));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/outline/disc", test_disc);
+  g_test_add_func ("/outline/notch", test_notch);
+  g_test_add_func ("/outline/partial", test_partial);
+  g_test_add_func ("/outline/none", test_none);
+  g_test_add_func ("/outline/mask", test_mask);
+  return g_test_run ();
+}
