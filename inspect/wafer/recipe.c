@@ -858,8 +858,8 @@ notch_recipe_load (const char *path, GError **error)
   if (!recipe)
     return NULL;
   recipe->path = g_strdup (path);
-  if (*recipe->reference
-           .image) { /* a recipe and its template travel together: the name counts from the recipe's folder */
+  /* A recipe and its template travel together: the name counts from the recipe's folder. */
+  if (recipe->reference.image && *recipe->reference.image) {
     g_autofree char *folder = g_path_get_dirname (path), *from = g_canonicalize_filename (folder, NULL);
     g_autofree char *given = g_steal_pointer (&recipe->reference.image);
     recipe->reference.image = g_canonicalize_filename (given, from);
