@@ -81,7 +81,7 @@ typedef enum {
   NOTCH_PLANE_RES,   /* test - reference, grey levels */
   NOTCH_PLANE_Z,     /* residual in sigmas, 0 where masked */
   NOTCH_PLANE_SCORE, /* largest calibrated filter response, sigmas, >= 0; its filter in the last bits (math/score.h) */
-  NOTCH_PLANE_FINE,  /* signed response of the finest blob filter, sigmas */
+  NOTCH_PLANE_FINE,  /* signed response of the first, finest filter, sigmas; 0 where its polarity does not count */
   NOTCH_N_PLANES
 } NotchPlane;
 

@@ -119,10 +119,12 @@ keep_spread_row (const Word *reduced, int times, int n, Word *score)
 }
 
 NOTCH_CLONES static void
-scale_row (const float *from, float gain, int n, float *to)
+scale_row (const float *from, float gain, float sign, int n, float *to)
 {
-  for (int i = 0; i < n; i++)
-    to[i] = from[i] * gain;
+  for (int i = 0; i < n; i++) {
+    float f = from[i] * gain;
+    to[i] = sign == 0.0f || f * sign > 0.0f ? f : 0.0f;
+  }
 }
 
 /* Filters the tile's spectrum by channel c; the response lies in lane->response, side x side. */
@@ -213,7 +215,7 @@ notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
       keep_largest_row (lane->response + (ptrdiff_t) y * side, gain, (float) a->polarity, c, side,
                         (Word *) score[level] + (ptrdiff_t) y * side);
     for (int y = y0; c == 0 && y < y1; y++)
-      scale_row (lane->response + (ptrdiff_t) y * size, gain, size,
+      scale_row (lane->response + (ptrdiff_t) y * size, gain, (float) a->polarity, size,
                  lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) y * size);
   }
   for (int level = 1; level < 3; level++)
