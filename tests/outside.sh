@@ -50,7 +50,8 @@ if [ -z "$svg" ]; then
 elif ! command -v rsvg-convert >/dev/null; then
   skip "ic_metal_layout" "rsvg-convert (librsvg2-bin) is not installed"
 else
-  rsvg-convert -b '#404040' -w 512 -h 442 -o die.png "$svg"
+  # The picture goes on for ever; a die ends in a street.
+  rsvg-convert -b '#404040' -w 480 -h 414 --page-width 512 --page-height 442 --left 16 --top 14 -o die.png "$svg"
   "$NOTCH" simulate -q --layout die.png --dice 6x6 --defects 30 --snr 12:40 --seed 8 -o metal.tif
   "$NOTCH" inspect -q -r "$recipes/ic_metal_layout.ini" --format defects -o metal metal.tif
   "$NOTCH" score metal-truth.csv metal/metal/defects.csv | sed -n '1,2s/^/# ic_metal_layout: /p'
