@@ -150,8 +150,8 @@ notch_noise_channel_gain (const NotchChannelStats *stats)
   double within =
       stats->histogram[bin] > 0 ? (0.5 * (double) total - (double) sum) / (double) stats->histogram[bin] : 0.5;
   double spread = (bin + within) * NOTCH_HISTOGRAM_STEP / 0.67449;
-  if (spread < 1e-6) /* the image has no noise (binarised): responses are in units of the model's floor already */
-    return 1;
+  if (bin == 0) /* the image has no noise (binarised): responses are in units of the model's floor already */
+    spread = 1;
   /* Where more exceeds t spreads than a Gaussian gives, the response is divided by t / (the t that would give as many);
    * the largest such factor between 3 and 4.5 counts. Fewer than twenty pixels say nothing. */
   double widen = 1;
