@@ -12,10 +12,9 @@ struct NotchCrew {
   NotchLane **lane;
   GThread **thread;
   GMutex lock;
-  GCond changed;  /* a job came, went or was done */
+  GCond changed;  /* a job came, went or ended */
   GQueue waiting; /* Job, at most twice the workers */
   int working;
-  gint64 done;
   gboolean over, given_up;
   GError *error; /* the first one */
 };
@@ -45,7 +44,6 @@ work_off (gpointer data)
     gboolean well = job->work (lane, job->task, &error);
     g_mutex_lock (&crew->lock);
     crew->working--;
-    crew->done++;
     if (!well && lane) {
       crew->given_up = TRUE;
       if (!crew->error)
@@ -132,15 +130,6 @@ notch_crew_cancel (NotchCrew *crew)
     crew->error = g_error_new_literal (NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted");
   g_cond_broadcast (&crew->changed);
   g_mutex_unlock (&crew->lock);
-}
-
-gint64
-notch_crew_done (NotchCrew *crew)
-{
-  g_mutex_lock (&crew->lock);
-  gint64 done = crew->done;
-  g_mutex_unlock (&crew->lock);
-  return done;
 }
 
 int

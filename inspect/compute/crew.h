@@ -21,8 +21,6 @@ gboolean notch_crew_push (NotchCrew *crew, NotchCrewWork work, gpointer task);
 gboolean notch_crew_wait (NotchCrew *crew, GError **error);
 /* Ends the run from outside: waiting tasks are freed undone, wait reports NOTCH_ERROR_CANCELLED. */
 void notch_crew_cancel (NotchCrew *crew);
-/* Tasks that are done. */
-gint64 notch_crew_done (NotchCrew *crew);
 int notch_crew_size (const NotchCrew *crew);
 void notch_crew_free (NotchCrew *crew);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchCrew, notch_crew_free)

@@ -10,11 +10,11 @@ typedef struct {
 } NotchNoiseSample;
 
 /* Fits variance = a + b G + c |grad G|^2 + d (lap G)^2 + e G^2 with non-negative coefficients to n samples, robustly:
- * pixels beyond five sigmas of the last round are left out and the loss is made up for. a is at least `floor`. */
+ * pixels beyond five sigmas of the last round are left out. a is at least `floor`. */
 NotchNoise notch_noise_fit (const NotchNoiseSample *sample, gsize n, double floor);
 
-/* Smooths a power spectrum of size x (size/2 + 1) by rings and directions, divides it by its median over the middle
- * frequencies and limits it, so that it can be divided by. */
+/* Smooths the mean of n_tiles power spectra, size x (size/2 + 1) in units where white noise of sigma 1 is 1, by rings and
+ * directions, and limits it to 0.3 to 30, so that it can be divided by. */
 void notch_noise_smooth_spectrum (const double *sum, gint64 n_tiles, int size, float *whiten);
 
 /* The gain that gives a channel's responses unit spread (median) and, where its tail is heavier than a Gaussian's, tames

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <pango/pangocairo.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "inspect/image/write.h"
@@ -86,10 +87,12 @@ search_nearest (const Palette *palette, int r, int g, int b)
   return (guint8) best;
 }
 
-static gpointer
-make_palette (gpointer unused)
+static Palette the_palette; /* constant once it is made */
+
+static void
+make_palette (void)
 {
-  Palette *palette = g_new0 (Palette, 1);
+  Palette *palette = &the_palette;
   for (int i = 0; i < NOTCH_N_GREYS; i++)
     set_colour (palette, i, notch_ink_mix (NOTCH_INK_BLACK, NOTCH_INK_WHITE, i / (NOTCH_N_GREYS - 1.)));
   for (int h = 0; h < N_HUES; h++)
@@ -108,14 +111,15 @@ make_palette (gpointer unused)
       for (int b = 0; b < LEVELS; b++, i++)
         palette->nearest[i] =
             search_nearest (palette, (r << LEVEL_SHIFT) + half, (g << LEVEL_SHIFT) + half, (b << LEVEL_SHIFT) + half);
-  return palette;
 }
 
 static const Palette *
 get_palette (void)
 {
-  static GOnce once = G_ONCE_INIT;
-  return g_once (&once, make_palette, NULL);
+  /* Not GOnce: the thread sanitizer cannot see into GLib. */
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once (&once, make_palette);
+  return &the_palette;
 }
 
 /* Greys have more levels than the table of nearest entries. */

@@ -42,7 +42,8 @@ median_of (double *v, int n)
   return n == 0 ? 0 : 0.5 * (v[(n - 1) / 2] + v[n / 2]);
 }
 
-/* Weighted least squares of value = c0 + c1 u + c2 v; with n_terms 1 only c0. FALSE: singular. */
+/* Weighted least squares of value = c0 + c1 u + c2 v; with n_terms 1 only c0. FALSE: the places, near
+ * enough in one line or one spot, cannot tell. */
 static gboolean
 fit_plane (int n, const double *u, const double *v, const double *value, const double *weight, int n_terms, double c[3])
 {
@@ -55,17 +56,12 @@ fit_plane (int n, const double *u, const double *v, const double *value, const d
       m[j][3] += weight[i] * term[j] * value[i];
     }
   }
+  /* Elimination needs no pivoting: the matrix is positive. What a term has left of itself once the others are taken off
+   * is how far the places spread in its direction; less than a hundredth of their distance decides nothing. */
+  const double whole[3] = { m[0][0], m[1][1], m[2][2] };
   for (int j = 0; j < n_terms; j++) {
-    int best = j;
-    for (int i = j + 1; i < n_terms; i++)
-      if (fabs (m[i][j]) > fabs (m[best][j]))
-        best = i;
-    if (fabs (m[best][j]) < 1e-12)
+    if (!(m[j][j] > 1e-4 * whole[j]))
       return FALSE;
-    for (int k = 0; k < 4; k++) {
-      double t = m[j][k];
-      m[j][k] = m[best][k], m[best][k] = t;
-    }
     for (int i = 0; i < n_terms; i++)
       for (int k = 3; i != j && k >= j; k--)
         m[i][k] -= m[i][j] / m[j][j] * m[j][k];
