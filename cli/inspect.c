@@ -101,6 +101,10 @@ run (int n, char **arguments, const NotchCommon *common)
     notch_say ("--speed %s: give full or fast", speed);
     return NOTCH_EXIT_TROUBLE;
   }
+  if (output && !*output) {
+    notch_say ("--output: name a folder");
+    return NOTCH_EXIT_TROUBLE;
+  }
   if (jobs < 0 || page < 0 || !parse_shard (&options)) {
     notch_say ("%s", jobs < 0   ? "--jobs: give a number from 1"
                      : page < 0 ? "--page: pages count from 1"
@@ -111,7 +115,7 @@ run (int n, char **arguments, const NotchCommon *common)
     notch_say ("--model: this version classifies by the recipe's rules only; leave the option out");
     return NOTCH_EXIT_TROUBLE;
   }
-  struct sigaction action = { .sa_handler = catch };
+  struct sigaction action = { .sa_handler = catch, .sa_flags = (int) SA_RESETHAND }; /* a second one ends it at once */
   sigaction (SIGINT, &action, NULL);
   sigaction (SIGTERM, &action, NULL);
   NotchRunSummary summary = { 0 };

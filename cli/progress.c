@@ -49,11 +49,11 @@ draw_bar (NotchProgressLine *line, const NotchProgress *progress)
   for (int i = 0; i < BAR_CELLS; i++)
     g_string_append (bar, i < full ? "█" : "░");
   g_autofree char *name = g_path_get_basename (progress->image);
-  g_printerr ("\r\033[K%s %3.0f %%  %d/%d images  %.0f Mpx/s", bar->str, 100 * share, progress->index,
+  g_printerr ("\r\033[K\033[?7l%s %3.0f %%  %d/%d images  %.0f Mpx/s", bar->str, 100 * share, progress->index,
               progress->n_images, rate);
   if (share > 0.02)
     g_printerr ("  %.0f s left", seconds * (1 - share) / share);
-  g_printerr ("  %s: %s", name, progress->step);
+  g_printerr ("  %s: %s\033[?7h", name, progress->step); /* no wrapping: what is too long is cut off */
   line->drawn = TRUE;
 }
 

@@ -1,6 +1,7 @@
 /* run.c - a batch of images: one after the other, each with its folder, all with one summary */
 #include "inspect/classify/limits.h"
 #include "inspect/compute/device.h"
+#include "inspect/csv.h"
 #include "inspect/detect/inspect.h"
 #include "inspect/image/write.h"
 #include "inspect/report/report.h"
@@ -8,7 +9,15 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
+#include <math.h>
 #include <string.h>
+#include <unistd.h>
+
+/* What an earlier run into the same folder found. */
+typedef struct {
+  NotchVerdict verdict;
+  gint64 n_defects;
+} Earlier;
 
 typedef struct {
   const NotchInspectOptions *options;
@@ -21,6 +30,7 @@ typedef struct {
   char **stem; /* beside image */
   int n;
   char *header, **row; /* of summary.csv */
+  Earlier *earlier;    /* beside row, as long as that is an earlier run's */
   NotchProgressFunc progress;
   gpointer data;
   NotchProgress now;
@@ -64,41 +74,90 @@ make_folder (const char *path, GError **error)
   return FALSE;
 }
 
-/* Every image that can be told apart from a finished one starts anew: without its marker it counts as unfinished. */
+/* Whether anything can be written there is better known before an hour of work than after it. */
 static gboolean
-finished_before (const Run *run, int i)
+make_output (const char *path, GError **error)
+{
+  if (!make_folder (path, error))
+    return FALSE;
+  if (g_access (path, W_OK | X_OK) == 0)
+    return TRUE;
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_WRITE,
+               "%s: nothing can be written there: %s; name another folder with -o", path, g_strerror (errno));
+  return FALSE;
+}
+
+/* Finished is what has its row and its marker, which is the last file that an image gets. All others start anew, and
+ * lose both. */
+static gboolean
+finished_before (Run *run, int i)
 {
   g_autofree char *marker = g_build_filename (run->output, run->stem[i], "summary.json", NULL);
-  if (run->options->resume && g_file_test (marker, G_FILE_TEST_EXISTS))
+  if (run->options->resume && run->row[i] && g_file_test (marker, G_FILE_TEST_EXISTS))
     return TRUE;
   g_unlink (marker);
+  g_clear_pointer (&run->row[i], g_free);
   return FALSE;
 }
 
 /* ---- summary.csv ----------------------------------------------------------------------------------------------- */
 
-/* Rows of an earlier run, for images that are not done again: by the stem, which is the row's second field. */
+/* What tells an image's row from others: its first two fields. */
+static char *
+row_key (const char *file, const char *stem)
+{
+  g_autoptr (GString) key = g_string_new (NULL);
+  notch_append_field (key, file);
+  g_string_append_c (key, ',');
+  notch_append_field (key, stem);
+  return g_string_free (g_steal_pointer (&key), FALSE);
+}
+
+static char *
+join_fields (char **field)
+{
+  g_autoptr (GString) line = g_string_new (NULL);
+  for (int k = 0; field[k]; k++) {
+    g_string_append (line, k > 0 ? "," : "");
+    notch_append_field (line, field[k]);
+  }
+  g_string_append_c (line, '\n');
+  return g_string_free (g_steal_pointer (&line), FALSE);
+}
+
+static NotchVerdict
+parse_verdict (const char *name)
+{
+  NotchVerdict verdict = NOTCH_VERDICT_PASS;
+  while (verdict < NOTCH_VERDICT_TROUBLE && strcmp (name, notch_verdict_name[verdict]) != 0)
+    verdict++;
+  return verdict;
+}
+
+/* Rows of an earlier run, for images that are not done again. A table that cannot be read has none. */
 static void
 load_rows (Run *run)
 {
-  g_autofree char *path = g_build_filename (run->output, "summary.csv", NULL), *text = NULL;
-  if (!g_file_get_contents (path, &text, NULL, NULL))
+  g_autofree char *path = g_build_filename (run->output, "summary.csv", NULL);
+  g_autoptr (NotchCsv) csv = notch_csv_load (path, NULL);
+  if (!csv)
     return;
-  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
-  for (int k = 1; lines[0] && lines[k]; k++)
-    for (int i = 0; i < run->n; i++) {
-      g_autofree char *with_stem = NULL;
-      g_autoptr (GString) field = g_string_new (",");
-      notch_append_field (field, run->stem[i]);
-      g_string_append_c (field, ',');
-      g_autoptr (GString) start = g_string_new (NULL);
-      notch_append_field (start, run->image[i]);
-      with_stem = g_strconcat (start->str, field->str, NULL);
-      if (!run->row[i] && g_str_has_prefix (lines[k], with_stem))
-        run->row[i] = g_strconcat (lines[k], "\n", NULL);
-    }
-  if (lines[0] && *lines[0])
-    run->header = g_strconcat (lines[0], "\n", NULL);
+  g_autoptr (GHashTable) index = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  for (int i = 0; i < run->n; i++)
+    g_hash_table_insert (index, row_key (run->image[i], run->stem[i]), GINT_TO_POINTER (i + 1));
+  int file = notch_csv_column (csv, "file"), stem = notch_csv_column (csv, "stem");
+  int verdict = notch_csv_column (csv, "verdict"), defects = notch_csv_column (csv, "defects");
+  for (guint k = 0; k < csv->row->len; k++) {
+    g_autofree char *key = row_key (notch_csv_text (csv, k, file), notch_csv_text (csv, k, stem));
+    int i = GPOINTER_TO_INT (g_hash_table_lookup (index, key)) - 1;
+    if (i < 0)
+      continue;
+    g_free (run->row[i]);
+    run->row[i] = join_fields (csv->row->pdata[k]);
+    run->earlier[i].verdict = parse_verdict (notch_csv_text (csv, k, verdict));
+    run->earlier[i].n_defects = g_ascii_strtoll (notch_csv_text (csv, k, defects), NULL, 10);
+  }
+  run->header = join_fields (csv->name);
 }
 
 static gboolean
@@ -155,28 +214,65 @@ note_result (Run *run, const NotchResult *result)
   g_string_printf (line, "%s: %s, %u defect%s in %.1f s (%.1f Mpx/s)", result->path, verdict, result->defect->len,
                    result->defect->len == 1 ? "" : "s", result->seconds[3],
                    (double) result->width * (double) result->height / 1e6 / MAX (result->seconds[3], 1e-6));
+  for (guint k = 0; k < result->reason->len && result->verdict == NOTCH_VERDICT_REJECT; k++)
+    g_string_append_printf (line, "%s%s", k > 0 ? "; " : ": ", (const char *) result->reason->pdata[k]);
   run->now.verdict = result->verdict;
   run->now.finished = line->str;
   tell (run, "reports", 1);
 }
 
+/* What the user must see: the warnings, and why there is trouble where no warning says it. */
 static void
-json_image (Run *run, int i, const char *verdict, gint64 n_defects, const char *message)
+tell_warnings (Run *run, const NotchResult *result)
 {
+  const GPtrArray *list[] = { result->warning, result->reason };
+  for (int l = 0; l < (result->verdict == NOTCH_VERDICT_TROUBLE ? 2 : 1); l++)
+    for (guint k = 0; k < list[l]->len; k++) {
+      const char *text = list[l]->pdata[k];
+      if (l > 0 && g_ptr_array_find_with_equal_func (result->warning, text, g_str_equal, NULL))
+        continue;
+      g_autofree char *line = g_strdup_printf ("%s: %s", result->path, text);
+      warn (run, line);
+    }
+}
+
+static void
+json_text (Run *run, const char *name, const char *text)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, -1); /* JSON is UTF-8, file names need not be */
+  json_builder_set_member_name (run->json, name);
+  json_builder_add_string_value (run->json, valid);
+}
+
+/* An image of the run, done now or before. */
+static void
+count_image (Run *run, int i, NotchVerdict verdict, gint64 n_defects, gboolean skipped, const char *message)
+{
+  run->summary->n_defects += n_defects;
+  run->summary->n_pass += verdict == NOTCH_VERDICT_PASS;
+  run->summary->n_reject += verdict == NOTCH_VERDICT_REJECT;
+  run->summary->n_trouble += verdict == NOTCH_VERDICT_TROUBLE;
+  run->summary->n_skipped += skipped;
   json_builder_begin_object (run->json);
-  json_builder_set_member_name (run->json, "file");
-  json_builder_add_string_value (run->json, run->image[i]);
-  json_builder_set_member_name (run->json, "stem");
-  json_builder_add_string_value (run->json, run->stem[i]);
-  json_builder_set_member_name (run->json, "verdict");
-  json_builder_add_string_value (run->json, verdict);
+  json_text (run, "file", run->image[i]);
+  json_text (run, "stem", run->stem[i]);
+  json_text (run, "verdict", notch_verdict_name[verdict]);
   json_builder_set_member_name (run->json, "defects");
   json_builder_add_int_value (run->json, n_defects);
-  if (message) {
-    json_builder_set_member_name (run->json, "message");
-    json_builder_add_string_value (run->json, message);
-  }
+  json_builder_set_member_name (run->json, "skipped");
+  json_builder_add_boolean_value (run->json, skipped);
+  if (message)
+    json_text (run, "message", message);
   json_builder_end_object (run->json);
+}
+
+static void
+keep_row (Run *run, int i, const NotchResult *result)
+{
+  g_free (run->header);
+  run->header = notch_summary_header (result);
+  g_free (run->row[i]);
+  run->row[i] = notch_summary_row (result);
 }
 
 static gboolean
@@ -208,24 +304,26 @@ inspect_image (Run *run, int i, GError **error)
     return FALSE;
   result->seconds[2] = (double) (g_get_monotonic_time () - start) / 1e6;
   result->seconds[3] += result->seconds[2];
-  g_free (run->header);
-  run->header = notch_summary_header (result);
-  g_free (run->row[i]);
-  run->row[i] = notch_summary_row (result);
-  for (guint k = 0; k < result->warning->len; k++) {
-    g_autofree char *line = g_strdup_printf ("%s: %s", run->image[i], (const char *) result->warning->pdata[k]);
-    warn (run, line);
-  }
-  json_image (run, i, notch_verdict_name[result->verdict], result->defect->len, NULL);
-  run->summary->n_defects += result->defect->len;
-  run->summary->n_pass += result->verdict == NOTCH_VERDICT_PASS;
-  run->summary->n_reject += result->verdict == NOTCH_VERDICT_REJECT;
-  run->summary->n_trouble += result->verdict == NOTCH_VERDICT_TROUBLE;
+  keep_row (run, i, result);
+  tell_warnings (run, result);
+  count_image (run, i, result->verdict, result->defect->len, FALSE, NULL);
   note_result (run, result);
   return TRUE;
 }
 
 /* ---- the run --------------------------------------------------------------------------------------------------- */
+
+/* A template that cannot be read is told once, not with every image. */
+static gboolean
+check_reference (const NotchRecipe *recipe, GError **error)
+{
+  const char *path = recipe->reference.image;
+  if (notch_reference_of (recipe) != &notch_reference_template || !path || !*path)
+    return TRUE;
+  const NotchSourceOptions options = { 0, recipe->detect.colour, (guint64) recipe->detect.memory_mib << 20 };
+  g_autoptr (NotchSource) source = notch_source_open (path, &options, error);
+  return source != NULL;
+}
 
 static gboolean
 prepare (Run *run, GError **error)
@@ -271,7 +369,7 @@ prepare (Run *run, GError **error)
   }
   run->compute.kernels->describe (run->compute.device, text);
   run->device = g_strdup_printf ("%s: %s", run->compute.kernels->name, text);
-  return make_folder (run->output, error);
+  return check_reference (run->recipe, error) && make_output (run->output, error);
 }
 
 static void
@@ -286,16 +384,32 @@ clear_run (Run *run)
   for (int i = 0; i < run->n; i++)
     g_free (run->row[i]);
   g_free (run->row);
+  g_free (run->earlier);
   g_free (run->header);
   g_free (run->device);
 }
 
-/* An image failed: it is told and counted, and the run goes on. */
+/* An image failed: it is told, counted and has its row, and the run goes on. */
 static void
 note_failure (Run *run, int i, const GError *error)
 {
-  run->summary->n_trouble++;
-  json_image (run, i, notch_verdict_name[NOTCH_VERDICT_TROUBLE], 0, error->message);
+  g_autoptr (GPtrArray) classes = notch_rules_class_names (run->rules), reason = g_ptr_array_new ();
+  g_autofree gint64 *class_count = g_new0 (gint64, classes->len);
+  g_ptr_array_add (reason, error->message);
+  NotchResult nothing = {
+    .path = run->image[i],
+    .stem = run->stem[i],
+    .device = run->device,
+    .verdict = NOTCH_VERDICT_TROUBLE,
+    .threshold = NAN,
+    .z_rms = NAN,
+    .shift_rms = NAN,
+    .reason = reason,
+    .class_name = classes,
+    .class_count = class_count,
+  };
+  keep_row (run, i, &nothing);
+  count_image (run, i, NOTCH_VERDICT_TROUBLE, 0, FALSE, error->message);
   run->now.verdict = NOTCH_VERDICT_TROUBLE;
   warn (run, error->message);
 }
@@ -312,8 +426,7 @@ run_images (Run *run, GError **error)
     run->now.verdict = NOTCH_VERDICT_PASS;
     run->summary->n_images++;
     if (finished_before (run, i)) {
-      run->summary->n_skipped++;
-      json_image (run, i, "finished before", 0, NULL);
+      count_image (run, i, run->earlier[i].verdict, run->earlier[i].n_defects, TRUE, NULL);
       continue;
     }
     if (!inspect_image (run, i, &failure)) {
@@ -366,6 +479,7 @@ notch_inspect_run (char **images, const NotchInspectOptions *options, NotchProgr
     .n = n,
     .stem = choose_stems (images, n),
     .row = g_new0 (char *, n + 1),
+    .earlier = g_new0 (Earlier, n + 1),
     .progress = progress,
     .data = data,
     .summary = &counted,
@@ -376,12 +490,9 @@ notch_inspect_run (char **images, const NotchInspectOptions *options, NotchProgr
   gboolean well = prepare (&run, error);
   if (well) {
     json_builder_begin_object (run.json);
-    json_builder_set_member_name (run.json, "version");
-    json_builder_add_string_value (run.json, notch_version ());
-    json_builder_set_member_name (run.json, "device");
-    json_builder_add_string_value (run.json, run.device);
-    json_builder_set_member_name (run.json, "output");
-    json_builder_add_string_value (run.json, run.output);
+    json_text (&run, "version", notch_version ());
+    json_text (&run, "device", run.device);
+    json_text (&run, "output", run.output);
     json_builder_set_member_name (run.json, "inspected");
     json_builder_begin_array (run.json);
     if (options->resume || options->n_shards > 0)

@@ -81,6 +81,8 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
     if (!found)
       return FALSE;
     g_info ("%s: %s", inspection->source->path, found->report);
+    if (found->warning)
+      g_ptr_array_add (plan->warning, g_steal_pointer (&found->warning));
     if (!found->grid) {
       g_set_error (
           error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,

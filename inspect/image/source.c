@@ -18,7 +18,8 @@ read_head (const char *path, guint8 head[HEAD_BYTES], gsize *n, GError **error)
 {
   struct stat info;
   if (stat (path, &info) != 0) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: %s", path, g_strerror (errno));
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: cannot be opened (%s); check the name and its permissions",
+                 path, g_strerror (errno));
     return FALSE;
   }
   if (S_ISDIR (info.st_mode)) {
@@ -32,7 +33,8 @@ read_head (const char *path, guint8 head[HEAD_BYTES], gsize *n, GError **error)
   }
   int fd = g_open (path, O_RDONLY | O_CLOEXEC, 0);
   if (fd < 0) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: %s", path, g_strerror (errno));
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: cannot be opened (%s); check the name and its permissions",
+                 path, g_strerror (errno));
     return FALSE;
   }
   gssize got;

@@ -29,7 +29,7 @@ typedef enum { ACCESS_RAW, ACCESS_STRIPS, ACCESS_TILES, ACCESS_STREAM } Access;
 /* What one thread decodes with. */
 typedef struct {
   TIFF *tiff;       /* NULL for raw access */
-  char *fault;      /* libtiff's first complaint since the last call */
+  char *fault;      /* libtiff's last complaint since the last call: the first ones may be about other things */
   guint8 *decoded;  /* a block before conversion: n_planes blocks one after the other */
   guint8 *unpacked; /* a row of every plane, unpacked */
   gint64 next;      /* stream: the row that comes next */
@@ -66,10 +66,11 @@ static int
 on_error (TIFF *tiff, void *data, const char *module, const char *format, va_list list)
 {
   Handle *handle = data;
-  if (handle->fault == NULL) {
-    g_autofree char *text = g_strdup_vprintf (format, list);
-    handle->fault = g_utf8_make_valid (g_strstrip (g_strdelimit (text, "\r\n\t", ' ')), -1);
-  }
+  g_autofree char *text = g_strdup_vprintf (format, list);
+  g_autofree char *name = tiff ? g_strconcat (TIFFFileName (tiff), ": ", NULL) : g_strdup ("");
+  const char *reason = g_strstrip (g_strdelimit (text, "\r\n\t", ' '));
+  g_free (handle->fault);
+  handle->fault = g_utf8_make_valid (g_str_has_prefix (reason, name) ? reason + strlen (name) : reason, -1);
   return 1; /* handled: libtiff prints nothing */
 }
 
@@ -113,8 +114,8 @@ handle_new (const Tiff *t, GError **error)
   handle->tiff = TIFFOpenExt (t->source.path, t->access == ACCESS_STREAM ? "rhc" : "rhmc", options);
   TIFFOpenOptionsFree (options);
   if (handle->tiff == NULL) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: is not a whole TIFF file (%s)", t->source.path,
-                 handle_fault (handle));
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: is not a whole TIFF file (%s); copy or export it again",
+                 t->source.path, handle_fault (handle));
     return NULL;
   }
   if (!TIFFSetDirectory (handle->tiff, t->page)) {
@@ -124,7 +125,8 @@ handle_new (const Tiff *t, GError **error)
       g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: has %u page%s; page %u was asked for", t->source.path, n,
                    n == 1 ? "" : "s", t->page + 1);
     else
-      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: page %u cannot be read (%s); the file may be damaged",
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
+                   "%s: page %u cannot be read (%s); the file may be damaged or cut short, copy or export it again",
                    t->source.path, t->page + 1, reason);
     return NULL;
   }

@@ -29,6 +29,7 @@ notch_discovery_free (NotchDiscovery *discovery)
     return;
   g_clear_pointer (&discovery->grid, notch_grid_free);
   g_free (discovery->report);
+  g_free (discovery->warning);
   g_free (discovery);
 }
 
@@ -86,6 +87,22 @@ discover_pixel (Discovery *d)
     note (d, "pixel: size not known, lengths in µm will be in px; set [wafer] pixel_um");
 }
 
+/* A ring that leaves little of the disc: the pixel size is not this wafer's, as in small pictures of round things. */
+static void
+check_exclusion (Discovery *d)
+{
+  double *ring = &d->recipe->wafer.edge_exclusion_mm;
+  double part = notch_outline_exclusion (&d->found->outline, d->recipe, d->found->pixel_um) / d->found->outline.radius;
+  if (part < 1 / 3.0)
+    return;
+  d->found->warning =
+      g_strdup_printf ("the edge exclusion of %.4g mm is %.0f %% of the wafer's radius, so it is left out; "
+                       "check [wafer] pixel_um and edge_exclusion_mm",
+                       *ring, 100 * part);
+  note (d, "wafer: %s", d->found->warning);
+  *ring = 0;
+}
+
 static void
 discover_wafer (Discovery *d)
 {
@@ -120,6 +137,7 @@ discover_wafer (Discovery *d)
   note (d, "wafer: radius %.1f px, centre %.1f, %.1f, %s", outline->radius, outline->x, outline->y, seen);
   if (diameter > 0)
     note (d, "wafer: diameter %.4g mm", diameter);
+  check_exclusion (d);
   if (isnan (outline->notch_angle)) {
     note (d, "wafer: no notch or flat was found");
     return;

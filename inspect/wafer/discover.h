@@ -15,6 +15,7 @@ typedef struct {
   double pixel_um;      /* 0: not known */
   NotchGrid *grid;      /* NULL: no dice, or not surely */
   char *report;         /* a line a finding, and how sure it is */
+  char *warning;        /* NULL, or one line that the user must see */
 } NotchDiscovery;
 
 void notch_discovery_free (NotchDiscovery *discovery);

@@ -4,8 +4,11 @@
  * drives the reading in the file's order. */
 #include "inspect/wafer/recipe.h"
 
+#include <errno.h>
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kernels/kernels.h"
 
@@ -851,7 +854,9 @@ notch_recipe_load (const char *path, GError **error)
   gsize n = 0;
   g_autoptr (GError) local = NULL;
   if (!g_file_get_contents (path, &text, &n, &local)) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: the recipe cannot be read: %s", path, local->message);
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
+                 "%s: the recipe cannot be read (%s); check the name and its permissions", path,
+                 g_access (path, R_OK) != 0 ? g_strerror (errno) : local->message);
     return NULL;
   }
   if (memchr (text, '\0', n)) {
