@@ -288,7 +288,10 @@ inspect_image (Run *run, int i, GError **error)
     return FALSE;
   run->pixels = inspection->source->width * inspection->source->height;
   if (!notch_inspection_run (inspection, &run->compute, run->rules, options->fast, tell_step, run, error)) {
-    g_prefix_error (error, "%s: ", run->image[i]);
+    /* What went wrong in the image's own file names it already. */
+    g_autofree char *name = g_strconcat (run->image[i], ": ", NULL);
+    if (error && *error && !g_str_has_prefix ((*error)->message, name))
+      g_prefix_error_literal (error, name);
     return FALSE;
   }
   NotchResult *result = inspection->result;

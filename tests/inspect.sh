@@ -24,6 +24,17 @@ ok "what was planted is found" "$NOTCH" score --min-snr 12 --classes particle,pi
 is "a limit that is passed: reject" "$(status "$NOTCH" inspect -o out2 --set limits.defects=2 a.tif clean.tif)" 1
 ok "the reason is written down" grep -q '^a.tif,a,reject,' out2/summary.csv
 ok "the other image passed" grep -q '^clean.tif,clean,pass,' out2/summary.csv
+is "the reason is told" "$("$NOTCH" inspect --format json -o out2 --set limits.defects=2 a.tif 2>&1 | grep -c ', at most 2 allowed$')" 1
+is "finished before and rejected is a reject" \
+  "$(status "$NOTCH" inspect --resume --format json -o out2 --set limits.defects=2 a.tif)" 1
+is "trouble outweighs a reject" "$(status "$NOTCH" inspect --resume -o out2 --set limits.defects=2 a.tif missing.tif)" 2
+few=$("$NOTCH" inspect -q --false-alarms 0.000001 --format defects -o few a.tif && wc -l <few/a/defects.csv)
+many=$("$NOTCH" inspect -q --false-alarms 100 --format defects -o many a.tif && wc -l <many/a/defects.csv)
+ok "--false-alarms: more are found where more are expected" test "$many" -gt "$few"
+ok "--false-alarms is in the recipe as used" sh -c '"$NOTCH" inspect -q --false-alarms 7 --format recipe -o few a.tif && grep -q "^false_alarms *= *7$" few/a/recipe.ini'
+is "--format names every report when one is not known" \
+  "$("$NOTCH" inspect --format tea -o none a.tif 2>&1 | grep -c 'defects, dice, overlay, map, crops, recipe, json')" 1
+ok "and nothing is written" test ! -e none
 
 # ---- the same bytes -----------------------------------------------------------------------------------------------------
 "$NOTCH" inspect -q -j1 -o one a.tif && "$NOTCH" inspect -q -j2 -o two a.tif && "$NOTCH" inspect -q -j 5 -o five a.tif
@@ -32,11 +43,11 @@ for other in two five; do
     ok "$file: one thread and $other" cmp one/a/$file $other/a/$file
   done
 done
-"$NOTCH" simulate -q --size 4096x6144 --die 512x512 --defects 20 --snr 12:40 --seed 4 -o big.tif
-"$NOTCH" inspect -q --format defects,dice -o much big.tif
-"$NOTCH" inspect -q --set detect.memory_mib=16 --format defects,dice -o little big.tif
+"$NOTCH" simulate -q --bits 16 --size 2048x4608 --die 256x256 --defects 20 --snr 12:40 --seed 4 -o big.tif
+"$NOTCH" inspect -q --speed fast --format defects,dice -o much big.tif
+"$NOTCH" inspect -q --speed fast --set detect.memory_mib=16 --format defects,dice -o little big.tif
 for file in defects.csv dice.csv; do
-  ok "$file: memory for the image and for two thirds of it" cmp much/big/$file little/big/$file
+  ok "$file: memory for the image and for less than it" cmp much/big/$file little/big/$file
 done
 ok "two runs" cmp one/a/defects.csv out/a/defects.csv
 if locale -a 2>/dev/null | grep -qi '^de_DE.utf-*8'; then
@@ -65,6 +76,16 @@ ok "resume leaves out what is finished" test before.json -nt batch/a/summary.jso
 ok "and does what is not" test -s batch/a-2/summary.json
 is "the summary keeps all rows" "$(wc -l <batch/summary.csv)" 4
 "$NOTCH" inspect -q --format defects -o shards --shard 1/2 a.tif clean.tif
+# Another image of the same name is not the one that was finished.
+"$NOTCH" inspect -q --format defects -o same a.tif
+touch -d '2001-01-01' same/a/summary.json
+"$NOTCH" inspect -q --resume --format defects -o same other/a.tif
+ok "resume does an image that only has the name of a finished one" test same/a/summary.json -nt big.tif
+name=$(printf 'not\377utf8')
+cp a.tif "$name.tif"
+"$NOTCH" inspect -q --json --format defects -o bytes "$name.tif" >bytes.json
+ok "a name that is not UTF-8" test -s "bytes/$name/defects.csv"
+is "its JSON is UTF-8" "$(LC_ALL=C grep -c "$(printf '\377')" bytes.json "bytes/$name/summary.json" | cut -d: -f2 | tr '\n' ' ')" "0 0 "
 ok "a shard does its images" test -s shards/a/defects.csv
 ok "and no others" test ! -e shards/clean
 "$NOTCH" inspect -q --format defects -o shards --shard 2/2 a.tif clean.tif
@@ -106,14 +127,41 @@ ok "a round wafer has partial dice" grep -q ',partial$' wafer/wafer/dice.csv
 "$NOTCH" inspect -q --set dice.partial=true --format defects,dice -o partial wafer.tif
 ok "they are inspected when asked for" test -s partial/wafer/defects.csv
 
+# Without a pixel size that fits, the default edge exclusion would leave no die.
+"$NOTCH" simulate -q --wafer --size 768x768 --die 96x96 --defects 0 --seed 5 -o small.tif
+is "an edge exclusion larger than the wafer is left out, and that is told" \
+  "$("$NOTCH" inspect -q --format recipe -o small small.tif 2>&1 | grep -c '^notch: small.tif: the edge exclusion of 3 mm ')" 1
+ok "the recipe as used says so" grep -q '^edge_exclusion_mm *= *0$' small/small/recipe.ini
+
+# ---- a terminal ---------------------------------------------------------------------------------------------------------
+if command -v script >/dev/null; then
+  TERM=xterm script -qec "\"$NOTCH\" inspect --format defects -o bar a.tif missing.tif" /dev/null </dev/null >bar.txt
+  ok "a bar is drawn on a terminal" grep -q '1/2 images' bar.txt
+  # What stays after every carriage return has cleared the line.
+  sed 's/\r$//; s/.*\r//; s/\x1b\[K//' bar.txt >stays.txt
+  is "it goes away: a line an image stays" "$(grep -c '^a.tif: pass' stays.txt)/$(grep -c '^notch: missing.tif: ' stays.txt)/$(wc -l <stays.txt)" 1/1/2
+  is "a dumb terminal has none" \
+    "$(TERM=dumb script -qec "\"$NOTCH\" inspect --format defects -o bar a.tif" /dev/null </dev/null | grep -c images)" 0
+else
+  skip "a bar on a terminal" "there is no script program"
+fi
+
 # ---- interrupted --------------------------------------------------------------------------------------------------------
+# Interrupted as soon as the first image is finished; the others are many enough to last until then.
+cp big.tif late.tif
 for signal in INT TERM; do
-  "$NOTCH" inspect -q --format defects -o cut big.tif big.tif big.tif big.tif 2>message.txt &
-  sleep 1
+  rm -rf cut
+  "$NOTCH" inspect -q --speed fast --format defects -o cut a.tif big.tif late.tif 2>message.txt &
+  until [ -e cut/summary.csv ]; do sleep 0.05; done
   kill -$signal $!
   wait $!
   is "SIG$signal" "$?" "$([ $signal = INT ] && echo 130 || echo 143)"
-  is "says how to go on" "$(grep -c -- --resume message.txt)" 1
+  is "says how to go on" "$(grep -c -- --resume message.txt)/$(wc -l <message.txt)" 1/1
+  ok "what was finished is whole" test -s cut/a/defects.csv -a -s cut/a/summary.json
+  is "nothing half written is left" "$(find cut -name '.*.partial' | wc -l)" 0
 done
-is "goes on afterwards" "$(status "$NOTCH" inspect --format defects -o cut --resume big.tif)" 0
+touch -d '2001-01-01' cut/a/summary.json
+is "goes on afterwards" "$(status "$NOTCH" inspect --speed fast --format defects -o cut --resume a.tif big.tif late.tif)" 0
+ok "what was finished is left as it is" test big.tif -nt cut/a/summary.json
+is "the summary has all rows" "$(grep -c ',pass,' cut/summary.csv)" 3
 done_testing

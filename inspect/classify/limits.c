@@ -89,7 +89,7 @@ judge_dice (NotchResult *result)
   }
   for (guint i = 0; i < result->grid->die->len; i++) {
     const NotchDie *die = &g_array_index (result->grid->die, NotchDie, i);
-    n_failed += die->failed;
+    n_failed += die->failed || die->blank;
     if (per_die < 0 || (double) die->n_defects <= per_die)
       continue;
     n_over++;

@@ -136,7 +136,7 @@ notch_count_dice (const NotchResult *result)
     const NotchDie *die = &g_array_index (result->grid->die, NotchDie, i);
     NotchDieStatus status = notch_die_status (die);
     count.status[status]++;
-    count.failed += status == NOTCH_STATUS_FAILED;
+    count.failed += die->failed || die->blank;
     count.dice += die->kind == NOTCH_DIE_WHOLE || (die->kind == NOTCH_DIE_PARTIAL && result->recipe->dice.partial);
   }
   return count;

@@ -54,7 +54,8 @@ typedef enum {
 extern const char *const notch_status_name[NOTCH_N_STATUS];
 NotchDieStatus notch_die_status (const NotchDie *die);
 
-/* The counts of an image: dice of each status; dice that were inspected; of them, those that failed. */
+/* The counts of an image: dice of each status; dice that were inspected; of them, those that failed or
+ * are blank, as [limits] counts them. */
 typedef struct {
   gint64 status[NOTCH_N_STATUS], dice, failed;
 } NotchDiceCount;

@@ -147,7 +147,7 @@ static const Key keys[] = {
   { "limits", "density_per_cm2", KEY_DOUBLE, AT (limits.density_per_cm2), -1, 0, 1e12, "1/cm²", NULL,
     "an image with more defects an inspected area is rejected; -1: no limit" },
   { "limits", "failed_dice", KEY_DOUBLE, AT (limits.failed_dice), -1, 0, 1e12, "dice", NULL,
-    "an image with more dice that differ nearly everywhere is rejected; -1: no limit" },
+    "an image with more dice that differ nearly everywhere, or are blank, is rejected; -1: no limit" },
   { "limits", "class.", KEY_CLASS_LIMITS, AT (limits.per_class), 0, 0, 1e12, "per image", NULL,
     "an image with more defects of that class is rejected; -1: no limit" },
 
