@@ -152,7 +152,7 @@ cp big.tif late.tif
 for signal in INT TERM; do
   rm -rf cut
   "$NOTCH" inspect -q --speed fast --format defects -o cut a.tif big.tif late.tif 2>message.txt &
-  until [ -e cut/summary.csv ]; do sleep 0.05; done
+  while [ ! -e cut/summary.csv ] && kill -0 $! 2>/dev/null; do sleep 0.05; done
   kill -$signal $!
   wait $!
   is "SIG$signal" "$?" "$([ $signal = INT ] && echo 130 || echo 143)"
