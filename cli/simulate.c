@@ -24,7 +24,7 @@ static const GOptionEntry options[] = {
   { "blur", 0, 0, G_OPTION_ARG_DOUBLE, &simulation.blur, "sigma of the optics, px (default 0.9)", "PX" },
   { "jitter", 0, 0, G_OPTION_ARG_DOUBLE, &simulation.jitter, "sigma of each die's shift, px (default 0.2)", "PX" },
   { "rotation", 0, 0, G_OPTION_ARG_DOUBLE, &simulation.rotation_mrad, "of the whole image, mrad (default 0)", "MRAD" },
-  { "gain", 0, 0, G_OPTION_ARG_DOUBLE, &simulation.gain, "sigma of each die's brightness (default 0.01)", "X" },
+  { "gain", 0, 0, G_OPTION_ARG_DOUBLE, &simulation.gain, "sigma of each die's contrast (default 0.01)", "X" },
   { "focus", 0, 0, G_OPTION_ARG_DOUBLE, &simulation.focus, "sigma of each die's blur, fraction (default 0.05)", "X" },
   { "vignetting", 0, 0, G_OPTION_ARG_DOUBLE, &simulation.vignetting, "loss in the corners (default 0.15)", "X" },
   { "read-noise", 0, 0, G_OPTION_ARG_DOUBLE, &simulation.read_noise, "sigma, 8-bit grey levels (default 1)", "X" },

@@ -2,6 +2,8 @@
  * is the version. Run by the Makefile, so that the page always says what the program does. */
 #include "inspect/detect/result.h"
 
+#include <stdio.h>
+
 static char *
 columns (void)
 {
@@ -34,6 +36,6 @@ main (int argc, char **argv)
   replace (page, "@KEYS@\n", notch_recipe_describe ());
   replace (page, "@COLUMNS@\n", columns ());
   replace (page, "@VERSION@", g_strdup (notch_version ()));
-  g_print ("%s", page->str);
+  fputs (page->str, stdout); /* g_print would turn what the locale lacks into question marks */
   return 0;
 }

@@ -3,7 +3,17 @@
 
 #include "inspect/notch.h"
 
-G_DEFINE_QUARK (notch - error - quark, notch_error)
+#include <cairo.h>
+#include <json-glib/json-glib.h>
+#include <pango/pango.h>
+#include <png.h>
+#include <string.h>
+#include <tiffio.h>
+#include <zlib.h>
+
+#include "kernels/cpu/fft.h"
+
+G_DEFINE_QUARK (notch_error_quark, notch_error)
 
 const char *
 notch_version (void)
@@ -14,5 +24,17 @@ notch_version (void)
 char *
 notch_version_long (void)
 {
-  return g_strdup_printf ("notch %s\n", PACKAGE_VERSION);
+  g_autofree char *devices = notch_devices_describe ();
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autofree char *tiff_line = g_strndup (TIFFGetVersion (), strcspn (TIFFGetVersion (), "\n"));
+  const char *tiff = strrchr (tiff_line, ' '); /* "LIBTIFF, Version 4.5.0", then a line of copyright */
+  g_string_append_printf (text, "notch %s\n%s", PACKAGE_VERSION, devices);
+  if (text->str[text->len - 1] != '\n')
+    g_string_append_c (text, '\n');
+  g_string_append_printf (text,
+                          "glib %u.%u.%u, libtiff %s, libpng %s, zlib %s, cairo %s, pango %s, json-glib %d.%d.%d\n%s\n",
+                          glib_major_version, glib_minor_version, glib_micro_version, tiff ? tiff + 1 : tiff_line,
+                          png_get_libpng_ver (NULL), zlibVersion (), cairo_version_string (), pango_version_string (),
+                          JSON_MAJOR_VERSION, JSON_MINOR_VERSION, JSON_MICRO_VERSION, notch_fft_library ());
+  return g_string_free (g_steal_pointer (&text), FALSE);
 }

@@ -123,7 +123,7 @@ typedef struct {
   double blur;                    /* sigma of the optics, 0.3 to 10 */
   double jitter;                  /* sigma of each die's shift, 0 to 20 */
   double rotation_mrad;           /* of the whole image, clockwise as shown, -50 to 50 */
-  double gain, focus, vignetting; /* fractions: die to die gain, die to die blur, fall-off to the corner */
+  double gain, focus, vignetting; /* fractions: sigma of a die's contrast and blur, fall-off to the corners */
   double read_noise;              /* grey levels */
   double shot_noise;              /* variance a grey level */
   const char *layout;             /* "mixed", "array", "logic", "blank", or an image file that is one die */

@@ -234,7 +234,7 @@ prepare (Run *run, GError **error)
   run->recipe = options->recipe ? notch_recipe_copy (options->recipe) : notch_recipe_new ();
   if (options->reference) {
     g_free (run->recipe->reference.image);
-    run->recipe->reference.image = g_strdup (options->reference);
+    run->recipe->reference.image = g_canonicalize_filename (options->reference, NULL);
     if (run->recipe->reference.method == NOTCH_REFERENCE_AUTO)
       run->recipe->reference.method = NOTCH_REFERENCE_TEMPLATE;
   }

@@ -55,6 +55,8 @@ typedef struct {
   int64_t x, y;       /* image position of the tile's first pixel; the halo may lie outside the image */
   int core_x, core_y; /* first core pixel, in the tile */
   int core_w, core_h; /* px */
+  int inside_x, inside_y, inside_w,
+      inside_h; /* px, in the tile: what is far enough from the image's edge to be judged */
   int first_piece, n_pieces;
   const float *weight; /* size x size sensitivities, 0 where masked; NULL: 1 everywhere */
 } NotchTile;
@@ -78,8 +80,8 @@ typedef enum {
   NOTCH_PLANE_REF,   /* grey levels; after `fit` on the test's scale */
   NOTCH_PLANE_RES,   /* test - reference, grey levels */
   NOTCH_PLANE_Z,     /* residual in sigmas, 0 where masked */
-  NOTCH_PLANE_SCORE, /* largest calibrated filter response, sigmas, >= 0 */
-  NOTCH_PLANE_FINE,  /* signed response of the finest blob filter, sigmas */
+  NOTCH_PLANE_SCORE, /* largest calibrated filter response, sigmas, >= 0; its filter in the last bits (math/score.h) */
+  NOTCH_PLANE_FINE,  /* signed response of the first, finest filter, sigmas; 0 where its polarity does not count */
   NOTCH_N_PLANES
 } NotchPlane;
 

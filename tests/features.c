@@ -46,14 +46,13 @@ shape_blob (const GArray *shape, gint64 x, gint64 y)
     const Spot *spot = &g_array_index (shape, Spot, i);
     const NotchBlobPixel pixel = { .x = spot->x + 400,
                                    .y = spot->y + 400,
-                                   .score = spot->score,
                                    .fine = spot->fine,
                                    .res = spot->res,
                                    .ref = spot->ref,
                                    .edge = spot->edge,
-                                   .seed = spot->seed,
-                                   .channel = 1 };
+                                   .seed = spot->seed };
     notch_blob_add (&blob, &pixel);
+    notch_blob_peak (&blob, pixel.x, pixel.y, spot->score, 1);
   }
   notch_joined_init (&joined, &blob, x - 400, y - 400);
   return joined;

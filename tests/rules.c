@@ -395,7 +395,8 @@ test_recipe (void)
 static void
 test_default (void)
 {
-  g_autoptr (NotchRules) rules = rules_of (notch_rules_default);
+  g_autoptr (NotchRecipe) recipe = notch_recipe_new ();
+  g_autoptr (NotchRules) rules = notch_rules_new (recipe, NULL);
 
   g_assert_cmpstr (default_class (rules, 40, 3, 14, 20, 0.7, 1, 0), ==, "scratch");
   g_assert_cmpstr (default_class (rules, 14, 14, 6, -20, 0.7, 0, 0.1), ==, "scratch");

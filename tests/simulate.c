@@ -202,7 +202,8 @@ test_shift (gconstpointer data)
 {
   NotchSimulation s = small ();
   s.jitter = 0.7;
-  s.gain = s.vignetting = 0;
+  s.gain = 0.05;
+  s.vignetting = 0;
   s.rotation_mrad = *(const double *) data;
   s.layout = "blank";
   NotchLayout *l = NULL;
@@ -224,7 +225,7 @@ test_shift (gconstpointer data)
       double v = grey[i] - layout->base;
       sum += v, sx += v * (double) (x0 + i % 64), sy += v * (double) (y0 + i / 64);
     }
-    g_assert_cmpfloat_with_epsilon (sum, 8.8 * 5.5 * 40, 0.5);
+    g_assert_cmpfloat_with_epsilon (sum, 8.8 * 5.5 * 40 * die->gain, 0.5);
     g_assert_cmpfloat_with_epsilon (sx / sum, x + die->dx, 2e-3);
     g_assert_cmpfloat_with_epsilon (sy / sum, y + die->dy, 2e-3);
     n++;
@@ -248,6 +249,24 @@ test_bands (void)
     notch_scene_render (scene, 0, y, 768, 10, band);
     for (int i = 0; i < 7680; i++)
       g_assert_cmpfloat_with_epsilon (band[i], whole[y * 768 + i], 1e-3);
+  }
+}
+
+/* The image is cut from a wafer that goes on: a die at its border looks as one inside does. */
+static void
+test_border (void)
+{
+  NotchSimulation s = small ();
+  s.jitter = s.gain = s.focus = s.vignetting = 0;
+  NotchLayout *l = NULL;
+  g_autoptr (NotchScene) scene = scene_of (&s, &l);
+  g_autoptr (NotchLayout) layout = l;
+  g_autofree float *inside = g_new (float, 192 * 192), *corner = g_new (float, 192 * 192);
+  notch_scene_render (scene, 192, 192, 192, 192, inside);
+  for (int k = 0; k < 4; k++) {
+    notch_scene_render (scene, (k & 1) * 576, (k >> 1) * 576, 192, 192, corner);
+    for (int i = 0; i < 192 * 192; i++)
+      g_assert_cmpfloat_with_epsilon (corner[i], inside[i], 1e-3);
   }
 }
 
@@ -484,6 +503,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/simulate/shift/straight", &straight, test_shift);
   g_test_add_data_func ("/simulate/shift/turned", &turned, test_shift);
   g_test_add_func ("/simulate/bands", test_bands);
+  g_test_add_func ("/simulate/border", test_border);
   g_test_add_func ("/simulate/layouts", test_layouts);
   g_test_add_func ("/simulate/wafer", test_wafer);
   g_test_add_data_func ("/simulate/snr/8", GINT_TO_POINTER (8), test_snr);

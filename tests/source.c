@@ -101,6 +101,7 @@ static const Kind kinds[] = {
   { "ga8", 61, 47, 8, UINT, 2, BLACK, COMPRESSION_NONE, .rows = 7 },
   { "ga16-planes", 61, 47, 16, UINT, 2, BLACK, COMPRESSION_NONE, TRUE, .rows = 7 },
   { "rgb8-jpeg", 64, 48, 8, UINT, 3, PHOTOMETRIC_YCBCR, COMPRESSION_JPEG, .rows = 16, .tolerance = 8 },
+  { "u16-threads", 1100, 600, 16, UINT, 1, BLACK, COMPRESSION_NONE, .rows = 11, .mode = "wb" },
   { "pixel", 1, 1, 16, UINT, 1, BLACK, COMPRESSION_NONE, .rows = 1 },
   { "tall", 1, 300, 8, UINT, 1, BLACK, COMPRESSION_LZW, .rows = 64 },
 };
@@ -250,11 +251,17 @@ static void
 check_kind (const char *path, const Kind *kind, NotchColour colour, int jobs)
 {
   GError *error = NULL;
-  NotchSourceOptions options = { .colour = colour, .budget = 1 << 20 };
+  NotchSourceOptions options = { .colour = colour, .budget = 64 << 20 };
   g_autoptr (NotchSource) source = notch_source_open (path, &options, &error);
   g_assert_no_error (error);
   g_assert_cmpint (source->width, ==, kind->width);
   g_assert_cmpint (source->height, ==, kind->height);
+  static const gint64 outside[][2] = { { -1, 1 }, { 0, G_MAXINT64 }, { G_MAXINT64, 1 }, { 1, -1 }, { G_MAXINT64, 0 } };
+  for (gsize i = 0; i < G_N_ELEMENTS (outside); i++) {
+    g_assert_false (notch_source_read (source, outside[i][0], outside[i][1], NULL, jobs, &error));
+    g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE);
+    g_clear_error (&error);
+  }
   gboolean is_float = kind->bits == 32 || kind->format == INT;
   g_assert_cmpint (source->sample, ==,
                    is_float          ? NOTCH_SAMPLE_F32
@@ -746,7 +753,8 @@ test_damaged (void)
     return;
   }
   for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++) {
-    if (!TIFFIsCODECConfigured ((guint16) kinds[i].compression) || kinds[i].width * kinds[i].height < 1000)
+    if (!TIFFIsCODECConfigured ((guint16) kinds[i].compression) || kinds[i].width * kinds[i].height < 1000
+        || kinds[i].width > 1000)
       continue;
     g_autofree char *path = write_kind (&kinds[i]);
     damage (path);

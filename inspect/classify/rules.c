@@ -4,17 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-/* In px, for that is what a filter sees, whatever the camera. A scratch is long; a stain is wider than any speck; a
- * pit is dark and no larger than the spot of the optics; other specks are particles, bright or dark, unless they are
- * half bright and half dark, as an edge out of place is. */
-const char *const notch_rules_default[][2] = {
-  { "scratch", "elongation > 3 && sqrt (width_px * width_px + height_px * height_px) > 12" },
-  { "stain", "scale_px > 4 && line == 0" },
-  { "pit", "contrast < 0 && scale_px < 1.2 && bipolarity < 0.5" },
-  { "particle", "bipolarity < 0.5" },
-  { NULL, NULL },
-};
-
 /* ---- code ------------------------------------------------------------------------------------------------------ */
 
 typedef enum {

@@ -27,9 +27,6 @@ double notch_expression_value (const NotchExpression *expression, const double v
 
 typedef struct NotchRules NotchRules;
 
-/* The rules of a recipe that has none of its own: name and expression; NULL, NULL at the end. */
-extern const char *const notch_rules_default[][2];
-
 /* Compiles the recipe's rules; the recipe is not kept. The error names the rule, and the file if there is one. */
 NotchRules *notch_rules_new (const NotchRecipe *recipe, GError **error);
 void notch_rules_free (NotchRules *rules);

@@ -154,7 +154,11 @@ notch_tile_job_new (const NotchPlan *plan, const NotchReference *reference, gint
     .core_y = tiling->halo,
     .core_w = (int) MIN (tiling->core, plan->source->width - left),
     .core_h = (int) MIN (tiling->core, plan->source->height - top),
+    .inside_x = (int) MAX (NOTCH_BORDER - (left - tiling->halo), 0),
+    .inside_y = (int) MAX (NOTCH_BORDER - (top - tiling->halo), 0),
   };
+  job->tile.inside_w = (int) MIN (plan->source->width - NOTCH_BORDER - job->tile.x, tiling->size) - job->tile.inside_x;
+  job->tile.inside_h = (int) MIN (plan->source->height - NOTCH_BORDER - job->tile.y, tiling->size) - job->tile.inside_y;
   reference->pieces (plan, job->tile.x, job->tile.y, tiling->size, job->piece, job->source);
   gboolean anything = FALSE;
   for (guint i = 0; i < job->piece->len && !anything; i++) {

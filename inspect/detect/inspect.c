@@ -13,6 +13,9 @@
 /* A die of which more than this part differs was not made like its neighbours. */
 #define FAILED_SHARE 0.25
 
+/* How much stronger than its lobes a defect is at least. */
+#define LOBE 2
+
 void
 notch_inspection_free (NotchInspection *inspection)
 {
@@ -130,6 +133,33 @@ compare_defects (gconstpointer a, gconstpointer b)
   return (x->x0 > y->x0) - (x->x0 < y->x0);
 }
 
+/* A matched filter answers a strong defect with lobes of the other sign beside it, at most half as strong, no further away
+ * than a few of its own widths. What is no more than that, beside a defect that strong, is no find of its own. */
+static gboolean
+is_lobe (const NotchJoined *blob, const GArray *blobs, const NotchPlan *plan)
+{
+  const NotchChannel *filter = &plan->channel[MIN (blob->peak_channel, plan->n_channels - 1)];
+  gint64 reach = (gint64) ceil (4 * MAX (filter->sigma, filter->length / 2));
+  for (guint i = 0; i < blobs->len; i++) {
+    const NotchJoined *other = &g_array_index (blobs, NotchJoined, i);
+    if (other->peak / LOBE >= blob->peak && (other->res < 0) != (blob->res < 0) && other->x0 - reach <= blob->x1
+        && blob->x0 - reach <= other->x1 && other->y0 - reach <= blob->y1 && blob->y0 - reach <= other->y1)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* The blobs that are strong enough to have lobes. */
+static GArray *
+strong_blobs (const GArray *blobs, const NotchPlan *plan)
+{
+  GArray *strong = g_array_new (FALSE, FALSE, sizeof (NotchJoined));
+  for (guint i = 0; i < blobs->len; i++)
+    if (g_array_index (blobs, NotchJoined, i).peak / 256.0 >= LOBE * plan->threshold)
+      g_array_append_val (strong, g_array_index (blobs, NotchJoined, i));
+  return strong;
+}
+
 static void
 collect_defects (NotchInspection *inspection, const NotchPlan *plan, const NotchRules *rules, NotchFound *found)
 {
@@ -141,8 +171,11 @@ collect_defects (NotchInspection *inspection, const NotchPlan *plan, const Notch
     .channel = plan->channel,
     .n_channels = plan->n_channels,
   };
+  g_autoptr (GArray) strong = strong_blobs (found->blob, plan);
   for (guint i = 0; i < found->blob->len; i++) {
     NotchJoined *blob = &g_array_index (found->blob, NotchJoined, i);
+    if (is_lobe (blob, strong, plan))
+      continue;
     NotchDefect defect = { .x0 = blob->x0, .y0 = blob->y0, .x1 = blob->x1, .y1 = blob->y1 };
     notch_features_measure (blob, &context, defect.value);
     defect.class_index = notch_rules_classify (rules, defect.value, &defect.confidence);

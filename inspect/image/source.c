@@ -84,7 +84,12 @@ gboolean
 notch_source_read (NotchSource *source, gint64 y, gint64 n, void *to, int jobs, GError **error)
 {
   GError *reason = NULL;
-  g_return_val_if_fail (source != NULL && y >= 0 && n >= 0 && n <= source->height - y, FALSE);
+  if (y < 0 || y > source->height || n < 0 || n > source->height - y) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+                 "%s: has %" G_GINT64_FORMAT " rows; %" G_GINT64_FORMAT " from row %" G_GINT64_FORMAT " were asked for",
+                 source->path, source->height, n, y);
+    return FALSE;
+  }
   if (n == 0)
     return TRUE;
   gboolean well = source->format->read_rows (source, y, n, to, MAX (jobs, 1), &reason);

@@ -448,6 +448,8 @@ read_rows (NotchSource *source, gint64 y, gint64 n, void *to, int jobs, GError *
   job.n_units =
       t->access == ACCESS_RAW ? (n + per_unit - 1) / per_unit : ((y + n - 1) / per_unit - first + 1) * t->blocks_a_row;
   int n_workers = (int) MIN (jobs, job.n_units);
+  if (t->budget > 0) /* what they decode into is a part of the budget */
+    n_workers = (int) CLAMP (t->budget / 4 / (t->row_bytes * (gsize) t->unit_rows), 1, (guint64) n_workers);
   if (!prepare_handles (t, n_workers, error))
     return FALSE;
   g_autofree Worker *worker = g_new0 (Worker, n_workers);

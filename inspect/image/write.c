@@ -160,6 +160,7 @@ set_fields (TIFF *tiff, const NotchTiffLayout *layout, gint64 strip_rows)
     TIFFSetField (tiff, TIFFTAG_MAXSAMPLEVALUE, 4095);
   if (layout->deflate) {
     TIFFSetField (tiff, TIFFTAG_COMPRESSION, COMPRESSION_ADOBE_DEFLATE);
+    TIFFSetField (tiff, TIFFTAG_ZIPQUALITY, 1); /* a longer search finds no repetitions in noise either */
     TIFFSetField (tiff, TIFFTAG_PREDICTOR, is_float ? PREDICTOR_FLOATINGPOINT : PREDICTOR_HORIZONTAL);
   }
   if (layout->pixel_um > 0) {
@@ -266,7 +267,7 @@ notch_tiff_writer_free (NotchTiffWriter *writer)
 
 /* An image from a sensor is noise: it holds no repetitions worth a search, and the codes of its differences are all
  * there is to gain. Such a stripe becomes one block of literals with its own Huffman code (RFC 1951, 3.2.7), which is
- * ten times as fast as zlib and as small. Where neighbours are mostly equal, as in maps, zlib searches. */
+ * ten times as fast as zlib and as small. Where most differences are zero, as in maps, zlib searches. */
 
 #define N_LITERALS 257 /* the bytes, and the end of the block */
 #define MAX_BITS   12  /* four codes and seven bits fit into 64; rarer bytes would hardly gain by longer codes */
@@ -359,10 +360,13 @@ code_lengths (const guint32 n[N_LITERALS], guint8 length[N_LITERALS])
       length[leaf[i++].symbol] = (guint8) bits;
 }
 
-/* The codes that follow from their lengths, with the first bit lowest; code[s] & 0xffff is the code, the rest how long
- * it is. */
+typedef struct {
+  guint16 bits, length; /* the first bit is the lowest */
+} Code;
+
+/* The codes that follow from their lengths (RFC 1951, 3.2.2). */
 static void
-make_codes (const guint8 length[N_LITERALS], guint32 code[N_LITERALS])
+make_codes (const guint8 length[N_LITERALS], Code code[N_LITERALS])
 {
   guint32 next = 0;
   for (guint32 bits = 1; bits <= MAX_BITS; bits++) {
@@ -372,24 +376,38 @@ make_codes (const guint8 length[N_LITERALS], guint32 code[N_LITERALS])
       guint32 turned = 0;
       for (guint32 b = 0; b < bits; b++)
         turned |= (next >> b & 1) << (bits - 1 - b);
-      code[s] = turned | bits << 16;
+      code[s] = (Code){ (guint16) turned, (guint16) bits };
       next++;
     }
     next <<= 1;
   }
 }
 
-/* n bytes as one block of literals, ended at a byte; `to` has room for literals_bound (n). */
-static gsize
-deflate_literals (const guint8 *from, gsize n, gboolean last, guint8 *to)
+/* How often each byte occurs, and one end. Four tables: equal bytes in a row do not wait for each other. */
+static void
+count_literals (const guint8 *from, gsize n, guint32 total[N_LITERALS])
 {
-  guint32 count[4][256] = { { 0 } }, total[N_LITERALS], code[N_LITERALS] = { 0 };
-  guint8 length[N_LITERALS];
-  for (gsize i = 0; i < n; i++)
-    count[i & 3][from[i]]++; /* four tables: equal bytes in a row do not wait for each other */
+  guint32 count[4][256] = { { 0 } };
+  gsize i = 0;
+  for (; i + 4 <= n; i += 4) {
+    count[0][from[i]]++;
+    count[1][from[i + 1]]++;
+    count[2][from[i + 2]]++;
+    count[3][from[i + 3]]++;
+  }
+  for (; i < n; i++)
+    count[0][from[i]]++;
   for (int s = 0; s < 256; s++)
     total[s] = count[0][s] + count[1][s] + count[2][s] + count[3][s];
   total[256] = 1;
+}
+
+/* n bytes as one block of literals, ended at a byte; `to` has room for literals_bound (n). */
+static gsize
+deflate_literals (const guint8 *from, gsize n, const guint32 total[N_LITERALS], gboolean last, guint8 *to)
+{
+  Code code[N_LITERALS];
+  guint8 length[N_LITERALS];
   code_lengths (total, length);
   make_codes (length, code);
 
@@ -406,12 +424,14 @@ deflate_literals (const guint8 *from, gsize n, gboolean last, guint8 *to)
     put_bits (&bits, (v & 1) << 3 | (v & 2) << 1 | (v & 4) >> 1 | v >> 3, 4);
   }
   gsize i = 0;
-  for (; i + 4 <= n; i += 4, flush_bits (&bits))
-    for (gsize k = 0; k < 4; k++)
-      put_bits (&bits, code[from[i + k]] & 0xffff, code[from[i + k]] >> 16);
+  for (; i + 4 <= n; i += 4, flush_bits (&bits)) { /* pairs are joined side by side, before they must wait for `bits` */
+    Code a = code[from[i]], b = code[from[i + 1]], c = code[from[i + 2]], d = code[from[i + 3]];
+    guint64 ab = a.bits | (guint64) b.bits << a.length, cd = c.bits | (guint64) d.bits << c.length;
+    put_bits (&bits, ab | cd << (a.length + b.length), (guint) a.length + b.length + c.length + d.length);
+  }
   for (; i < n; i++, flush_bits (&bits))
-    put_bits (&bits, code[from[i]] & 0xffff, code[from[i]] >> 16);
-  put_bits (&bits, code[256] & 0xffff, code[256] >> 16);
+    put_bits (&bits, code[from[i]].bits, code[from[i]].length);
+  put_bits (&bits, code[256].bits, code[256].length);
   if (!last)
     put_bits (&bits, 0, 3); /* an empty stored block, which begins with the next byte */
   bits.n_kept = (bits.n_kept + 7) & ~7u;
@@ -478,6 +498,8 @@ struct NotchPngWriter {
   gboolean quit;
 };
 
+typedef guint8 Vector __attribute__ ((vector_size (16)));
+
 /* A row with its filter: Up where it repeats the row above, which leaves zeros, and Sub elsewhere. */
 static void
 filter_row (const guint8 *row, const guint8 *above, gsize n, gsize pixel, guint8 *to)
@@ -489,7 +511,15 @@ filter_row (const guint8 *row, const guint8 *above, gsize n, gsize pixel, guint8
   }
   *to++ = 1;
   memcpy (to, row, pixel);
-  for (gsize i = pixel; i < n; i++)
+  gsize i = pixel;
+  for (; i + sizeof (Vector) <= n; i += sizeof (Vector)) {
+    Vector a, b;
+    memcpy (&a, row + i, sizeof a);
+    memcpy (&b, row + i - pixel, sizeof b);
+    a -= b;
+    memcpy (to + i, &a, sizeof a);
+  }
+  for (; i < n; i++)
     to[i] = (guint8) (row[i] - row[i - pixel]);
 }
 
@@ -513,21 +543,21 @@ wrap_chunk (guint8 *chunk, const char *name, gsize n)
 static void
 compress_stripe (const NotchPngWriter *writer, Stripe *stripe)
 {
-  gsize filtered = writer->row_bytes + 1, n = (gsize) stripe->n_rows * filtered, n_equal = 0, head = 0;
+  gsize filtered = writer->row_bytes + 1, n = (gsize) stripe->n_rows * filtered, head = 0;
+  guint32 total[N_LITERALS];
   for (gint64 y = 0; y < stripe->n_rows; y++) {
     const guint8 *row = stripe->rows + (gsize) y * writer->row_bytes;
     filter_row (row, y > 0 ? row - writer->row_bytes : NULL, writer->row_bytes, writer->pixel_bytes,
                 stripe->filtered + (gsize) y * filtered);
   }
-  for (gsize i = 1; i < n; i++)
-    n_equal += stripe->filtered[i] == stripe->filtered[i - 1];
+  count_literals (stripe->filtered, n, total);
   if (stripe->first) { /* the zlib stream's head: 32 KiB window, fast (RFC 1950) */
     memcpy (stripe->chunk + 8, "\x78\x01", 2);
     head = 2;
   }
   guint8 *to = stripe->chunk + 8 + head;
-  gsize bytes = n_equal > n - n / 5 ? deflate_search (stripe->filtered, n, stripe->last, to, writer->room)
-                                    : deflate_literals (stripe->filtered, n, stripe->last, to);
+  gsize bytes = total[0] > n - n / 5 ? deflate_search (stripe->filtered, n, stripe->last, to, writer->room)
+                                     : deflate_literals (stripe->filtered, n, total, stripe->last, to);
   stripe->n_chunk = bytes > 0 ? wrap_chunk (stripe->chunk, "IDAT", head + bytes) : 0;
   stripe->n_filtered = n;
   stripe->adler = (guint32) adler32 (1, stripe->filtered, (uInt) n);

@@ -220,7 +220,7 @@ settle_die (NotchPlan *plan, const Anchor *anchor, int at, const NotchShiftFound
   }
   *warp =
       (NotchWarp){ .centre_x = die->x + 0.5 * fabs (plan->grid->ax), .centre_y = die->y + 0.5 * fabs (plan->grid->by) };
-  die->blank = measured > 0 && flat == measured;
+  die->blank = die->kind == NOTCH_DIE_WHOLE && measured > 0 && flat == measured; /* a sliver may well be empty */
   die->trust = 0;
   if (trusted > 0 && notch_warp_fit (warp, anchor->n, x, y, dx, dy, weight))
     die->trust = (float) trusted / (float) anchor->n;

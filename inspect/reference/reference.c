@@ -59,8 +59,11 @@ int
 notch_reference_patch_size (double width, double height)
 {
   static const int side[] = { 256, 192, 160, 128, 96, 80, 64, 48, 40, 32, 24 };
+  double least = MIN (width, height);
+  /* Several small patches see more of a die than one that fills it, and cost less; below 64 px they see too little. */
+  double wanted = MAX (least / 4, MIN (least, 64));
   for (gsize i = 0; i < G_N_ELEMENTS (side); i++)
-    if (side[i] <= width && side[i] <= height)
+    if (side[i] <= wanted)
       return side[i];
   return 0;
 }

@@ -11,6 +11,9 @@ typedef struct {
   int jobs;
 } NotchCompute;
 
+/* Pixels along the image's edge that are not inspected: interpolation would look beyond it. */
+#define NOTCH_BORDER 3
+
 /* Rows that a row of tiles needs: of the image under test, and of the second image where there is one. */
 #define NOTCH_MAX_RANGES 3
 typedef struct {

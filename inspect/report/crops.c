@@ -32,7 +32,7 @@ notch_crops_chosen (const NotchResult *result)
   return chosen;
 }
 
-/* ---- one crop ------------------------------------------------------------------------------------------------------ */
+/* ---- one crop -------------------------------------------------------------------------------------------------- */
 
 typedef struct {
   const float *test, *reference;
@@ -183,7 +183,7 @@ write_crop (const NotchReportJob *job, const NotchDefect *defect, const char *fo
   return notch_paint_write (paint, &page, path, error);
 }
 
-/* ---- all crops ----------------------------------------------------------------------------------------------------- */
+/* ---- all crops ------------------------------------------------------------------------------------------------- */
 
 /* A former run may have found more. */
 static void

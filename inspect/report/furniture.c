@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-/* ---- classes ------------------------------------------------------------------------------------------------------ */
+/* ---- classes --------------------------------------------------------------------------------------------------- */
 
 typedef enum {
   SHAPE_ROUND,
@@ -98,7 +98,7 @@ trace_frame (cairo_t *pen, Shape shape, const NotchBox *box, double corner)
     trace_cut (pen, box, cut / 2, box->height / 2);
     break;
   case SHAPE_BRACKETS:
-    trace_brackets (pen, box, cut * 0.65);
+    trace_brackets (pen, box, MAX (cut * 0.65, MIN (box->width, box->height) * 0.25));
     break;
   case SHAPE_SQUARE:
   case SHAPE_OTHER:
@@ -176,7 +176,7 @@ notch_paint_dot (NotchPaint *paint, const NotchResult *result, int class_index, 
   notch_paint_fill (paint, notch_class_ink (result, class_index), 1);
 }
 
-/* ---- dice and wafer ----------------------------------------------------------------------------------------------- */
+/* ---- dice and wafer -------------------------------------------------------------------------------------------- */
 
 void
 notch_view_cell (const NotchView *view, const NotchGrid *grid, const NotchDie *die, double x[4], double y[4])
@@ -256,7 +256,7 @@ notch_paint_wafer (NotchPaint *paint, const NotchResult *result, const NotchView
   }
 }
 
-/* ---- header ------------------------------------------------------------------------------------------------------- */
+/* ---- header ---------------------------------------------------------------------------------------------------- */
 
 static const struct {
   NotchInk plate, words;
@@ -295,7 +295,7 @@ notch_paint_header (NotchPaint *paint, const NotchColumn *column, double y, cons
   return y;
 }
 
-/* ---- legend ------------------------------------------------------------------------------------------------------- */
+/* ---- legend ---------------------------------------------------------------------------------------------------- */
 
 static void
 clear_entry (gpointer entry)

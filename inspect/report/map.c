@@ -14,7 +14,7 @@ typedef struct {
   gint64 most;     /* defects on a die */
 } Map;
 
-/* ---- dice ---------------------------------------------------------------------------------------------------------- */
+/* ---- dice ------------------------------------------------------------------------------------------------------ */
 
 /* Paler with fewer defects; on a logarithmic scale, for a few dice hold most of them. */
 static NotchInk
@@ -30,7 +30,7 @@ status_ink (NotchDieStatus status, gint64 n, gint64 most)
 {
   switch (status) {
   case NOTCH_STATUS_OK:
-    return notch_ink_mix (NOTCH_INK_WHITE, NOTCH_INK_GREEN, 0.2);
+    return notch_ink_mix (NOTCH_INK_WHITE, NOTCH_INK_GREEN, 0.15);
   case NOTCH_STATUS_DEFECTIVE:
     return count_ink (n, most);
   case NOTCH_STATUS_FAILED:
@@ -136,7 +136,7 @@ paint_axes (const Map *map)
   }
 }
 
-/* ---- defects ------------------------------------------------------------------------------------------------------- */
+/* ---- defects --------------------------------------------------------------------------------------------------- */
 
 static void
 paint_dots (const Map *map)
@@ -152,7 +152,7 @@ paint_dots (const Map *map)
   }
 }
 
-/* ---- margins ------------------------------------------------------------------------------------------------------- */
+/* ---- margins --------------------------------------------------------------------------------------------------- */
 
 static void
 figure_dot (NotchPaint *paint, const NotchBox *box, const NotchResult *result, int class_index)
@@ -182,7 +182,7 @@ figure_status (NotchPaint *paint, const NotchBox *box, const NotchResult *result
 static void
 figure_shades (NotchPaint *paint, const NotchBox *box, const NotchResult *result, int most)
 {
-  const int n = 5;
+  const int n = MIN (most, 5);
   for (int i = 0; i < n; i++) {
     NotchBox shade = { box->x + box->width * i / n, box->y, box->width / n, box->height };
     double x[4], y[4];

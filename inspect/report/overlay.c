@@ -1,14 +1,14 @@
 /* overlay.c - overlay.png: the image with every defect marked by class, the dice, and margins that say what is seen
  *
  * Words stand above and below the image, never on it: page pixel (x, y + offset) is image pixel (x, y), and the file's
- * Description says the offset. An image that is larger than the recipe's overlay_px gets an overview made of its reduced
- * copy. */
+ * Description says the offset. An image that is larger than the recipe's overlay_px gets an overview made of its
+ * reduced copy. */
 #include <math.h>
 #include <string.h>
 
 #include "inspect/report/paint.h"
 
-/* ---- the ground: samples to greys ---------------------------------------------------------------------------------- */
+/* ---- the ground: samples to greys ------------------------------------------------------------------------------ */
 
 typedef struct {
   const NotchReportJob *job;
@@ -112,7 +112,7 @@ fill_ground (gpointer data, int y, int n, guint8 *to, GError **error)
   return TRUE;
 }
 
-/* ---- room for labels ----------------------------------------------------------------------------------------------- */
+/* ---- room for labels ------------------------------------------------------------------------------------------- */
 
 /* Boxes that are taken, found by a coarse lattice of cells. */
 typedef struct {
@@ -205,7 +205,7 @@ room_take_frame (Room *room, const NotchBox *frame, double line, double large)
     room_take (room, &side[i]);
 }
 
-/* ---- what is drawn on the image ------------------------------------------------------------------------------------ */
+/* ---- what is drawn on the image -------------------------------------------------------------------------------- */
 
 typedef struct {
   const NotchResult *result;
@@ -387,7 +387,7 @@ paint_defects (Scene *scene)
     paint_label (scene, g_ptr_array_index (order, i), g_hash_table_lookup (frame_of, g_ptr_array_index (order, i)));
 }
 
-/* ---- margins ------------------------------------------------------------------------------------------------------- */
+/* ---- margins --------------------------------------------------------------------------------------------------- */
 
 static void
 figure_mark (NotchPaint *paint, const NotchBox *box, const NotchResult *result, int class_index)
@@ -421,7 +421,7 @@ describe (const NotchResult *result, int reduction)
   g_string_append_printf (text, " · %" G_GINT64_FORMAT " × %" G_GINT64_FORMAT " px", result->width, result->height);
   if (result->pixel_known) {
     g_string_append (text, " · ");
-    notch_append_number (text, result->pixel_um, 3);
+    notch_append_number (text, result->pixel_um, result->pixel_um < 10 ? 3 : 1);
     g_string_append (text, " µm a px");
   }
   if (reduction > 1)

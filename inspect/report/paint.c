@@ -7,7 +7,7 @@
 
 #include "inspect/image/write.h"
 
-/* ---- palette ------------------------------------------------------------------------------------------------------ */
+/* ---- palette --------------------------------------------------------------------------------------------------- */
 
 static const NotchInk hue[] = { NOTCH_INK_ORANGE, NOTCH_INK_SKY,        NOTCH_INK_GREEN, NOTCH_INK_YELLOW,
                                 NOTCH_INK_BLUE,   NOTCH_INK_VERMILLION, NOTCH_INK_PURPLE };
@@ -141,7 +141,7 @@ notch_palette_nearest (NotchInk ink)
   return nearest_entry (get_palette (), red (ink), green (ink), blue (ink));
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------------ */
+/* ---- threads --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
   void (*f) (gpointer data, int i);
@@ -174,7 +174,7 @@ notch_parallel (int jobs, int n, void (*f) (gpointer data, int i), gpointer data
     g_thread_join (g_ptr_array_index (helper, k));
 }
 
-/* ---- the list ----------------------------------------------------------------------------------------------------- */
+/* ---- the list -------------------------------------------------------------------------------------------------- */
 
 typedef struct {
   cairo_path_t *path;
@@ -343,7 +343,7 @@ notch_paint_words_at (NotchPaint *paint, double x, double y, const char *text, c
   put_words (paint, x - covers.width / 2. / PANGO_SCALE, y - covers.height / 2. / PANGO_SCALE, &covers, style, TRUE);
 }
 
-/* ---- the page ----------------------------------------------------------------------------------------------------- */
+/* ---- the page -------------------------------------------------------------------------------------------------- */
 
 enum { TILE = 256, STRIP = 2 * TILE }; /* px */
 

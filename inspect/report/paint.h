@@ -2,8 +2,8 @@
  *
  * What is drawn (paths, words, legends) is collected once, in page pixels; the page is then made in strips of rows, and
  * only tiles that something is drawn on pass through cairo. The ground below is given by its owner as palette indices,
- * so that a large image costs one table look-up a pixel. No page is ever whole in memory, and its bytes do not depend on
- * the number of threads.
+ * so that a large image costs one table look-up a pixel. No page is ever whole in memory, and its bytes do not depend
+ * on the number of threads.
  *
  * The palette is the same for all pictures: greys, a diverging ramp, and a ramp from black over the colour to white for
  * each of the inks. */
@@ -43,7 +43,7 @@ guint8 notch_palette_nearest (NotchInk ink);
 /* Calls f (data, i) for i from 0 to n - 1 on up to `jobs` threads. */
 void notch_parallel (int jobs, int n, void (*f) (gpointer data, int i), gpointer data);
 
-/* ---- drawing ------------------------------------------------------------------------------------------------------ */
+/* ---- drawing --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
   double x, y, width, height;
@@ -77,7 +77,7 @@ NotchBox notch_paint_words (NotchPaint *paint, double x, double y, const char *t
 /* The same, centred on (x, y). */
 void notch_paint_words_at (NotchPaint *paint, double x, double y, const char *text, const NotchWords *style);
 
-/* ---- the page ----------------------------------------------------------------------------------------------------- */
+/* ---- the page -------------------------------------------------------------------------------------------------- */
 
 typedef struct {
   int width, height;
@@ -92,12 +92,12 @@ typedef struct {
 
 gboolean notch_paint_write (const NotchPaint *paint, const NotchPage *page, const char *path, GError **error);
 
-/* ---- furniture (furniture.c) -------------------------------------------------------------------------------------- */
+/* ---- furniture (furniture.c) ----------------------------------------------------------------------------------- */
 
 /* How a class looks: colour and shape, so that neither is needed alone. */
 NotchInk notch_class_ink (const NotchResult *result, int class_index);
-/* Strokes a class's frame around a box, dark on both sides of the line. Its corners are cut by at most `corner` px; it is
- * at least `corner` px from the box's centre and half of that off the box. Gives the frame's box. */
+/* Strokes a class's frame around a box, dark on both sides of the line. Its corners are cut by at most `corner` px; it
+ * is at least `corner` px from the box's centre and half of that off the box. Gives the frame's box. */
 NotchBox notch_paint_mark (NotchPaint *paint, const NotchResult *result, int class_index, const NotchBox *around,
                            double corner, double width);
 /* Fills a class's shape, `radius` px around (x, y), with a dark rim. */

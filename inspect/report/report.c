@@ -81,7 +81,7 @@ notch_reports_write (const NotchReportJob *job, const char *formats, GError **er
   return TRUE;
 }
 
-/* ---- what is in a result ------------------------------------------------------------------------------------------ */
+/* ---- what is in a result --------------------------------------------------------------------------------------- */
 
 guint
 notch_n_defects (const NotchResult *result)
@@ -142,7 +142,7 @@ notch_count_dice (const NotchResult *result)
   return count;
 }
 
-/* ---- text --------------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------------------------ */
 
 void
 notch_append_number (GString *to, double value, int decimals)

@@ -205,20 +205,23 @@ draw_pads (Pen *pen, double x0, double y0, double x1, double y1)
   }
 }
 
-/* Test keys: groups of probe pads and a cross in the upper and the left half street. */
+/* Test keys: groups of probe pads and a cross in the upper and the left half street, so far from the cell's border that
+ * their blur stays with their own die. */
 static void
 draw_keys (Pen *pen, double street)
 {
   NotchRandom *r = &pen->random;
-  double w = (double) pen->layout->width, h = (double) pen->layout->height, side = street - 4;
+  double w = (double) pen->layout->width, h = (double) pen->layout->height, at = 5, side = street - at - 2;
+  if (side < 2)
+    return;
   for (double x = notch_random_between (r, 20, 60); x < w - 60;) {
     int n = 3 + notch_random_below (r, 6);
     for (int i = 0; i < n && x < w - 30; i++, x += 1.5 * side)
-      draw (pen, x, 2, x + side, 2 + side, i % 2 ? 52 : 66);
+      draw (pen, x, at, x + side, at + side, i % 2 ? 52 : 66);
     x += notch_random_between (r, 30, 120);
   }
   for (double y = notch_random_between (r, 30, 90); y < h - 40; y += notch_random_between (r, 60, 180)) {
-    double arm = side / 2, cx = 2 + arm, bar = side / 8;
+    double arm = side / 2, cx = at + arm, bar = side / 8;
     draw (pen, cx - arm, y - bar, cx + arm, y + bar, 48);
     draw (pen, cx - bar, y - arm, cx + bar, y - bar, 48);
     draw (pen, cx - bar, y + bar, cx + bar, y + arm, 48);
@@ -229,7 +232,7 @@ static void
 draw_die (Pen *pen, const char *name)
 {
   double w = (double) pen->layout->width, h = (double) pen->layout->height, least = MIN (w, h);
-  double street = CLAMP (4 + 0.018 * least, 5, 16);
+  double street = CLAMP (6 + 0.02 * least, 7, 20);
   draw_keys (pen, street);
   draw (pen, street, street, w - street, h - street, 16);
   draw_frame (pen, street + 2.3, street + 2.3, w - street - 2.3, h - street - 2.3, 2.4, 44);

@@ -76,14 +76,16 @@ notch_scene_to_frame (const NotchScene *scene, double x, double y, double *u, do
 /* The pattern ends this fraction of the radius before the wafer does; the bevel is half as wide again as soft. */
 #define WAFER_EXCLUSION 0.02
 #define WAFER_BEVEL     0.002
+#define WAFER_BARE      62.0
 #define WAFER_DARK      7.0
 /* SEMI M1: a V of 90 degrees, 1.0 to 1.25 mm deep on a radius of 150 mm. */
 #define WAFER_NOTCH (1.15 / 150)
 
-/* Whether a cell lies on the image and the printed part of the wafer: wholly, or at all. */
+/* Whether a cell is printed on the wafer at all, reaches into the image, is on both wholly. */
 static void
-judge_cell (const NotchScene *scene, double u, double v, gboolean *whole, gboolean *present)
+judge_cell (const NotchScene *scene, NotchSceneDie *die)
 {
+  double u = die->x, v = die->y;
   const NotchSimulation *s = scene->simulation;
   double w = (double) s->die_width, h = (double) s->die_height, printed = scene->radius * (1 - WAFER_EXCLUSION);
   double x0 = G_MAXDOUBLE, y0 = G_MAXDOUBLE, x1 = -G_MAXDOUBLE, y1 = -G_MAXDOUBLE, far = 0;
@@ -94,10 +96,10 @@ judge_cell (const NotchScene *scene, double u, double v, gboolean *whole, gboole
     far = MAX (far, hypot (x - scene->cx, y - scene->cy));
   }
   double near = hypot (MAX (fabs (u + w / 2 - scene->cx) - w / 2, 0), MAX (fabs (v + h / 2 - scene->cy) - h / 2, 0));
-  *whole = x0 >= -0.501 && y0 >= -0.501 && x1 <= s->width - 0.499 && y1 <= s->height - 0.499
-           && (scene->radius == 0 || far <= printed);
-  *present =
-      x1 > -0.5 && y1 > -0.5 && x0 < s->width - 0.5 && y0 < s->height - 0.5 && (scene->radius == 0 || near < printed);
+  die->printed = scene->radius == 0 || near < printed;
+  die->present = die->printed && x1 > -0.5 && y1 > -0.5 && x0 < s->width - 0.5 && y0 < s->height - 0.5;
+  die->whole = x0 >= -0.501 && y0 >= -0.501 && x1 <= s->width - 0.499 && y1 <= s->height - 0.499
+               && (scene->radius == 0 || far <= printed);
 }
 
 NotchScene *
@@ -121,8 +123,9 @@ notch_scene_new (const NotchSimulation *simulation, NotchLayout *layout, GError 
     notch_scene_to_frame (scene, (i & 1) * (double) s->width - 0.5, (i >> 1) * (double) s->height - 0.5, &u, &v);
     u0 = MIN (u0, u), u1 = MAX (u1, u), v0 = MIN (v0, v), v1 = MAX (v1, v);
   }
-  gint64 col0 = (gint64) floor ((u0 - left) / w), row0 = (gint64) floor ((v0 - top) / h);
-  gint64 n_cols = (gint64) ceil ((u1 - left) / w) - col0, n_rows = (gint64) ceil ((v1 - top) / h) - row0;
+  /* one more all around: their blurred pattern reaches into the image */
+  gint64 col0 = (gint64) floor ((u0 - left) / w) - 1, row0 = (gint64) floor ((v0 - top) / h) - 1;
+  gint64 n_cols = (gint64) ceil ((u1 - left) / w) + 1 - col0, n_rows = (gint64) ceil ((v1 - top) / h) + 1 - row0;
   if (n_cols * n_rows > 4000000)
     return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
                         "%" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
@@ -145,7 +148,7 @@ notch_scene_new (const NotchSimulation *simulation, NotchLayout *layout, GError 
       die->dy = s->jitter * shift[1];
       die->gain = MAX (0.1, 1 + s->gain * other[0]);
       die->blur = MAX (0.3, s->blur * (1 + s->focus * other[1]));
-      judge_cell (scene, die->x, die->y, &die->whole, &die->present);
+      judge_cell (scene, die);
       if (die->whole)
         first_col = MIN (first_col, i), first_row = MIN (first_row, j);
       if (die->present)
@@ -206,18 +209,18 @@ reach (const View *view, const NotchRect *rect, double margin, int w, int h, int
 }
 
 static void
-add_rect (const View *view, const NotchRect *rect, double blur, int w, int h, float *to, float *profile)
+add_rect (const View *view, const NotchRect *rect, double gain, double blur, int w, int h, float *to, float *profile)
 {
   int box[4];
   if (!reach (view, rect, EDGE_REACH * blur, w, h, box))
     return;
-  double k = 1 / blur;
+  double k = 1 / blur, tone = gain * rect->tone;
   if (view->s == 0) {
     for (int x = box[0]; x < box[2]; x++)
       profile[x] =
           (float) (notch_scene_edge ((view->ux + x - rect->x0) * k) - notch_scene_edge ((view->ux + x - rect->x1) * k));
     for (int y = box[1]; y < box[3]; y++) {
-      float across = (float) (rect->tone
+      float across = (float) (tone
                               * (notch_scene_edge ((view->vy + y - rect->y0) * k)
                                  - notch_scene_edge ((view->vy + y - rect->y1) * k)));
       float *row = to + (gsize) y * (gsize) w;
@@ -231,7 +234,7 @@ add_rect (const View *view, const NotchRect *rect, double blur, int w, int h, fl
       double u = view->ux + view->c * x + view->s * y, v = view->vy - view->s * x + view->c * y;
       double along = notch_scene_edge ((u - rect->x0) * k) - notch_scene_edge ((u - rect->x1) * k);
       double across = notch_scene_edge ((v - rect->y0) * k) - notch_scene_edge ((v - rect->y1) * k);
-      to[(gsize) y * (gsize) w + (gsize) x] += (float) (rect->tone * along * across);
+      to[(gsize) y * (gsize) w + (gsize) x] += (float) (tone * along * across);
     }
 }
 
@@ -241,7 +244,7 @@ notch_scene_add_rect (const NotchScene *scene, const NotchSceneDie *die, const N
 {
   View view = view_of (scene, die, x, y);
   g_autofree float *profile = g_new (float, w);
-  add_rect (&view, rect, die->blur, w, h, to, profile);
+  add_rect (&view, rect, 1, die->blur, w, h, to, profile);
 }
 
 /* A picture instead of rectangles: every pixel of the cell is the picture blurred at its sub-pixel place. The picture
@@ -284,36 +287,11 @@ add_picture (const NotchScene *scene, const NotchSceneDie *die, gint64 x0, gint6
         }
         sum += wy[j] * row;
       }
-      to[(gsize) y * (gsize) w + (gsize) x] += (float) (sum / (sum_x * sum_y));
+      to[(gsize) y * (gsize) w + (gsize) x] += (float) (die->gain * sum / (sum_x * sum_y));
     }
 }
 
 /* ---- light ------------------------------------------------------------------------------------------------------- */
-
-/* px into a neighbouring cell over which a die's gain fades to the neighbour's: no seam is drawn in the street. */
-#define GAIN_FADE 3.0
-
-static double
-gain_at (const NotchScene *scene, double u, double v)
-{
-  const NotchSimulation *s = scene->simulation;
-  const NotchSceneDie *first = &scene->die[0];
-  double at[2] = { (u - first->x) / (double) s->die_width, (v - first->y) / (double) s->die_height };
-  double fade[2] = { GAIN_FADE / (double) s->die_width, GAIN_FADE / (double) s->die_height }, weight[2];
-  int index[2][2], n[2] = { scene->n_cols, scene->n_rows };
-  for (int k = 0; k < 2; k++) {
-    double edge = floor (at[k] + 0.5), t = CLAMP ((at[k] - edge) / fade[k] / 2 + 0.5, 0, 1);
-    index[k][0] = (int) CLAMP (edge - 1, 0, n[k] - 1);
-    index[k][1] = (int) CLAMP (edge, 0, n[k] - 1);
-    weight[k] = t;
-  }
-  double sum = 0;
-  for (int j = 0; j < 2; j++)
-    for (int i = 0; i < 2; i++)
-      sum += (i ? weight[0] : 1 - weight[0]) * (j ? weight[1] : 1 - weight[1])
-             * scene->die[(gint64) index[1][j] * scene->n_cols + index[0][i]].gain;
-  return sum;
-}
 
 /* How much of pattern and of wafer is at a frame position, 0 to 1 each. */
 static void
@@ -338,26 +316,25 @@ notch_scene_render (const NotchScene *scene, gint64 x0, gint64 y0, int w, int h,
     const NotchSceneDie *die = &scene->die[k];
     View view = view_of (scene, die, x0, y0);
     int box[4];
-    if (!die->present || !reach (&view, &cell, EDGE_REACH * die->blur + 4, w, h, box))
+    if (!die->printed || !reach (&view, &cell, EDGE_REACH * die->blur + 4, w, h, box))
       continue;
     if (scene->layout->picture)
       add_picture (scene, die, x0, y0, w, h, to);
     else
       for (guint i = 0; i < scene->layout->rect->len; i++)
-        add_rect (&view, &g_array_index (scene->layout->rect, NotchRect, i), die->blur, w, h, to, profile);
+        add_rect (&view, &g_array_index (scene->layout->rect, NotchRect, i), die->gain, die->blur, w, h, to, profile);
   }
   double corner = 1 / (scene->cx * scene->cx + scene->cy * scene->cy + 1e-9);
   for (int j = 0; j < h; j++)
     for (int i = 0; i < w; i++) {
-      double x = (double) (x0 + i) - scene->cx, y = (double) (y0 + j) - scene->cy, u, v;
-      notch_scene_to_frame (scene, (double) (x0 + i), (double) (y0 + j), &u, &v);
-      double grey = scene->layout->base + to[(gsize) j * (gsize) w + (gsize) i], pattern, silicon;
+      double x = (double) (x0 + i) - scene->cx, y = (double) (y0 + j) - scene->cy;
+      double grey = scene->layout->base + to[(gsize) j * (gsize) w + (gsize) i];
       if (scene->radius > 0) {
+        double u, v, pattern, silicon;
+        notch_scene_to_frame (scene, (double) (x0 + i), (double) (y0 + j), &u, &v);
         wafer_at (scene, u, v, &pattern, &silicon);
-        grey = WAFER_DARK + silicon * (62 - WAFER_DARK + pattern * (grey - 62));
+        grey = WAFER_DARK + silicon * (WAFER_BARE - WAFER_DARK + pattern * (grey - WAFER_BARE));
       }
-      if (s->gain > 0)
-        grey *= gain_at (scene, u, v);
       grey *= 1 - s->vignetting * (x * x + y * y) * corner;
       to[(gsize) j * (gsize) w + (gsize) i] = (float) grey;
     }

@@ -8,11 +8,12 @@
 #include "inspect/simulate/layout.h"
 
 typedef struct {
-  gboolean present, whole; /* whole: no edge of image or wafer cuts it */
+  gboolean printed;        /* on the wafer */
+  gboolean present, whole; /* in the image, partly or not; whole: no edge of image or wafer cuts it */
   int col, row;
   double x, y;   /* px in the frame: corner of the cell */
   double dx, dy; /* px in the image: shift of the pattern */
-  double gain;   /* factor */
+  double gain;   /* factor of the pattern over the street */
   double blur;   /* px: sigma of the optics here */
 } NotchSceneDie;
 

@@ -98,9 +98,9 @@ static const Key keys[] = {
     "how many to expect on an image without defects: sets the threshold" },
   { "detect", "polarity", KEY_CHOICE, AT (detect.polarity), 0, 0, 2, "", polarity_choice,
     "defects to look for: brighter or darker than the reference" },
-  { "detect", "smallest_px", KEY_DOUBLE, AT (detect.smallest_px), 0.7, 0.3, 16, "px", NULL,
+  { "detect", "smallest_px", KEY_DOUBLE, AT (detect.smallest_px), 0.8, 0.3, 16, "px", NULL,
     "sigma of the finest filter" },
-  { "detect", "largest_px", KEY_DOUBLE, AT (detect.largest_px), 8, 0.3, 32, "px", NULL,
+  { "detect", "largest_px", KEY_DOUBLE, AT (detect.largest_px), 14, 0.3, 32, "px", NULL,
     "sigma of the coarsest filter" },
   { "detect", "lines", KEY_BOOL, AT (detect.lines), 1, SWITCH,
     "filter for scratches too" },
@@ -164,11 +164,14 @@ static const char *const groups[][2] = {
   { "report", "What is written." },
 };
 
+/* In px, for that is what a filter sees, whatever the camera. A scratch is long; a stain is wider than any speck; a
+ * pit is dark and no larger than the spot of the optics; other specks are particles, bright or dark, unless they are
+ * half bright and half dark, as an edge out of place is. */
 static const char *const default_rules[][2] = {
-  { "scratch", "elongation > 4 && (width_px > 16 || height_px > 16)" },
-  { "stain", "area_px > 1500" },
-  { "particle", "contrast > 0" },
-  { "pit", "contrast < 0" },
+  { "scratch", "elongation > 3 && sqrt (width_px * width_px + height_px * height_px) > 12" },
+  { "stain", "scale_px > 4 && line == 0" },
+  { "pit", "contrast < 0 && scale_px < 1.2 && bipolarity < 0.5" },
+  { "particle", "bipolarity < 0.5" },
 };
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
@@ -852,8 +855,15 @@ notch_recipe_load (const char *path, GError **error)
     return NULL;
   }
   NotchRecipe *recipe = notch_recipe_parse (text, path, error);
-  if (recipe)
-    recipe->path = g_strdup (path);
+  if (!recipe)
+    return NULL;
+  recipe->path = g_strdup (path);
+  /* A recipe and its template travel together: the name counts from the recipe's folder. */
+  if (recipe->reference.image && *recipe->reference.image) {
+    g_autofree char *folder = g_path_get_dirname (path), *from = g_canonicalize_filename (folder, NULL);
+    g_autofree char *given = g_steal_pointer (&recipe->reference.image);
+    recipe->reference.image = g_canonicalize_filename (given, from);
+  }
   return recipe;
 }
 

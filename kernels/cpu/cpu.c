@@ -100,12 +100,12 @@ lane_free (NotchLane *lane)
   for (int i = 0; i < 3; i++)
     notch_fft_free (lane->fft[i]);
   notch_fft_free (lane->shift_fft);
-  float *floats[] = { lane->spectrum, lane->product,       lane->response, lane->stack,
-                      lane->basis,    lane->normal_weight, lane->patch,    lane->shift_a,
-                      lane->shift_b,  lane->shift_fa,      lane->shift_fb, lane->shift_window };
+  float *floats[] = { lane->spectrum,      lane->product,       lane->response,    lane->stack,   lane->basis,
+                      lane->normal_weight, lane->patch,         lane->shift_a,     lane->shift_b, lane->shift_fa,
+                      lane->shift_fb,      lane->shift_product, lane->shift_window };
   for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
     notch_fft_release (floats[i]);
-  free (lane->channel);
+  free (lane->judged);
   free (lane->fit);
   free (lane->run);
   free (lane->run_blob);
@@ -126,7 +126,7 @@ lane_allocate (NotchLane *lane)
       return false;
   lane->max_pieces = 4096;
   lane->max_seams = (int) (8 * 32 * size);
-  lane->channel = calloc (area, 1);
+  lane->judged = calloc (2 * area, 1); /* the second half is scratch */
   lane->spectrum = notch_fft_alloc (2 * size * (size / 2 + 1));
   lane->product = notch_fft_alloc (2 * size * (size / 2 + 1));
   lane->response = notch_fft_alloc (area);
@@ -145,11 +145,12 @@ lane_allocate (NotchLane *lane)
   lane->shift_b = notch_fft_alloc (shift * shift + 1);
   lane->shift_fa = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
   lane->shift_fb = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
+  lane->shift_product = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
   lane->shift_window = notch_fft_alloc (shift + 1);
-  return lane->channel && lane->spectrum && lane->product && lane->response && lane->stack && lane->basis
+  return lane->judged && lane->spectrum && lane->product && lane->response && lane->stack && lane->basis
          && lane->normal_weight && lane->fit && lane->run && lane->run_blob && lane->row_start && lane->blob
          && lane->seam && lane->patch && lane->patch_blob && lane->shift_a && lane->shift_b && lane->shift_fa
-         && lane->shift_fb && lane->shift_window;
+         && lane->shift_fb && lane->shift_product && lane->shift_window;
 }
 
 static NotchLane *

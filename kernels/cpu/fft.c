@@ -11,6 +11,12 @@ struct NotchFft {
 
 static pthread_mutex_t planning = PTHREAD_MUTEX_INITIALIZER;
 
+const char *
+notch_fft_library (void)
+{
+  return fftwf_version;
+}
+
 float *
 notch_fft_alloc (size_t n_floats)
 {

@@ -1,6 +1,6 @@
 /* fft.h - the CPU's Fourier transform, behind this one file
  *
- * FFTW is under the GPL; another library fits here by giving these four functions. Plans are made under a lock and by
+ * FFTW is under the GPL; another library fits here by giving these functions. Plans are made under a lock and by
  * estimate only: timing would make the choice, and so the last bits, a matter of chance. Executing is thread-safe. */
 #pragma once
 
@@ -15,6 +15,9 @@ void notch_fft_free (NotchFft *fft);
 void notch_fft_forward (const NotchFft *fft, float *in, float *out);
 /* The other way, without the factor 1/(ny nx). `in` is overwritten. */
 void notch_fft_inverse (const NotchFft *fft, float *in, float *out);
+
+/* Which library it is, and its version. */
+const char *notch_fft_library (void);
 
 /* Memory aligned for transforms; NULL when there is none. Freed by notch_fft_release. */
 float *notch_fft_alloc (size_t n_floats);

@@ -1,6 +1,7 @@
 /* filter.c - the bank of matched filters, in the Fourier domain: filter, power */
 #include "kernels/math/filter.h"
 #include "kernels/cpu/lane.h"
+#include "kernels/math/score.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,9 @@ make_filter (NotchLane *lane, int c)
   plan->transfer = notch_fft_alloc ((size_t) side * (size_t) columns);
   if (!lane->fft[level])
     lane->fft[level] = notch_fft_new (side, side);
-  if (!plan->transfer || !lane->fft[level])
+  if (level > 0 && !lane->reduced_score[level])
+    lane->reduced_score[level] = notch_fft_alloc ((size_t) side * (size_t) side);
+  if (!plan->transfer || !lane->fft[level] || (level > 0 && !lane->reduced_score[level]))
     return notch_cpu_fail (lane, "out of memory for filters of %d x %d pixels", side, side);
   double variance = 0;
   for (int y = 0; y < side; y++)
@@ -72,6 +75,8 @@ notch_cpu_filter_free (NotchLane *lane)
 {
   for (int c = 0; c < NOTCH_MAX_CHANNELS; c++)
     notch_fft_release (lane->filter[c].transfer);
+  for (int level = 1; level < 3; level++)
+    notch_fft_release (lane->reduced_score[level]);
 }
 
 NOTCH_CLONES static void
@@ -83,35 +88,43 @@ multiply_row (const float *spectrum, const float *transfer, int n, float *produc
   }
 }
 
-/* Keeps the larger response and its channel. `sign` is 0, or the polarity that counts. */
+/* A plane of scores, seen as the words that they are. */
+typedef int32_t __attribute__ ((may_alias)) Word;
+
+/* Keeps the largest response and its channel. `sign` is 0, or the polarity that counts. */
 NOTCH_CLONES static void
-keep_largest_row (const float *response, float gain, float sign, int channel, int n, float *score, uint8_t *which)
+keep_largest_row (const float *response, float gain, float sign, int32_t channel, int n, Word *score)
 {
   for (int i = 0; i < n; i++) {
     float f = response[i] * gain;
-    float value = sign == 0.0f ? fabsf (f) : f * sign;
-    bool larger = value > score[i];
-    score[i] = larger ? value : score[i];
-    which[i] = larger ? (uint8_t) channel : which[i];
+    float value = sign == 0.0f ? fabsf (f) : f * sign > 0.0f ? f * sign : 0.0f;
+    int32_t packed = notch_score_pack (value, channel);
+    score[i] = packed > score[i] ? packed : score[i];
   }
 }
 
+/* Keeps the larger of a score and one that stands for two or four pixels of it. */
 NOTCH_CLONES static void
-spread_row (const float *reduced, int decimate, int n, float *full)
+keep_spread_row (const Word *reduced, int times, int n, Word *score)
 {
-  if (decimate == 2)
-    for (int i = 0; i < n; i++)
-      full[2 * i] = full[2 * i + 1] = reduced[i];
+  if (times == 2)
+    for (int i = 0; i < n / 2; i++) {
+      score[2 * i] = reduced[i] > score[2 * i] ? reduced[i] : score[2 * i];
+      score[2 * i + 1] = reduced[i] > score[2 * i + 1] ? reduced[i] : score[2 * i + 1];
+    }
   else
-    for (int i = 0; i < n; i++)
-      full[4 * i] = full[4 * i + 1] = full[4 * i + 2] = full[4 * i + 3] = reduced[i];
+    for (int i = 0; i < n / 4; i++)
+      for (int j = 4 * i; j < 4 * i + 4; j++)
+        score[j] = reduced[i] > score[j] ? reduced[i] : score[j];
 }
 
 NOTCH_CLONES static void
-scale_row (const float *from, float gain, int n, float *to)
+scale_row (const float *from, float gain, float sign, int n, float *to)
 {
-  for (int i = 0; i < n; i++)
-    to[i] = from[i] * gain;
+  for (int i = 0; i < n; i++) {
+    float f = from[i] * gain;
+    to[i] = sign == 0.0f || f * sign > 0.0f ? f : 0.0f;
+  }
 }
 
 /* Filters the tile's spectrum by channel c; the response lies in lane->response, side x side. */
@@ -128,12 +141,6 @@ respond (NotchLane *lane, int c)
   notch_fft_inverse (lane->fft[log2_of (plan->decimate)], lane->product, lane->response);
 }
 
-static bool
-masked (const NotchTile *tile, ptrdiff_t at)
-{
-  return tile->weight && tile->weight[at] == 0;
-}
-
 /* Adds the null statistics of a response over the core. */
 static void
 add_stats (const NotchLane *lane, int c, float gain, NotchChannelStats *stats)
@@ -145,7 +152,7 @@ add_stats (const NotchLane *lane, int c, float gain, NotchChannelStats *stats)
   double sum2 = 0, dx2 = 0, dy2 = 0, dxdy = 0;
   for (int y = y0; y < y1; y++)
     for (int x = x0; x < x1; x++) {
-      if (masked (tile, (ptrdiff_t) y * d * lane->is.size + x * d))
+      if (!lane->judged[(ptrdiff_t) y * d * lane->is.size + x * d])
         continue;
       const float *f = lane->response + (ptrdiff_t) y * side + x;
       float value = f[0] * gain, size = fabsf (value);
@@ -161,46 +168,60 @@ add_stats (const NotchLane *lane, int c, float gain, NotchChannelStats *stats)
   stats->sum2 += sum2, stats->sum_dx2 += dx2, stats->sum_dy2 += dy2, stats->sum_dxdy += dxdy;
 }
 
+/* Nothing is found where nothing can be judged; elsewhere the sensitivity counts. */
 static void
 apply_weight (NotchLane *lane, const NotchTile *tile)
 {
   float *score = lane->plane[NOTCH_PLANE_SCORE], *fine = lane->plane[NOTCH_PLANE_FINE];
   for (ptrdiff_t i = 0; i < (ptrdiff_t) lane->is.size * lane->is.size; i++) {
-    score[i] *= tile->weight[i];
-    fine[i] *= tile->weight[i];
+    float weight = !lane->judged[i] ? 0 : tile->weight ? tile->weight[i] : 1;
+    int32_t channel = notch_score_channel (score[i]);
+    ((Word *) score)[i] = notch_score_pack (score[i] * weight, channel);
+    fine[i] *= weight;
   }
+}
+
+/* The largest score of a level that any channel used, kept in the full one. */
+static void
+merge_level (NotchLane *lane, int level)
+{
+  const NotchTile *tile = lane->tile;
+  int size = lane->is.size, times = 1 << level, side = size >> level;
+  for (int y = tile->core_y; y < tile->core_y + tile->core_h; y++)
+    keep_spread_row ((const Word *) lane->reduced_score[level] + (ptrdiff_t) (y / times) * side, times, size,
+                     (Word *) lane->plane[NOTCH_PLANE_SCORE] + (ptrdiff_t) y * size);
 }
 
 int
 notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
 {
   const NotchTile *tile = lane->tile;
-  int size = lane->is.size, y1 = tile->core_y + tile->core_h;
-  size_t area = (size_t) size * (size_t) size;
-  float *score = lane->plane[NOTCH_PLANE_SCORE], *row = lane->product;
-  memset (score, 0, sizeof (float) * area);
-  memset (lane->channel, 0, area);
+  int size = lane->is.size;
+  float *score[3] = { lane->plane[NOTCH_PLANE_SCORE], lane->reduced_score[1], lane->reduced_score[2] };
+  for (int level = 0; level < 3; level++) {
+    size_t side = (size_t) (size >> level);
+    if (score[level])
+      memset (score[level], 0, sizeof (float) * side * side);
+  }
   notch_fft_forward (lane->fft[0], lane->plane[NOTCH_PLANE_Z], lane->spectrum);
   for (int c = 0; c < a->n_channels; c++) {
-    int d = lane->filter[c].decimate, side = lane->filter[c].side;
+    int d = lane->filter[c].decimate, side = lane->filter[c].side, level = log2_of (d);
     float gain = a->channel[c].gain;
     respond (lane, c);
     if (a->stats)
       add_stats (lane, c, gain, &a->stats[c]);
-    /* The spectrum's product is done with: its memory holds a row of the response at full size. */
-    for (int y = tile->core_y; y < y1; y++) {
-      const float *response = lane->response + (ptrdiff_t) (y / d) * side;
-      if (d > 1 && (y == tile->core_y || y % d == 0))
-        spread_row (response, d, side, row);
-      keep_largest_row (d > 1 ? row : response, gain, (float) a->polarity, c, size, score + (ptrdiff_t) y * size,
-                        lane->channel + (ptrdiff_t) y * size);
-    }
-    if (c == 0)
-      for (int y = tile->core_y; y < y1; y++)
-        scale_row (lane->response + (ptrdiff_t) y * size, gain, size,
-                   lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) y * size);
+    int y0 = tile->core_y / d, y1 = (tile->core_y + tile->core_h - 1) / d + 1;
+    for (int y = y0; y < y1; y++)
+      keep_largest_row (lane->response + (ptrdiff_t) y * side, gain, (float) a->polarity, c, side,
+                        (Word *) score[level] + (ptrdiff_t) y * side);
+    for (int y = y0; c == 0 && y < y1; y++)
+      scale_row (lane->response + (ptrdiff_t) y * size, gain, (float) a->polarity, size,
+                 lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) y * size);
   }
-  if (tile->weight)
+  for (int level = 1; level < 3; level++)
+    if (score[level])
+      merge_level (lane, level);
+  if (!lane->all_judged)
     apply_weight (lane, tile);
   return 0;
 }

@@ -2,6 +2,7 @@
 #include "kernels/cpu/lane.h"
 #include "kernels/math/blob.h"
 #include "kernels/math/noise.h"
+#include "kernels/math/score.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -117,25 +118,54 @@ choose_blobs (NotchLane *lane, const uint8_t *mask, int32_t n_runs, int reach)
   }
 }
 
+/* How far a filter reaches, px; -1 for a number that stands for none. */
+static float
+reach_of (const NotchLane *lane, int channel)
+{
+  if (channel >= lane->is.n_channels)
+    return -1;
+  const NotchChannel *c = &lane->is.channel[channel];
+  return c->kind == NOTCH_CHANNEL_LINE ? c->length : c->sigma;
+}
+
+/* Around a strong small defect the coarse filters respond, too. A pixel is part of the blob itself when a filter that
+ * reaches no further than the one of the blob's peak explains it best, or when the finest filter sees it. */
+static bool
+belongs (const NotchLane *lane, const NotchBlob *peak, float score, float fine, float grow)
+{
+  float own = reach_of (lane, notch_score_channel (score)), most = reach_of (lane, peak->peak_channel);
+  return most < 0 || own <= 1.7f * most || fabsf (fine) >= grow;
+}
+
+/* Finds the blob's peak among the run's pixels. */
 static void
-measure_run (NotchLane *lane, const NotchRun *run, NotchBlob *blob, const uint8_t *mask)
+find_peak (const NotchLane *lane, const NotchRun *run, NotchBlob *blob)
+{
+  const float *score = lane->plane[NOTCH_PLANE_SCORE] + (ptrdiff_t) run->y * lane->is.size;
+  for (int x = run->x0; x <= run->x1; x++)
+    notch_blob_peak (blob, x, run->y, score[x], notch_score_channel (score[x]));
+}
+
+static void
+measure_run (const NotchLane *lane, const NotchRun *run, NotchBlob *blob, const uint8_t *mask, float grow)
 {
   int size = lane->is.size;
   for (int x = run->x0; x <= run->x1; x++) {
     ptrdiff_t at = (ptrdiff_t) run->y * size + x;
     const float *g = lane->plane[NOTCH_PLANE_REF] + at;
     float gx = notch_grad_x (g), gy = notch_grad_y (g, size);
+    float score = lane->plane[NOTCH_PLANE_SCORE][at], fine = lane->plane[NOTCH_PLANE_FINE][at];
+    if (!belongs (lane, blob, score, fine, grow))
+      continue;
     NotchBlobPixel pixel = {
       .x = x,
       .y = run->y,
-      .score = lane->plane[NOTCH_PLANE_SCORE][at],
-      .fine = lane->plane[NOTCH_PLANE_FINE][at],
+      .fine = fine,
       .res = lane->plane[NOTCH_PLANE_RES][at],
       .ref = g[0],
       .edge = sqrtf (gx * gx + gy * gy),
       .z = lane->plane[NOTCH_PLANE_Z][at],
       .seed = mask[at] == 2,
-      .channel = lane->channel[at],
     };
     notch_blob_add (blob, &pixel);
   }
@@ -162,33 +192,24 @@ notch_cpu_label (NotchLane *lane, const NotchLabel *a)
   choose_blobs (lane, mask, n_runs, a->reach);
   for (int b = 0; b < lane->n_blobs; b++)
     notch_blob_clear (&lane->blob[b]);
+  for (int32_t i = 0; i < n_runs; i++)
+    if (lane->run_blob[i] >= 0)
+      find_peak (lane, &lane->run[i], &lane->blob[lane->run_blob[i]]);
   lane->n_seams = 0;
   for (int32_t i = 0; i < n_runs; i++) {
     const NotchRun *run = &lane->run[i];
     int32_t blob = lane->run_blob[i];
     if (blob < 0)
       continue;
-    measure_run (lane, run, &lane->blob[blob], mask);
+    measure_run (lane, run, &lane->blob[blob], mask, a->grow);
     for (int x = run->x0; x <= run->x1; x++)
       if (near_seam (tile, x, run->y, a->reach) && lane->n_seams < lane->max_seams)
         lane->seam[lane->n_seams++] = (NotchSeam){ x, run->y, blob };
   }
   lane->n_inspected = 0;
-  for (int p = 0; p < tile->n_pieces; p++) {
-    const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
-    int x0 = piece->x > tile->core_x ? piece->x : tile->core_x, y0 = piece->y > tile->core_y ? piece->y : tile->core_y;
-    int x1 = piece->x + piece->w, bottom = piece->y + piece->h;
-    x1 = x1 < tile->core_x + tile->core_w ? x1 : tile->core_x + tile->core_w;
-    bottom = bottom < y1 ? bottom : y1;
-    if (piece->n_sources == 0 || x1 <= x0)
-      continue;
-    for (int y = y0; y < bottom; y++) {
-      if (!tile->weight)
-        lane->n_inspected += x1 - x0;
-      for (int x = x0; tile->weight && x < x1; x++)
-        lane->n_inspected += tile->weight[(ptrdiff_t) y * size + x] > 0;
-    }
-  }
+  for (int y = tile->core_y; y < y1; y++)
+    for (int x = tile->core_x; x < tile->core_x + tile->core_w; x++)
+      lane->n_inspected += lane->judged[(ptrdiff_t) y * size + x];
   return 0;
 }
 

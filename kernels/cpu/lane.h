@@ -28,16 +28,16 @@ typedef struct {
 } NotchRun;
 
 /* fit: at most so many samples a piece */
-#define NOTCH_FIT_SAMPLES 8192
+#define NOTCH_FIT_SAMPLES 4096
 
 struct NotchLane {
   NotchLaneSize is;
   char fault[256];
   float *plane[NOTCH_N_PLANES]; /* size x size each */
-  uint8_t *channel;             /* size x size: which filter gave the score */
-  const float *weight;          /* of the tile in work, or NULL */
-  const NotchTile *tile;
-  int64_t masked_px;
+  const NotchTile *tile;        /* in work */
+  float *reduced_score[3];      /* the score on every 2nd and 4th pixel, by log2 of the decimation; [0] is not used */
+  uint8_t *judged;              /* size x size: 1 where the pixel and its neighbours have a reference and a weight */
+  bool all_judged;
 
   NotchFft *fft[3]; /* by log2 of the decimation */
   float *spectrum, *product, *response;
@@ -59,7 +59,7 @@ struct NotchLane {
   int32_t *patch_blob;
 
   NotchFft *shift_fft;
-  float *shift_a, *shift_b, *shift_fa, *shift_fb, *shift_window;
+  float *shift_a, *shift_b, *shift_fa, *shift_fb, *shift_product, *shift_window;
 };
 
 int notch_cpu_fail (NotchLane *lane, const char *format, ...) __attribute__ ((format (printf, 2, 3)));

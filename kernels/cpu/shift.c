@@ -17,46 +17,64 @@ fetch_patch (const NotchLane *lane, const NotchPixels *pixels, int64_t x, int64_
     notch_cpu_fetch (pixels, x, y + row, n, to + (ptrdiff_t) row * n);
 }
 
-/* Variance of white noise in a patch, blind to structure: the mask of Immerkaer, Computer Vision and Image Understanding
- * 64 (1996), whose weights kill planes and edges; its mean square over 36. The smallest quarter of the rows counts, so
- * that texture does not. */
-static double
-noise_variance (const float *p, int n)
+/* Sums of squares over a row, in lanes that a vector unit fills; their order is fixed. */
+typedef struct {
+  double laplace2, xx, xy, yy;
+} RowSums;
+
+NOTCH_CLONES static RowSums
+sum_row (const float *p, int n)
 {
-  double best[8] = { 0 };
-  int rows = (n - 2) / 8;
+  float laplace2[16] = { 0 }, xx[16] = { 0 }, xy[16] = { 0 }, yy[16] = { 0 };
+  int last = 1 + (n - 2) / 16 * 16;
+  for (int x = 1; x < last; x += 16)
+    for (int i = 0; i < 16; i++) {
+      const float *q = p + x + i;
+      float r = (q[-n - 1] + q[-n + 1] + q[n - 1] + q[n + 1]) - 2 * (q[-n] + q[-1] + q[1] + q[n]) + 4 * q[0];
+      float gx = notch_grad_x (q), gy = notch_grad_y (q, n);
+      laplace2[i] += r * r, xx[i] += gx * gx, xy[i] += gx * gy, yy[i] += gy * gy;
+    }
+  RowSums sums = { 0 };
+  for (int i = 0; i < 16; i++)
+    sums.laplace2 += laplace2[i], sums.xx += xx[i], sums.xy += xy[i], sums.yy += yy[i];
+  return sums;
+}
+
+/* What a patch alone tells of how well it can be registered. */
+typedef struct {
+  double variance;           /* of white noise in it */
+  double xx, xy, yy, pixels; /* structure tensor, and over how many pixels */
+} Quality;
+
+/* The noise is measured blind to structure: by the mask of Immerkaer, Computer Vision and Image Understanding 64 (1996),
+ * whose weights kill planes and straight edges; its mean square over 36. The quietest of eight bands of rows counts, so
+ * that texture does not. */
+static Quality
+quality_of (const float *p, int n)
+{
+  Quality quality = { .variance = INFINITY };
+  int rows = (n - 2) / 8, columns = (n - 2) / 16 * 16;
   for (int band = 0; band < 8; band++) {
-    double sum = 0;
-    for (int y = 1 + band * rows; y < 1 + (band + 1) * rows; y++)
-      for (int x = 1; x < n - 1; x++) {
-        const float *q = p + (ptrdiff_t) y * n + x;
-        float r = (q[-n - 1] + q[-n + 1] + q[n - 1] + q[n + 1]) - 2 * (q[-n] + q[-1] + q[1] + q[n]) + 4 * q[0];
-        sum += (double) r * r;
-      }
-    best[band] = rows > 0 ? sum / ((double) rows * (n - 2) * 36) : 0;
+    double laplace2 = 0;
+    for (int y = 1 + band * rows; y < 1 + (band + 1) * rows; y++) {
+      RowSums sums = sum_row (p + (ptrdiff_t) y * n, n);
+      laplace2 += sums.laplace2, quality.xx += sums.xx, quality.xy += sums.xy, quality.yy += sums.yy;
+    }
+    double variance = laplace2 / (36.0 * rows * columns);
+    quality.variance = variance < quality.variance ? variance : quality.variance;
   }
-  double least = best[0];
-  for (int band = 1; band < 8; band++)
-    if (best[band] < least)
-      least = best[band];
-  return least;
+  quality.pixels = 8.0 * rows * columns;
+  return quality;
 }
 
 /* The Cramer-Rao bound of the shift's worse axis, px: noise over the structure tensor's smaller eigenvalue. The noise's
  * own gradients (variance / 2 a pixel) are taken off first. */
 static float
-shift_bound (const float *p, int n, double variance)
+shift_bound (const Quality *quality, double variance)
 {
-  double xx = 0, xy = 0, yy = 0;
-  for (int y = 1; y < n - 1; y++)
-    for (int x = 1; x < n - 1; x++) {
-      const float *q = p + (ptrdiff_t) y * n + x;
-      float gx = notch_grad_x (q), gy = notch_grad_y (q, n);
-      xx += (double) gx * gx, xy += (double) gx * gy, yy += (double) gy * gy;
-    }
-  double pixels = (double) (n - 2) * (n - 2), spread = variance / 2 * sqrt (8.0 * pixels);
-  double mean = (xx + yy) / 2, half = sqrt ((xx - yy) * (xx - yy) / 4 + xy * xy);
-  double least = mean - half - variance / 2 * pixels;
+  double pixels = quality->pixels, spread = variance / 2 * sqrt (8.0 * pixels);
+  double mean = (quality->xx + quality->yy) / 2, half_xx = (quality->xx - quality->yy) / 2;
+  double least = mean - sqrt (half_xx * half_xx + quality->xy * quality->xy) - variance / 2 * pixels;
   /* What noise alone could pretend is no structure: its chance, and a tenth of it for the variance being a guess. */
   if (least <= spread + 0.1 * variance / 2 * pixels)
     return INFINITY;
@@ -143,32 +161,38 @@ find_peak (const float *r, int n, float search)
           && v >= at_shift (r, n, x, y - 1) && v >= at_shift (r, n, x, y + 1))
         peak.second = v;
     }
-  double sum = 0, sum2 = 0, count = 0;
-  for (int y = -n / 2; y < n / 2; y++)
-    for (int x = -n / 2; x < n / 2; x++)
-      if (abs (x - peak.x) > 5 || abs (y - peak.y) > 5) {
-        double v = at_shift (r, n, x, y);
-        sum += v, sum2 += v * v, count++;
-      }
-  peak.mean = count > 0 ? sum / count : 0;
-  double variance = count > 0 ? sum2 / count - peak.mean * peak.mean : 0;
+  double sum = 0, sum2 = 0, count = (double) n * n - 121;
+  for (ptrdiff_t i = 0; i < (ptrdiff_t) n * n; i++)
+    sum += r[i], sum2 += (double) r[i] * r[i];
+  for (int y = -5; y <= 5; y++)
+    for (int x = -5; x <= 5; x++) {
+      double v = at_shift (r, n, peak.x + x, peak.y + y);
+      sum -= v, sum2 -= v * v;
+    }
+  peak.mean = sum / count;
+  double variance = sum2 / count - peak.mean * peak.mean;
   peak.deviation = variance > 0 ? sqrt (variance) : 0;
   return peak;
 }
 
 static void
-find_shift (NotchLane *lane, const NotchShift *a, const NotchPair *pair, NotchShiftFound *found)
+find_shift (NotchLane *lane, const NotchShift *a, const NotchPair *pair, bool fresh_a, Quality *quality_a,
+            NotchShiftFound *found)
 {
   int n = lane->is.shift_size;
-  fetch_patch (lane, &a->mem[pair->mem_a]->pixels, pair->ax, pair->ay, lane->shift_a);
+  /* One patch is compared with many: what is known of the last `a` is kept. */
+  if (fresh_a) {
+    fetch_patch (lane, &a->mem[pair->mem_a]->pixels, pair->ax, pair->ay, lane->shift_a);
+    *quality_a = quality_of (lane->shift_a, n);
+    prepare (lane, lane->shift_a);
+    notch_fft_forward (lane->shift_fft, lane->shift_a, lane->shift_fa);
+  }
   fetch_patch (lane, &a->mem[pair->mem_b]->pixels, pair->bx, pair->by, lane->shift_b);
-  double variance = a->noise > 0 ? (double) a->noise * a->noise
-                                 : 0.5 * (noise_variance (lane->shift_a, n) + noise_variance (lane->shift_b, n));
-  float bound_a = shift_bound (lane->shift_a, n, variance), bound_b = shift_bound (lane->shift_b, n, variance);
+  Quality quality_b = quality_of (lane->shift_b, n);
+  double variance = a->noise > 0 ? (double) a->noise * a->noise : 0.5 * (quality_a->variance + quality_b.variance);
+  float bound_a = shift_bound (quality_a, variance), bound_b = shift_bound (&quality_b, variance);
   *found = (NotchShiftFound){ .crlb = bound_a > bound_b ? bound_a : bound_b, .ambiguity = 1 };
-  prepare (lane, lane->shift_a);
   prepare (lane, lane->shift_b);
-  notch_fft_forward (lane->shift_fft, lane->shift_a, lane->shift_fa);
   notch_fft_forward (lane->shift_fft, lane->shift_b, lane->shift_fb);
   for (ptrdiff_t i = 0; i < (ptrdiff_t) n * (n / 2 + 1); i++) {
     float ar = lane->shift_fa[2 * i], ai = lane->shift_fa[2 * i + 1];
@@ -176,9 +200,9 @@ find_shift (NotchLane *lane, const NotchShift *a, const NotchPair *pair, NotchSh
     lane->shift_fb[2 * i] = ar * br + ai * bi;
     lane->shift_fb[2 * i + 1] = ar * bi - ai * br;
   }
-  memcpy (lane->shift_fa, lane->shift_fb, sizeof (float) * 2 * (size_t) n * (size_t) (n / 2 + 1));
-  notch_fft_inverse (lane->shift_fft, lane->shift_fa, lane->shift_a);
-  Peak peak = find_peak (lane->shift_a, n, pair->search);
+  memcpy (lane->shift_product, lane->shift_fb, sizeof (float) * 2 * (size_t) n * (size_t) (n / 2 + 1));
+  notch_fft_inverse (lane->shift_fft, lane->shift_product, lane->shift_b);
+  Peak peak = find_peak (lane->shift_b, n, pair->search);
   if (!(peak.value > 0) || peak.deviation <= 0)
     return;
   found->psr = (float) ((peak.value - peak.mean) / peak.deviation);
@@ -207,7 +231,11 @@ notch_cpu_shift (NotchLane *lane, const NotchShift *a)
 {
   if (!lane->shift_fft)
     return notch_cpu_fail (lane, "the lane was made without a patch size");
-  for (int i = 0; i < a->n; i++)
-    find_shift (lane, a, &a->pair[i], &a->found[i]);
+  Quality quality_a = { 0 };
+  for (int i = 0; i < a->n; i++) {
+    const NotchPair *pair = &a->pair[i], *last = pair - 1;
+    bool fresh = i == 0 || pair->mem_a != last->mem_a || pair->ax != last->ax || pair->ay != last->ay;
+    find_shift (lane, a, pair, fresh, &quality_a, &a->found[i]);
+  }
   return 0;
 }

@@ -68,6 +68,43 @@ notch_cpu_fetch (const NotchPixels *pixels, int64_t x, int64_t y, int n, float *
     to[i] = to[end - x - 1];
 }
 
+static int
+clip (int value, int most)
+{
+  return value < 0 ? 0 : value > most ? most : value;
+}
+
+/* Which pixels can be judged: those inside, with a reference and a weight, and with neighbours that have a reference,
+ * for the noise model looks at its derivatives. */
+static void
+mark_judged (NotchLane *lane, const NotchBatch *batch)
+{
+  const NotchTile *tile = lane->tile;
+  int size = lane->is.size;
+  size_t area = (size_t) size * (size_t) size;
+  int64_t covered_px = 0;
+  uint8_t *covered = lane->judged + area;
+  memset (lane->judged, 0, 2 * area);
+  for (int p = 0; p < tile->n_pieces; p++) {
+    const NotchPiece *piece = &batch->piece[tile->first_piece + p];
+    for (int y = piece->y; y < piece->y + piece->h && piece->n_sources > 0; y++)
+      memset (covered + (ptrdiff_t) y * size + piece->x, 1, (size_t) piece->w);
+    covered_px += piece->n_sources > 0 ? (int64_t) piece->w * piece->h : 0;
+  }
+  int x0 = clip (tile->inside_x, size), y0 = clip (tile->inside_y, size);
+  int x1 = clip (tile->inside_x + tile->inside_w, size), y1 = clip (tile->inside_y + tile->inside_h, size);
+  lane->all_judged = !tile->weight && covered_px == (int64_t) area && x0 == 0 && y0 == 0 && x1 == size && y1 == size;
+  x0 = x0 < 1 ? 1 : x0, y0 = y0 < 1 ? 1 : y0, x1 = x1 > size - 1 ? size - 1 : x1, y1 = y1 > size - 1 ? size - 1 : y1;
+  for (int y = y0; y < y1; y++) {
+    const uint8_t *c = covered + (ptrdiff_t) y * size;
+    uint8_t *judged = lane->judged + (ptrdiff_t) y * size;
+    for (int x = x0; x < x1; x++)
+      judged[x] = c[x] & c[x - 1] & c[x + 1] & c[x - size] & c[x + size];
+    for (int x = x0; x < x1 && tile->weight; x++)
+      judged[x] &= tile->weight[(ptrdiff_t) y * size + x] > 0;
+  }
+}
+
 int
 notch_cpu_gather (NotchLane *lane, const NotchGather *a)
 {
@@ -75,10 +112,10 @@ notch_cpu_gather (NotchLane *lane, const NotchGather *a)
   const NotchStripMem *mem = a->batch->mem[0];
   int size = lane->is.size;
   lane->tile = tile;
-  lane->weight = tile->weight;
   lane->n_blobs = lane->n_seams = lane->n_patches = 0;
   lane->swamped = false;
   lane->n_inspected = 0;
+  mark_judged (lane, a->batch);
   for (int y = 0; y < size && mem; y++)
     notch_cpu_fetch (&mem->pixels, tile->x, tile->y + y, size, lane->plane[NOTCH_PLANE_TEST] + (size_t) y * size);
   return 0;
@@ -442,7 +479,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     for (int y = y0; y < y1; y += step)
       for (int x = x0 + (y / step * 7) % step; x < x1; x += step) {
         ptrdiff_t at = (ptrdiff_t) y * size + x;
-        if (tile->weight && tile->weight[at] == 0)
+        if (!lane->judged[at])
           continue;
         float term[NOTCH_FIT_MAX];
         terms_at (ref + at, size, du * (float) (x - piece->x) - 1, dv * (float) (y - piece->y) - 1, term);
@@ -494,8 +531,8 @@ notch_cpu_normalise (NotchLane *lane, const NotchNormalise *a)
       ptrdiff_t at = (ptrdiff_t) y * size + x0;
       normalise_row (lane->plane[NOTCH_PLANE_RES] + at, lane->plane[NOTCH_PLANE_REF] + at, size, &a->noise, x1 - x0,
                      z + at);
-      for (int x = 0; tile->weight && x < x1 - x0; x++)
-        if (tile->weight[at + x] == 0)
+      for (int x = 0; !lane->all_judged && x < x1 - x0; x++)
+        if (!lane->judged[at + x])
           z[at + x] = 0;
     }
   }

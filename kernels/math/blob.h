@@ -38,10 +38,21 @@ notch_blob_clear (NotchBlob *blob)
 /* What the planes say at one pixel of a blob. */
 typedef struct {
   int x, y;
-  float score, fine, res, ref, edge, z;
+  float fine, res, ref, edge, z;
   bool seed;
-  int channel;
 } NotchBlobPixel;
+
+/* Keeps the peak; ties go to the smaller y, then x. */
+NOTCH_FN void
+notch_blob_peak (NotchBlob *blob, int x, int y, float score, int channel)
+{
+  int32_t peak = (int32_t) notch_fixed (score > 8e6f ? 8e6f : score);
+  if (peak > blob->peak || (peak == blob->peak && (y < blob->peak_y || (y == blob->peak_y && x < blob->peak_x)))) {
+    blob->peak = peak;
+    blob->peak_x = x, blob->peak_y = y;
+    blob->peak_channel = channel;
+  }
+}
 
 NOTCH_FN void
 notch_blob_add (NotchBlob *blob, const NotchBlobPixel *pixel)
@@ -49,7 +60,6 @@ notch_blob_add (NotchBlob *blob, const NotchBlobPixel *pixel)
   const int cosine[NOTCH_FERET_DIRECTIONS] = NOTCH_FERET_COS, sine[NOTCH_FERET_DIRECTIONS] = NOTCH_FERET_SIN;
   int64_t x = pixel->x, y = pixel->y;
   int64_t weight = notch_fixed (pixel->fine < 0 ? -pixel->fine : pixel->fine), res = notch_fixed (pixel->res);
-  int32_t score = (int32_t) notch_fixed (pixel->score > 8e6f ? 8e6f : pixel->score);
   blob->n++;
   blob->n_seed += pixel->seed;
   blob->x += x, blob->y += y;
@@ -70,11 +80,5 @@ notch_blob_add (NotchBlob *blob, const NotchBlobPixel *pixel)
     int32_t reach = pixel->x * cosine[k] + pixel->y * sine[k];
     if (reach > blob->feret[k])
       blob->feret[k] = reach;
-  }
-  if (score > blob->peak
-      || (score == blob->peak && (pixel->y < blob->peak_y || (pixel->y == blob->peak_y && pixel->x < blob->peak_x)))) {
-    blob->peak = score;
-    blob->peak_x = pixel->x, blob->peak_y = pixel->y;
-    blob->peak_channel = pixel->channel;
   }
 }

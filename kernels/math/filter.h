@@ -9,13 +9,13 @@
 
 /* Transfer of a channel's template at the frequency (fx, fy), cycles a pixel. A blob is a Gaussian; a line is a Gaussian
  * across times a box along, smoothed at its ends. A wider Gaussian is taken off so that slow shading does not pass: for
- * scale s it has 3.5 s, but at most a width that fits the tile's halo. */
+ * scale s it has 3.5 s, but at most the tile's halo: what little reaches further wraps around, and is noise like the rest. */
 static inline double
 notch_channel_transfer (const NotchChannel *channel, double halo, double fx, double fy)
 {
   const double pi = 3.14159265358979323846;
   double f2 = fx * fx + fy * fy, s = channel->sigma;
-  double wide = 3.5 * s > halo / 2.3 ? halo / 2.3 : 3.5 * s;
+  double wide = 3.5 * s > halo ? halo : 3.5 * s;
   if (wide < 4)
     wide = 4;
   double template_, wide2 = wide * wide;
