@@ -119,6 +119,12 @@ notch_noise_smooth_spectrum (const double *sum, gint64 n_tiles, int size, float 
           /* Limits: what is dead would be blown up, and what a defect in the sample added would be thrown away. */
           whiten[(gsize) y * columns + x] = (float) CLAMP (weight > 0 ? value / weight : 1, 0.3, 30);
       }
+  /* The spectrum's shape is the residual's, its level at least the noise model's. */
+  double level = 0;
+  for (int i = 0; i < size * columns; i++)
+    level += whiten[i] / ((double) size * columns);
+  for (int i = 0; i < size * columns && level < 1; i++)
+    whiten[i] = (float) (whiten[i] / level);
 }
 
 /* ---- channels -------------------------------------------------------------------------------------------------- */
@@ -150,8 +156,9 @@ notch_noise_channel_gain (const NotchChannelStats *stats)
   double within =
       stats->histogram[bin] > 0 ? (0.5 * (double) total - (double) sum) / (double) stats->histogram[bin] : 0.5;
   double spread = (bin + within) * NOTCH_HISTOGRAM_STEP / 0.67449;
-  if (spread < 1e-6) /* the image has no noise (binarised): responses are in units of the model's floor already */
-    return 1;
+  /* Quieter than the model says is no reason to see more in it: a binarised image has next to no noise, and a recipe may
+   * ask for a margin. */
+  spread = MAX (spread, 0.9);
   /* Where more exceeds t spreads than a Gaussian gives, the response is divided by t / (the t that would give as many);
    * the largest such factor between 3 and 4.5 counts. Fewer than twenty pixels say nothing. */
   double widen = 1;

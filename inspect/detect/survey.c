@@ -252,6 +252,9 @@ fit_noise (NotchPlan *plan, GPtrArray *samples)
   /* Quantisation alone gives 1/12 where samples are whole numbers. */
   double floor = plan->source->sample == NOTCH_SAMPLE_F32 ? 1e-12 : 1.0 / 12;
   plan->noise = notch_noise_fit ((const NotchNoiseSample *) taken->data, taken->len, floor);
+  const NotchRecipe *recipe = plan->recipe;
+  plan->noise.a = MAX (plan->noise.a, (float) (recipe->detect.least_sigma * recipe->detect.least_sigma));
+  plan->noise.c = MAX (plan->noise.c, (float) (recipe->detect.edge_px * recipe->detect.edge_px));
 }
 
 static void

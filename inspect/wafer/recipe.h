@@ -55,6 +55,8 @@ struct NotchRecipe {
     double false_alarms; /* expected on an image without defects */
     NotchPolarity polarity;
     double smallest_px, largest_px; /* range of the filters' sigma */
+    double least_sigma;             /* grey levels: no pixel is taken to be quieter */
+    double edge_px;                 /* how far an edge may wander at least */
     gboolean lines;                 /* oriented filters too */
     double grow_sigma;              /* hysteresis */
     int merge_px;                   /* blobs this close are one */
