@@ -22,7 +22,7 @@ read_recipe (const char *path, GError **error)
   for (int i = 0; recipe && settings && settings[i]; i++)
     if (!notch_recipe_set (recipe, settings[i], error))
       return NULL;
-  return g_steal_pointer (&recipe);
+  return recipe && notch_recipe_verify (recipe, error) ? g_steal_pointer (&recipe) : NULL;
 }
 
 static void

@@ -73,6 +73,8 @@ test_wafer (void)
   /* Without a pixel size the diameter gives the scale. */
   recipe->wafer.diameter_mm = 200;
   g_assert_cmpfloat_with_epsilon (notch_outline_exclusion (&outline, recipe, 0), 1 / 200.0 * 960, 1e-9);
+  /* 960 px of 0.5 um are no wafer. */
+  g_assert_cmpfloat_with_epsilon (notch_outline_exclusion (&outline, recipe, 0.5), 1 / 200.0 * 960, 1e-9);
 }
 
 static void

@@ -93,6 +93,25 @@ test_notch (void)
   g_assert_cmpint (patterned, >=, 3);
 }
 
+/* Streets that reach the edge beside a notch may hide it, but nothing else is taken for it. */
+static void
+test_notch_among_dice (void)
+{
+  int found = 0, n = 0;
+  for (double angle = -3; angle < 3; angle += 0.53, n++) {
+    const Disc disc = { 1000, 500.2, 499.1, 460.5, angle, NAN, 3, 50 };
+    g_autoptr (NotchReduced) image = draw (&disc);
+    NotchOutline outline = { 0 };
+    notch_outline_find (image, &outline);
+    g_assert_cmpfloat_with_epsilon (outline.radius, 4 * disc.radius, 4 * 0.6);
+    if (isnan (outline.notch_angle))
+      continue;
+    g_assert_cmpfloat (fabs (remainder (outline.notch_angle - angle, 2 * G_PI)), <, 0.01);
+    found++;
+  }
+  g_assert_cmpint (found, >, n / 2);
+}
+
 /* A part of a wafer, and one that the image cuts. */
 static void
 test_partial (void)
@@ -149,6 +168,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/outline/disc", test_disc);
   g_test_add_func ("/outline/notch", test_notch);
+  g_test_add_func ("/outline/notch-among-dice", test_notch_among_dice);
   g_test_add_func ("/outline/partial", test_partial);
   g_test_add_func ("/outline/none", test_none);
   g_test_add_func ("/outline/mask", test_mask);

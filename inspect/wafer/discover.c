@@ -128,15 +128,17 @@ discover_wafer (Discovery *d)
   double diameter = recipe->wafer.diameter_mm;
   if (!(diameter > 0) && d->found->pixel_um > 0) {
     diameter = usual_diameter (2 * outline->radius * d->found->pixel_um / 1000);
-    if (diameter >= 1 && diameter <= 450)
+    if (diameter >= NOTCH_LEAST_WAFER_MM && diameter <= 450)
       recipe->wafer.diameter_mm = rounded (diameter);
   }
   g_autofree char *seen =
       given ? g_strdup ("given")
             : g_strdup_printf ("%.0f %% of the edge seen, %.2f px rms about it", 100 * outline->arc, outline->rms);
   note (d, "wafer: radius %.1f px, centre %.1f, %.1f, %s", outline->radius, outline->x, outline->y, seen);
-  if (diameter > 0)
-    note (d, "wafer: diameter %.4g mm", diameter);
+  if (recipe->wafer.diameter_mm > 0)
+    note (d, "wafer: diameter %.4g mm", recipe->wafer.diameter_mm);
+  else if (diameter > 0)
+    note (d, "wafer: %.4g mm would be its diameter, which is none; check the pixel size", diameter);
   check_exclusion (d);
   if (isnan (outline->notch_angle)) {
     note (d, "wafer: no notch or flat was found");

@@ -69,7 +69,7 @@ notch_outline_exclusion (const NotchOutline *outline, const NotchRecipe *recipe,
 {
   if (!(outline->radius > 0))
     return 0;
-  if (pixel_um > 0)
+  if (2 * outline->radius * pixel_um >= NOTCH_LEAST_WAFER_MM * 1000)
     return recipe->wafer.edge_exclusion_mm * 1000 / pixel_um;
   double diameter = recipe->wafer.diameter_mm > 0 ? recipe->wafer.diameter_mm : 300;
   return recipe->wafer.edge_exclusion_mm / diameter * 2 * outline->radius;

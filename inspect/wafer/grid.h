@@ -64,6 +64,10 @@ int notch_grid_count (const NotchGrid *grid, NotchDieKind kind);
 NotchGrid *notch_grid_new (const NotchRecipe *recipe, gint64 width, gint64 height, double pixel_um,
                            const NotchOutline *outline, GError **error);
 
-/* The ring along the wafer's edge that holds no whole die, px. Where the pixel size is not known, the wafer's diameter
- * in the recipe gives the scale, and without one a wafer of 300 mm is assumed. */
+/* Nothing smaller is a wafer; a pixel size that says so is wrong. */
+#define NOTCH_LEAST_WAFER_MM 20
+
+/* The ring along the wafer's edge that holds no whole die, px. Where the pixel size is not known, or would make a wafer
+ * of less than NOTCH_LEAST_WAFER_MM, the diameter in the recipe gives the scale, and without one a wafer of 300 mm is
+ * assumed. */
 double notch_outline_exclusion (const NotchOutline *outline, const NotchRecipe *recipe, double pixel_um);

@@ -264,7 +264,8 @@ typedef struct {
 
 #define MOST_MULTIPLES 64
 
-/* Follows the multiples of a lag as far as they reach, refining it on the way. `value` receives each one's peak. */
+/* Follows the multiples of a lag as far as they reach, refining it on the way. `value` receives each one's peak: its top
+ * between the whole lags, or a pitch that is no whole number would look worse than twice it. */
 static Family
 follow (const Profile *p, int lag, float value[MOST_MULTIPLES])
 {
@@ -278,15 +279,20 @@ follow (const Profile *p, int lag, float value[MOST_MULTIPLES])
       if (p->best[l] > p->best[top])
         top = l;
     int across = p->across[top];
-    double v = p->best[top];
+    double middle = p->best[top], v = middle;
+    double before = at_axis (p, top - 1, across), after = at_axis (p, top + 1, across);
+    double along = parabola (before, middle, after);
+    v += 0.25 * (after - before) * along;
+    before = at_axis (p, top, across - 1);
+    after = at_axis (p, top, across + 1);
+    double aside = parabola (before, middle, after);
+    v += 0.25 * (after - before) * aside;
     value[k - 1] = (float) v;
     f.n = k;
     f.mean += v;
     f.least = fmin (f.least, v);
-    double along = top + parabola (at_axis (p, top - 1, across), v, at_axis (p, top + 1, across));
-    double aside = across + parabola (at_axis (p, top, across - 1), v, at_axis (p, top, across + 1));
-    f.pitch = along / k;
-    f.slant = aside / k;
+    f.pitch = (top + along) / k;
+    f.slant = (across + aside) / k;
   }
   if (f.n > 0)
     f.mean /= f.n;
@@ -360,6 +366,8 @@ choose (const Profile *p, double least, double *sure)
     if (f.n == 0)
       continue;
     *sure = ramp ((f.mean - level) / (1 - level), 0.08, 0.5) * ramp (f.mean, 0.15, 0.45);
+    if (f.n == 1) /* two in a row are little to go by */
+      *sure *= 0.75;
     return f;
   }
   return (Family){ 0 };
