@@ -127,10 +127,10 @@ ok "a round wafer has partial dice" grep -q ',partial$' wafer/wafer/dice.csv
 "$NOTCH" inspect -q --set dice.partial=true --format defects,dice -o partial wafer.tif
 ok "they are inspected when asked for" test -s partial/wafer/defects.csv
 
-# Without a pixel size that fits, the default edge exclusion would leave no die.
-"$NOTCH" simulate -q --wafer --size 768x768 --die 96x96 --defects 0 --seed 5 -o small.tif
+# An edge exclusion of nearly half the radius would leave next to nothing.
+"$NOTCH" simulate -q --wafer --size 768x768 --die 96x96 --pixel-um 50 --defects 0 --seed 5 -o small.tif
 is "an edge exclusion larger than the wafer is left out, and that is told" \
-  "$("$NOTCH" inspect -q --format recipe -o small small.tif 2>&1 | grep -c '^notch: small.tif: the edge exclusion of 3 mm ')" 1
+  "$("$NOTCH" inspect -q --set wafer.edge_exclusion_mm=8 --format recipe -o small small.tif 2>&1 | grep -c '^notch: small.tif: the edge exclusion of 8 mm ')" 1
 ok "the recipe as used says so" grep -q '^edge_exclusion_mm *= *0$' small/small/recipe.ini
 
 # ---- a terminal ---------------------------------------------------------------------------------------------------------
