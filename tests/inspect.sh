@@ -1,6 +1,6 @@
 #!/bin/sh
 # notch inspect from the outside: files, exit status, batches, the same bytes whatever the threads and the memory.
-# shellcheck source=tests/tap.sh
+# shellcheck source=tests/tap.sh disable=SC2016
 . "$srcdir/tests/tap.sh"
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
