@@ -27,4 +27,6 @@ extern const NotchCommand notch_command_devices, notch_command_inspect, notch_co
 
 /* "notch: what is wrong and what to do" on stderr; gives NOTCH_EXIT_TROUBLE. */
 int notch_complain (const GError *error);
+/* Data that was asked for, on stdout, byte by byte: g_print would write question marks for what the locale cannot show. */
+void notch_put (const char *text);
 void notch_say (const char *format, ...) G_GNUC_PRINTF (1, 2); /* stderr, with the program's name before it */

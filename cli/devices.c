@@ -5,7 +5,7 @@ static int
 run (int n, char **arguments, const NotchCommon *common)
 {
   g_autofree char *text = notch_devices_describe ();
-  g_print ("%s", text);
+  notch_put (text);
   return NOTCH_EXIT_OK;
 }
 

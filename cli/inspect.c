@@ -126,8 +126,10 @@ run (int n, char **arguments, const NotchCommon *common)
   g_autoptr (NotchProgressLine) line = notch_progress_new (common->quiet, no_progress);
   gboolean well = notch_inspect_run (images, &options, on_progress, line, &summary, &json, &error);
   notch_progress_end (line);
-  if (as_json && json)
-    g_print ("%s\n", json);
+  if (as_json && json) {
+    notch_put (json);
+    notch_put ("\n");
+  }
   if (!well) {
     notch_complain (error);
     return caught ? 128 + (int) caught : NOTCH_EXIT_TROUBLE;

@@ -2,12 +2,19 @@
 #include "cli/cli.h"
 
 #include <locale.h>
+#include <stdio.h>
 #include <string.h>
 
 static const NotchCommand *const commands[] = {
   &notch_command_simulate, &notch_command_score,   &notch_command_inspect,
   &notch_command_recipe,   &notch_command_devices, NULL,
 };
+
+void
+notch_put (const char *text)
+{
+  fputs (text, stdout);
+}
 
 void
 notch_say (const char *format, ...)
@@ -110,7 +117,7 @@ main (int argc, char **argv)
   }
   if (strcmp (argv[1], "--version") == 0) {
     g_autofree char *text = notch_version_long ();
-    g_print ("%s", text);
+    notch_put (text);
     return NOTCH_EXIT_OK;
   }
   for (int i = 0; commands[i]; i++)

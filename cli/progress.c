@@ -46,8 +46,9 @@ draw_bar (NotchProgressLine *line, const NotchProgress *progress)
   double rate = seconds > 0 ? (double) progress->pixels_done / 1e6 / seconds : 0;
   int full = (int) (share * BAR_CELLS + 0.5);
   g_autoptr (GString) bar = g_string_new (NULL);
+  gboolean utf8 = g_get_charset (NULL);
   for (int i = 0; i < BAR_CELLS; i++)
-    g_string_append (bar, i < full ? "█" : "░");
+    g_string_append (bar, utf8 ? i < full ? "█" : "░" : i < full ? "#" : ".");
   g_autofree char *name = g_path_get_basename (progress->image);
   g_printerr ("\r\033[K\033[?7l%s %3.0f %%  %d/%d images  %.0f Mpx/s", bar->str, 100 * share, progress->index,
               progress->n_images, rate);

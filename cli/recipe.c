@@ -46,7 +46,7 @@ make (const char *image, const NotchCommon *common, GError **error)
   if (output)
     return notch_recipe_save (recipe, output, error);
   g_autofree char *text = notch_recipe_to_string (recipe);
-  g_print ("%s", text);
+  notch_put (text);
   return TRUE;
 }
 

@@ -53,10 +53,11 @@ run (int n, char **arguments, const NotchCommon *common)
   NotchScore score;
   if (!notch_score (arguments[0], arguments[1], &how, &score, &report, json ? &object : NULL, &error))
     return notch_complain (error);
-  if (json)
-    g_print ("%s\n", object);
-  else if (!common->quiet)
-    g_print ("%s", report);
+  if (json) {
+    notch_put (object);
+    notch_put ("\n");
+  } else if (!common->quiet)
+    notch_put (report);
   int status = NOTCH_EXIT_OK;
   if (min_capture >= 0 && score.n_truth == 0) {
     notch_say ("%s: no defect to count, so --min-capture cannot be judged", arguments[0]);

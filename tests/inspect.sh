@@ -134,7 +134,7 @@ is "an edge exclusion larger than the wafer is left out, and that is told" \
 ok "the recipe as used says so" grep -q '^edge_exclusion_mm *= *0$' small/small/recipe.ini
 
 # ---- a terminal ---------------------------------------------------------------------------------------------------------
-if command -v script >/dev/null; then
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
   TERM=xterm script -qec "\"$NOTCH\" inspect --format defects -o bar a.tif missing.tif" /dev/null </dev/null >bar.txt
   ok "a bar is drawn on a terminal" grep -q '1/2 images' bar.txt
   # What stays after every carriage return has cleared the line.
@@ -143,7 +143,7 @@ if command -v script >/dev/null; then
   is "a dumb terminal has none" \
     "$(TERM=dumb script -qec "\"$NOTCH\" inspect --format defects -o bar a.tif" /dev/null </dev/null | grep -c images)" 0
 else
-  skip "a bar on a terminal" "there is no script program"
+  skip "a bar on a terminal" "there is no script program, or no terminal that it could open"
 fi
 
 # ---- interrupted --------------------------------------------------------------------------------------------------------
