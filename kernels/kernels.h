@@ -208,7 +208,7 @@ typedef struct {
   int64_t n;                             /* pixels */
   int64_t n_seed;                        /* of them at or above the seed threshold */
   int64_t x, y, xx, yy, xy;              /* sums of coordinates and their products */
-  int64_t w, wx, wy;                     /* weight |fine| in 1/256 sigma, and weighted coordinates */
+  int64_t w, wx, wy;                     /* weight fine^2 in 1/256 sigma^2, and weighted coordinates */
   int64_t res, res_abs;                  /* residual in 1/256 grey level: signed, absolute */
   int64_t ref, ref_edge;                 /* reference and |gradient| of it in 1/256 grey level */
   int64_t z2;                            /* z squared in 1/256 */

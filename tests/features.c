@@ -88,7 +88,7 @@ check_shape (const GArray *shape, gint64 x, gint64 y)
   notch_features_measure (&blob, &context, value);
   for (guint i = 0; i < shape->len; i++) {
     const Spot *spot = &g_array_index (shape, Spot, i);
-    const long double weight = fabsf (spot->fine);
+    const long double weight = floorl (spot->fine * spot->fine * 256 + 0.5L) / 256;
     w += weight;
     wx += weight * spot->x;
     wy += weight * spot->y;

@@ -15,6 +15,13 @@ typedef struct {
   int *score, *fine, *res, *ref, *edge, *z2; /* 1/256 */
 } Image;
 
+/* What such a pixel counts for: its square, rounded to 1/256. */
+static gint64
+weight_of (int fine)
+{
+  return notch_blob_weight ((float) fine / 256);
+}
+
 static Image *
 image_new (GRand *rand, int width, int height, gint64 x, gint64 y, double density)
 {
@@ -105,9 +112,9 @@ blob_add (NotchBlob *blob, const Image *image, int i, int origin_x, int origin_y
   blob->xx += x * x;
   blob->yy += y * y;
   blob->xy += x * y;
-  blob->w += image->fine[i];
-  blob->wx += image->fine[i] * x;
-  blob->wy += image->fine[i] * y;
+  blob->w += weight_of (image->fine[i]);
+  blob->wx += weight_of (image->fine[i]) * x;
+  blob->wy += weight_of (image->fine[i]) * y;
   blob->res += image->res[i];
   blob->res_abs += ABS (image->res[i]);
   blob->ref += image->ref[i];
@@ -143,9 +150,9 @@ joined_add (NotchJoined *joined, const Image *image, int i)
   joined->xx += (NotchWide) x * x;
   joined->yy += (NotchWide) y * y;
   joined->xy += (NotchWide) x * y;
-  joined->w += image->fine[i];
-  joined->wx += (NotchWide) x * image->fine[i];
-  joined->wy += (NotchWide) y * image->fine[i];
+  joined->w += weight_of (image->fine[i]);
+  joined->wx += (NotchWide) x * weight_of (image->fine[i]);
+  joined->wy += (NotchWide) y * weight_of (image->fine[i]);
   joined->res += image->res[i];
   joined->res_abs += ABS (image->res[i]);
   joined->ref += image->ref[i];

@@ -103,19 +103,33 @@ keep_largest_row (const float *response, float gain, float sign, int32_t channel
   }
 }
 
-/* Keeps the larger of a score and one that stands for two or four pixels of it. */
+static inline int32_t
+larger (int32_t a, int32_t b)
+{
+  return a > b ? a : b;
+}
+
+/* Keeps the larger of a score and what a reduced row says of it: sample i stands for the pixels up to times / 2 on both
+ * sides of pixel times * i, so that nothing moves. */
 NOTCH_CLONES static void
 keep_spread_row (const Word *reduced, int times, int n, Word *score)
 {
+  int last = n / times - 1;
   if (times == 2)
-    for (int i = 0; i < n / 2; i++) {
-      score[2 * i] = reduced[i] > score[2 * i] ? reduced[i] : score[2 * i];
-      score[2 * i + 1] = reduced[i] > score[2 * i + 1] ? reduced[i] : score[2 * i + 1];
+    for (int i = 0; i < last; i++) {
+      score[2 * i] = larger (score[2 * i], reduced[i]);
+      score[2 * i + 1] = larger (score[2 * i + 1], larger (reduced[i], reduced[i + 1]));
     }
   else
-    for (int i = 0; i < n / 4; i++)
-      for (int j = 4 * i; j < 4 * i + 4; j++)
-        score[j] = reduced[i] > score[j] ? reduced[i] : score[j];
+    for (int i = 0; i < last; i++) {
+      int32_t between = larger (reduced[i], reduced[i + 1]);
+      score[4 * i] = larger (score[4 * i], reduced[i]);
+      score[4 * i + 1] = larger (score[4 * i + 1], reduced[i]);
+      score[4 * i + 2] = larger (score[4 * i + 2], between);
+      score[4 * i + 3] = larger (score[4 * i + 3], reduced[i + 1]);
+    }
+  for (int x = last * times; x < n; x++)
+    score[x] = larger (score[x], reduced[last]);
 }
 
 NOTCH_CLONES static void
@@ -187,9 +201,12 @@ merge_level (NotchLane *lane, int level)
 {
   const NotchTile *tile = lane->tile;
   int size = lane->is.size, times = 1 << level, side = size >> level;
-  for (int y = tile->core_y; y < tile->core_y + tile->core_h; y++)
-    keep_spread_row ((const Word *) lane->reduced_score[level] + (ptrdiff_t) (y / times) * side, times, size,
-                     (Word *) lane->plane[NOTCH_PLANE_SCORE] + (ptrdiff_t) y * size);
+  for (int y = tile->core_y; y < tile->core_y + tile->core_h; y++) { /* a row between two takes both */
+    Word *score = (Word *) lane->plane[NOTCH_PLANE_SCORE] + (ptrdiff_t) y * size;
+    int first = (y + times / 2 - 1) / times, second = (y + times / 2) / times;
+    for (int row = first; row <= second && row < side; row++)
+      keep_spread_row ((const Word *) lane->reduced_score[level] + (ptrdiff_t) row * side, times, size, score);
+  }
 }
 
 int
@@ -210,7 +227,8 @@ notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
     respond (lane, c);
     if (a->stats)
       add_stats (lane, c, gain, &a->stats[c]);
-    int y0 = tile->core_y / d, y1 = (tile->core_y + tile->core_h - 1) / d + 1;
+    int y0 = tile->core_y / d, y1 = (tile->core_y + tile->core_h - 1 + d / 2) / d + 1;
+    y1 = y1 < side ? y1 : side;
     for (int y = y0; y < y1; y++)
       keep_largest_row (lane->response + (ptrdiff_t) y * side, gain, (float) a->polarity, c, side,
                         (Word *) score[level] + (ptrdiff_t) y * side);

@@ -23,6 +23,14 @@ notch_fixed (float value)
   return (int64_t) floorf (scaled + 0.5f);
 }
 
+/* What a pixel counts for in the centroid: squared, so that a wide blob's many weak pixels, noise mostly, do not. */
+NOTCH_FN int64_t
+notch_blob_weight (float fine)
+{
+  float most = fine < -256.0f || fine > 256.0f ? 256.0f : fine;
+  return notch_fixed (most * most);
+}
+
 NOTCH_FN void
 notch_blob_clear (NotchBlob *blob)
 {
@@ -59,7 +67,7 @@ notch_blob_add (NotchBlob *blob, const NotchBlobPixel *pixel)
 {
   const int cosine[NOTCH_FERET_DIRECTIONS] = NOTCH_FERET_COS, sine[NOTCH_FERET_DIRECTIONS] = NOTCH_FERET_SIN;
   int64_t x = pixel->x, y = pixel->y;
-  int64_t weight = notch_fixed (pixel->fine < 0 ? -pixel->fine : pixel->fine), res = notch_fixed (pixel->res);
+  int64_t weight = notch_blob_weight (pixel->fine), res = notch_fixed (pixel->res);
   blob->n++;
   blob->n_seed += pixel->seed;
   blob->x += x, blob->y += y;
