@@ -183,6 +183,28 @@ test_warp_outliers (void)
   }
 }
 
+/* Four of 25 patches that are wrong, by how much ever, next to a warp that spreads the shifts by as much. */
+static void
+test_warp_many_outliers (void)
+{
+  g_autoptr (GRand) random = g_rand_new_with_seed (7);
+  const double far[] = { 0.8, 3, 8, 300 }; /* px */
+  const double much[] = { 0, 5e-4, 3e-3 }; /* of the affine part: 0.6 and 3.4 px at the corners */
+  for (gsize f = 0; f < G_N_ELEMENTS (far); f++)
+    for (gsize m = 0; m < G_N_ELEMENTS (much); m++) {
+      const NotchWarp truth = { 7000, 3000, 1.25, -0.75, much[m], -much[m], much[m], much[m] };
+      const int wrong[] = { 0, 7, 13, 24 };
+      Shifts shifts;
+      NotchWarp warp = { .centre_x = 7000, .centre_y = 3000 };
+      measure (&truth, 0.01, random, &shifts);
+      for (gsize i = 0; i < G_N_ELEMENTS (wrong); i++)
+        shifts.dx[wrong[i]] += i % 2 ? far[f] : -far[f], shifts.dy[wrong[i]] += 0.3 * far[f];
+      g_assert_true (fit (&warp, N, &shifts));
+      g_assert_cmpint (is_rigid (&warp), ==, m == 0);
+      g_assert_cmpfloat (largest_error (&warp, &truth), <, 0.04);
+    }
+}
+
 /* A shift counts by its weight. */
 static void
 test_warp_weights (void)
@@ -233,6 +255,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/tiling/large", test_tiling_large);
   g_test_add_func ("/plan/warp", test_warp);
   g_test_add_func ("/plan/warp/outliers", test_warp_outliers);
+  g_test_add_func ("/plan/warp/many-outliers", test_warp_many_outliers);
   g_test_add_func ("/plan/warp/weights", test_warp_weights);
   g_test_add_func ("/plan/warp/line", test_warp_line);
   g_test_add_func ("/plan/warp/nothing", test_warp_nothing);

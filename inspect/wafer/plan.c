@@ -82,6 +82,46 @@ residual2 (int n, const double *u, const double *v, const double *value, const d
   return sum;
 }
 
+/* How far a shift is from what the planes c say. */
+static double
+distance (double c[2][3], double u, double v, double dx, double dy)
+{
+  return hypot (dx - c[0][0] - c[0][1] * u - c[0][2] * v, dy - c[1][0] - c[1][1] * u - c[1][2] * v);
+}
+
+/* Zeroes the weights of shifts that no affine warp of the others explains, found by reweighting with the tails of a
+ * Cauchy distribution; how many are left. `scratch` holds n. Six points or fewer are no majority against one. */
+static int
+drop_outliers (int n, const double *u, const double *v, const double *dx, const double *dy, double *weight,
+               double *scratch)
+{
+  g_autofree double *w = g_memdup2 (weight, sizeof *weight * (gsize) n);
+  double c[2][3], spread = 0;
+  int used = 0;
+  for (int i = 0; i < n; i++)
+    used += weight[i] > 0;
+  for (int round = 0; round < 20 && used > 6; round++) {
+    if (!fit_plane (n, u, v, dx, w, 3, c[0]) || !fit_plane (n, u, v, dy, w, 3, c[1]))
+      return used;
+    int k = 0;
+    for (int i = 0; i < n; i++)
+      if (weight[i] > 0)
+        scratch[k++] = distance (c, u[i], v[i], dx[i], dy[i]);
+    spread = MAX (1.4826 * median_of (scratch, k), 0.005);
+    for (int i = 0; i < n; i++) {
+      double far = distance (c, u[i], v[i], dx[i], dy[i]) / spread;
+      w[i] = weight[i] / (1 + far * far);
+    }
+  }
+  for (int i = 0; i < n && used > 6; i++)
+    if (weight[i] > 0 && distance (c, u[i], v[i], dx[i], dy[i]) > MAX (3.5 * spread, 0.05))
+      weight[i] = 0;
+  used = 0;
+  for (int i = 0; i < n; i++)
+    used += weight[i] > 0;
+  return used;
+}
+
 gboolean
 notch_warp_fit (NotchWarp *warp, int n, const double *x, const double *y, const double *dx, const double *dy,
                 const double *weight)
@@ -106,13 +146,12 @@ notch_warp_fit (NotchWarp *warp, int n, const double *x, const double *y, const 
       scratch[used++] = hypot (dx[i] - centre[0], dy[i] - centre[1]);
   /* An affine warp spreads the shifts; half a pixel of it is no outlier. */
   double cut = MAX (3.5 * 1.4826 * median_of (scratch, used), 0.5);
-  int kept = 0;
   for (int i = 0; i < n; i++) {
     u[i] = x[i] - warp->centre_x;
     v[i] = y[i] - warp->centre_y;
     w[i] = weight[i] > 0 && hypot (dx[i] - centre[0], dy[i] - centre[1]) <= cut ? weight[i] : 0;
-    kept += w[i] > 0;
   }
+  int kept = drop_outliers (n, u, v, dx, dy, w, scratch);
   double rigid[2][3], affine[2][3];
   if (!fit_plane (n, u, v, dx, w, 1, rigid[0]) || !fit_plane (n, u, v, dy, w, 1, rigid[1]))
     return FALSE;

@@ -67,7 +67,8 @@ notch_warp_at (const NotchWarp *warp, double x, double y, double *dx, double *dy
   *dy = warp->dy + warp->yx * u + warp->yy * v;
 }
 
-/* Fits a warp to n shifts (dx, dy) measured at (x, y) with weights, robustly (outliers beyond 3.5 MAD are dropped). The
+/* Fits a warp to n shifts (dx, dy) measured at (x, y) with weights, robustly (outliers beyond 3.5 MAD are dropped: of the
+ * median shift first, then, with more than six left, of what an affine warp explains). The
  * affine part stays 0 unless it explains more than three times its share of the residual; FALSE: no shift could be used. */
 gboolean notch_warp_fit (NotchWarp *warp, int n, const double *x, const double *y, const double *dx, const double *dy,
                          const double *weight);
