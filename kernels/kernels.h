@@ -39,16 +39,27 @@ typedef struct NotchLane NotchLane;         /* opaque: one worker's memory */
 
 /* ---- what a batch is ------------------------------------------------------------------------------------------- */
 
-/* Where a reference pixel comes from: for the tile pixel at image position (x, y) it is image `mem` at
- * (x + dx, y + dy), interpolated. */
+/* What a strip can be a part of. */
+enum {
+  NOTCH_MEM_IMAGE,     /* the image under test */
+  NOTCH_MEM_REFERENCE, /* a template, or the mean of a golden die */
+  NOTCH_MEM_SPREAD,    /* the sigma of a golden die */
+  NOTCH_MEM_MESH,      /* a smooth background, a sample a cell of the mesh */
+  NOTCH_MAX_MEM
+};
+
+/* Where a reference pixel comes from: for the tile pixel at image position (x, y) it is `mem` at
+ * ((x + dx) zoom, (y + dy) zoom), interpolated. */
 typedef struct {
   double dx, dy; /* px */
-  int mem;       /* index into NotchBatch.mem */
+  double zoom;   /* samples of mem a pixel, above 0 and at most 1 */
+  int mem;
 } NotchSourceShift;
 
 typedef struct {
   int x, y, w, h;              /* px, in the tile */
   int first_source, n_sources; /* in NotchBatch.source; 0 sources: nothing to compare with, the piece is masked */
+  int n_spreads;               /* 1: the source behind these tells a sigma; 0: none does */
 } NotchPiece;
 
 typedef struct {
@@ -62,26 +73,26 @@ typedef struct {
 } NotchTile;
 
 #define NOTCH_MAX_SOURCES 16 /* reference dice per piece */
-#define NOTCH_MAX_MEM     2  /* the image itself, and a template or golden image */
 
 typedef struct {
   int n_tiles;
   const NotchTile *tile;
   const NotchPiece *piece;
   const NotchSourceShift *source;
-  const NotchStripMem *mem[NOTCH_MAX_MEM]; /* mem[0] is the image under test */
+  const NotchStripMem *mem[NOTCH_MAX_MEM]; /* NULL where no source is in it */
 } NotchBatch;
 
 /* ---- the stages' arguments ------------------------------------------------------------------------------------- */
 
 /* Planes of a tile, size x size floats each, for peek and poke. */
 typedef enum {
-  NOTCH_PLANE_TEST,  /* grey levels */
-  NOTCH_PLANE_REF,   /* grey levels; after `fit` on the test's scale */
-  NOTCH_PLANE_RES,   /* test - reference, grey levels */
-  NOTCH_PLANE_Z,     /* residual in sigmas, 0 where masked */
-  NOTCH_PLANE_SCORE, /* largest calibrated filter response, sigmas, >= 0; its filter in the last bits (math/score.h) */
-  NOTCH_PLANE_FINE,  /* signed response of the first, finest filter, sigmas; 0 where its polarity does not count */
+  NOTCH_PLANE_TEST,   /* grey levels */
+  NOTCH_PLANE_REF,    /* grey levels; after `fit` on the test's scale */
+  NOTCH_PLANE_RES,    /* test - reference, grey levels */
+  NOTCH_PLANE_Z,      /* residual in sigmas, 0 where masked */
+  NOTCH_PLANE_SCORE,  /* largest calibrated filter response, sigmas, >= 0; its filter in the last bits (math/score.h) */
+  NOTCH_PLANE_FINE,   /* signed response of the first, finest filter, sigmas; 0 where its polarity does not count */
+  NOTCH_PLANE_SPREAD, /* sigma that a golden die knows, grey levels; only of tiles that have a piece with a spread */
   NOTCH_N_PLANES
 } NotchPlane;
 
@@ -91,7 +102,7 @@ typedef struct {
   const NotchBatch *batch;
 } NotchGather;
 
-typedef struct { /* reference tiles: interpolate every source (Lanczos-3), take the median over them */
+typedef struct { /* reference tiles: interpolate every source (Lanczos-3), take the median over them; SPREAD likewise */
   const NotchBatch *batch;
 } NotchRefer;
 
@@ -113,6 +124,7 @@ typedef struct {
 typedef struct { /* sigmas away from the reference */
   const NotchBatch *batch;
   NotchNoise noise;
+  float trust; /* 0 to 1: how much SPREAD counts where it says more than the model */
 } NotchNormalise;
 
 /* One matched filter. Its transfer function is made by lane_new from these numbers (math/filter.h). */
@@ -275,7 +287,7 @@ extern const NotchKernels notch_kernels_cpu;
 
 /* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns
  * NULL. */
-#define NOTCH_KERNELS_ABI           1
+#define NOTCH_KERNELS_ABI           2
 #define NOTCH_KERNELS_MODULE_SYMBOL "notch_kernels_module"
 typedef const NotchKernels *(*NotchKernelsModule) (int abi);
 

@@ -557,7 +557,7 @@ one_label_trial (GRand *rand, NotchLane *lane, int size, int halo)
   shuffle (rand, order, n_cols * n_rows);
   for (int i = 0; i < n_cols * n_rows; i++) {
     const int x0 = order[i] % n_cols * core - halo, y0 = order[i] / n_cols * core - halo;
-    const NotchPiece piece = { 0, 0, size, size, 0, 0 };
+    const NotchPiece piece = { 0, 0, size, size, 0, 0, 0 };
     const NotchTile tile = { .x = x0,
                              .y = y0,
                              .core_x = halo,

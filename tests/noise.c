@@ -325,7 +325,7 @@ test_promise (gconstpointer data)
   for (int i = 0; i < N_SURVEY; i++)
     draw_noise (z[i], promise->blur, random);
   NotchTile tile = { 0, 0, HALO, HALO, CORE, CORE, 0, 0, SIZE, SIZE, 0, 1, NULL };
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1 };
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
   NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece };
   NotchLaneSize size = {
     .batch = 1, .size = SIZE, .halo = HALO, .max_blobs = 4096, .patch_side = 1, .n_channels = 1, .channel = bank

@@ -87,7 +87,7 @@ test_gather (void)
   const int64_t place[][2] = { { 0, 0 }, { -20, -13 }, { 100, 90 }, { 31, 17 } };
   for (gsize p = 0; p < G_N_ELEMENTS (place); p++) {
     NotchTile tile = tile_at (place[p][0], place[p][1]);
-    NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1 };
+    NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
     NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece, .mem = { bench.mem } };
     float got[AREA];
     g_assert_cmpint (bench.k->gather (bench.lane, &(NotchGather){ &batch }), ==, 0);
@@ -108,7 +108,23 @@ compare_doubles (const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
-/* The reference of a piece: Lanczos-3 in two dimensions, then the median, all in double precision. */
+/* Lanczos-3 in two dimensions, in double precision. */
+static double
+interpolated (const Bench *bench, int side, double x, double y)
+{
+  float ax[NOTCH_TAPS], ay[NOTCH_TAPS];
+  double sum = 0;
+  notch_lanczos_taps (x - floor (x), ax);
+  notch_lanczos_taps (y - floor (y), ay);
+  for (int v = 0; v < NOTCH_TAPS; v++)
+    for (int u = 0; u < NOTCH_TAPS; u++) {
+      int px = (int) floor (x) - NOTCH_TAP_ORIGIN + u, py = (int) floor (y) - NOTCH_TAP_ORIGIN + v;
+      sum += (double) ax[u] * ay[v] * bench->pixel[CLAMP (py, 0, side - 1) * side + CLAMP (px, 0, side - 1)];
+    }
+  return sum;
+}
+
+/* The reference of a piece is the median of its sources, fine and coarse; a source behind them tells the spread. */
 static void
 test_refer (void)
 {
@@ -118,39 +134,38 @@ test_refer (void)
     bench.pixel[i] = (float) (100 * g_rand_double (bench.random));
   for (int k = 1; k <= NOTCH_MAX_SOURCES; k++) {
     NotchTile tile = tile_at (100, 90);
-    NotchPiece piece = { 5, 9, 37 + k, 41, 0, k };
-    NotchSourceShift source[NOTCH_MAX_SOURCES];
-    for (int j = 0; j < k; j++)
+    NotchPiece piece = { 5, 9, 37 + k, 41, 0, k, k % 2 };
+    NotchSourceShift source[NOTCH_MAX_SOURCES + 1];
+    for (int j = 0; j < k + piece.n_spreads; j++)
       source[j] = (NotchSourceShift){ g_rand_double_range (bench.random, -80, 80),
-                                      g_rand_double_range (bench.random, -70, 70), 0 };
+                                      g_rand_double_range (bench.random, -70, 70), 1, 0 };
     if (k > 2)
       source[1].dx = 12, source[2].dy = -7; /* whole shifts take another way */
+    if (k > 1)
+      source[0].zoom = 1.0 / k, source[k - 1].zoom = 1.0 / 64; /* and so do coarse sources */
     NotchBatch batch = { 1, &tile, &piece, source, { bench.mem } };
-    static float got[AREA];
+    static float got[AREA], spread[AREA];
     bench.k->gather (bench.lane, &(NotchGather){ &batch });
     g_assert_cmpint (bench.k->refer (bench.lane, &(NotchRefer){ &batch }), ==, 0);
     bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, got);
+    bench.k->peek (bench.lane, 0, NOTCH_PLANE_SPREAD, spread);
     for (int y = 0; y < piece.h; y++)
       for (int x = 0; x < piece.w; x++) {
-        double value[NOTCH_MAX_SOURCES];
-        for (int j = 0; j < k; j++) {
-          double sx = 100.0 + piece.x + x + source[j].dx, sy = 90.0 + piece.y + y + source[j].dy;
-          float ax[NOTCH_TAPS], ay[NOTCH_TAPS];
-          notch_lanczos_taps (sx - floor (sx), ax);
-          notch_lanczos_taps (sy - floor (sy), ay);
-          value[j] = 0;
-          for (int v = 0; v < NOTCH_TAPS; v++)
-            for (int u = 0; u < NOTCH_TAPS; u++) {
-              int px = (int) floor (sx) - NOTCH_TAP_ORIGIN + u, py = (int) floor (sy) - NOTCH_TAP_ORIGIN + v;
-              value[j] += (double) ax[u] * ay[v] * bench.pixel[CLAMP (py, 0, 299) * 300 + CLAMP (px, 0, 299)];
-            }
-        }
+        double value[NOTCH_MAX_SOURCES + 1];
+        for (int j = 0; j < k + piece.n_spreads; j++)
+          value[j] = interpolated (&bench, 300, (100.0 + piece.x + x + source[j].dx) * source[j].zoom,
+                                   (90.0 + piece.y + y + source[j].dy) * source[j].zoom);
+        int at = (piece.y + y) * SIZE + piece.x + x;
+        if (piece.n_spreads > 0)
+          g_assert_cmpfloat_with_epsilon (spread[at], value[k], 1e-4);
         qsort (value, (gsize) k, sizeof *value, compare_doubles);
         double median = 0.5 * (value[(k - 1) / 2] + value[k / 2]);
         /* Twelve products of numbers up to 100, each rounded to 24 bits. */
-        g_assert_cmpfloat_with_epsilon (got[(piece.y + y) * SIZE + piece.x + x], median, 1e-4);
+        g_assert_cmpfloat_with_epsilon (got[at], median, 1e-4);
       }
     g_assert_cmpfloat (got[0], ==, 0);
+    if (piece.n_spreads > 0)
+      g_assert_cmpfloat (spread[0], ==, 0);
   }
   bench_close (&bench);
 }
@@ -177,8 +192,8 @@ test_fit (void)
     for (int x = 290; x < 295; x++)
       bench.pixel[y * 400 + x] += 500;
   NotchTile tile = tile_at (250, 50);
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1 };
-  NotchSourceShift source = { -200, 0, 0 };
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
+  NotchSourceShift source = { -200, 0, 1, 0 };
   NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
   static float res[AREA], ref[AREA], test[AREA];
   int terms = NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS;
@@ -214,22 +229,24 @@ test_normalise (void)
   Bench bench;
   bench_open (&bench, &tile_size, 200, 200);
   NotchTile tile = tile_at (0, 0);
-  static float weight[AREA], res[AREA], ref[AREA], z[AREA];
+  static float weight[AREA], res[AREA], ref[AREA], spread[AREA], z[AREA];
   for (int i = 0; i < AREA; i++) {
     weight[i] = i % 7 != 0;
+    spread[i] = (float) (5 * g_rand_double (bench.random));
     res[i] = (float) gaussian (bench.random);
     ref[i] = (float) (200 * g_rand_double (bench.random) - 20);
   }
   tile.weight = weight;
-  NotchPiece piece[2] = { { 0, 0, 50, SIZE, 0, 1 }, { 60, 10, 30, 40, 0, 1 } };
-  NotchSourceShift source = { 0, 0, 0 };
+  NotchPiece piece[2] = { { 0, 0, 50, SIZE, 0, 1, 0 }, { 60, 10, 30, 40, 0, 1, 1 } };
+  NotchSourceShift source = { 0, 0, 1, 0 };
   tile.n_pieces = 2;
   NotchBatch batch = { 1, &tile, piece, &source, { bench.mem } };
   NotchNoise noise = { 1.5f, 0.02f, 0.003f, 0.001f, 1e-5f };
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_RES, res);
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_REF, ref);
-  g_assert_cmpint (bench.k->normalise (bench.lane, &(NotchNormalise){ &batch, noise }), ==, 0);
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_SPREAD, spread);
+  g_assert_cmpint (bench.k->normalise (bench.lane, &(NotchNormalise){ &batch, noise, 0.6f }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_Z, z);
   for (int y = 0; y < SIZE; y++)
     for (int x = 0; x < SIZE; x++) {
@@ -240,7 +257,9 @@ test_normalise (void)
         double gx = 0.5 * (ref[at + 1] - ref[at - 1]), gy = 0.5 * (ref[at + SIZE] - ref[at - SIZE]),
                g = MAX (ref[at], 0);
         double lap = (double) ref[at + 1] + ref[at - 1] + ref[at + SIZE] + ref[at - SIZE] - 4.0 * ref[at];
-        expected = res[at] / sqrt (1.5 + 0.02 * g + 0.003 * (gx * gx + gy * gy) + 0.001 * lap * lap + 1e-5 * g * g);
+        double model = 1.5 + 0.02 * g + 0.003 * (gx * gx + gy * gy) + 0.001 * lap * lap + 1e-5 * g * g;
+        double seen = x > 60 ? 0.6 * spread[at] * spread[at] + 0.4 * model : 0;
+        expected = res[at] / sqrt (MAX (model, seen));
       }
       g_assert_cmpfloat_with_epsilon (z[at], expected, 1e-5);
     }
@@ -264,7 +283,7 @@ test_filter_calibration (void)
   size.size = 256, size.halo = 32, size.n_channels = G_N_ELEMENTS (bank), size.channel = bank;
   bench_open (&bench, &size, 8, 8);
   NotchTile tile = { 0, 0, 32, 32, 192, 192, 0, 0, 256, 256, 0, 1, NULL };
-  NotchPiece piece = { 0, 0, 256, 256, 0, 1 };
+  NotchPiece piece = { 0, 0, 256, 256, 0, 1, 0 };
   NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece, .mem = { bench.mem } };
   NotchChannelStats stats[G_N_ELEMENTS (bank)];
   memset (stats, 0, sizeof stats);
@@ -323,7 +342,7 @@ test_filter_sum (void)
   size.patch_side = 4;
   bench_open (&bench, &size, 8, 8);
   NotchTile tile = { 0, 0, 0, 0, N, N, 0, 0, N, N, 0, 1, NULL };
-  NotchPiece piece = { 0, 0, N, N, 0, 1 };
+  NotchPiece piece = { 0, 0, N, N, 0, 1, 0 };
   NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece, .mem = { bench.mem } };
   float z[N * N], shifted[N * N], fine[N * N], moved[N * N];
   for (int i = 0; i < N * N; i++)
@@ -374,7 +393,7 @@ test_power (void)
   size.n_channels = 1, size.channel = bank;
   bench_open (&bench, &size, 8, 8);
   NotchTile tile = tile_at (0, 0);
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1 };
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
   NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece, .mem = { bench.mem } };
   static float z[AREA];
   static double sum[SIZE * (SIZE / 2 + 1)];
@@ -405,8 +424,8 @@ test_label (void)
   size.n_channels = 1, size.channel = bank;
   bench_open (&bench, &size, 200, 200);
   NotchTile tile = tile_at (0, 0);
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1 };
-  NotchSourceShift source = { 0, 0, 0 };
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
+  NotchSourceShift source = { 0, 0, 1, 0 };
   NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
   static float score[AREA], fine[AREA], flat[AREA];
   for (int i = 0; i < AREA; i++)
@@ -462,7 +481,7 @@ test_label_swamped (void)
   size.n_channels = 1, size.channel = bank;
   bench_open (&bench, &size, 200, 200);
   NotchTile tile = tile_at (0, 0);
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1 };
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
   NotchBatch batch = { 1, &tile, &piece, NULL, { bench.mem } };
   static float score[AREA], zero[AREA];
   int n = 0;

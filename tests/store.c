@@ -274,6 +274,26 @@ test_no_memory (void)
 #endif
 }
 
+/* What is in memory already has strips like a file. */
+static void
+test_memory (void)
+{
+  const gint64 width = 37, height = 300;
+  float *values = g_new (float, width *height);
+  for (gint64 i = 0; i < width * height; i++)
+    values[i] = (float) i;
+  g_autoptr (NotchSource) source = notch_source_from_memory ("mesh", width, height, values);
+  g_autoptr (NotchStore) store = notch_store_new (source, 1 << 20, 2);
+  const NotchRows rows = { 200, 7 };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NotchStrip) strip = notch_store_strip (store, &rows, 1, &error);
+  g_assert_no_error (error);
+  const NotchPixels *pixels = notch_strip_pixels (strip);
+  for (gint64 y = 200; y < 207; y++)
+    for (gint64 x = 0; x < width; x++)
+      g_assert_cmpfloat (notch_sample_at (pixels->row[y - pixels->y], pixels->sample, x), ==, (float) (y * width + x));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -285,5 +305,6 @@ main (int argc, char **argv)
   g_test_add_func ("/store/counted", test_counted);
   g_test_add_func ("/store/threads", test_threads);
   g_test_add_func ("/store/no-memory", test_no_memory);
+  g_test_add_func ("/store/memory", test_memory);
   return g_test_run ();
 }

@@ -28,14 +28,14 @@ notch_band_new (const NotchPlan *plan, const NotchReference *reference, const No
 {
   NotchNeeds needs = { 0 };
   reference->needs (plan, row * plan->tiling.core - plan->tiling.halo, plan->tiling.size, &needs);
-  NotchStore *const store[NOTCH_MAX_MEM] = { plan->store, plan->template_store };
   g_autoptr (NotchBand) band = g_atomic_rc_box_new0 (NotchBand);
   band->kernels = compute->kernels;
   for (int i = 0; i < NOTCH_MAX_MEM; i++) {
     char fault[256] = "";
     if (needs.n[i] == 0)
       continue;
-    band->strip[i] = notch_store_strip (store[i], needs.rows[i], needs.n[i], error);
+    band->strip[i] =
+        notch_store_strip (i == NOTCH_MEM_IMAGE ? plan->store : plan->mem_store[i], needs.rows[i], needs.n[i], error);
     if (!band->strip[i])
       return NULL;
     band->mem[i] = compute->kernels->strip_up (compute->device, notch_strip_pixels (band->strip[i]), fault);
@@ -63,13 +63,15 @@ notch_band_release (NotchBand *band)
 NotchBatch
 notch_band_batch (const NotchBand *band, const NotchTileJob *job)
 {
-  return (NotchBatch){
+  NotchBatch batch = {
     .n_tiles = 1,
     .tile = &job->tile,
     .piece = (const NotchPiece *) job->piece->data,
     .source = (const NotchSourceShift *) job->source->data,
-    .mem = { band->mem[0], band->mem[1] },
   };
+  for (int i = 0; i < NOTCH_MAX_MEM; i++)
+    batch.mem[i] = band->mem[i];
+  return batch;
 }
 
 /* ---- care areas ------------------------------------------------------------------------------------------------ */

@@ -54,7 +54,7 @@ inspect_tile (NotchLane *lane, gpointer data, GError **error)
   gboolean well =
       k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
       && k->fit (lane, &(NotchFit){ &batch, notch_plan_fit_terms (plan) }) == 0
-      && k->normalise (lane, &(NotchNormalise){ &batch, plan->noise }) == 0
+      && k->normalise (lane, &(NotchNormalise){ &batch, plan->noise, plan->spread_trust }) == 0
       && k->filter (lane, &(NotchFilter){ &batch, plan->n_channels, plan->channel, polarity_of (recipe), NULL }) == 0
       && k->label (lane, &(NotchLabel){ &batch, seed, grow, recipe->detect.merge_px }) == 0
       && k->patch (lane, &(NotchPatch){ &batch, pass->patch_side, MAX_PATCHES }) == 0 && k->finish (lane, &found) == 0;

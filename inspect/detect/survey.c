@@ -17,8 +17,8 @@ typedef struct {
   const NotchKernels *kernels;
   NotchBand *band; /* only in the first round */
   NotchTileJob *job;
-  float *ref, *res; /* size x size */
-  double *power;    /* this tile's spectrum */
+  float *ref, *res, *spread; /* size x size; spread is NULL where the method knows none */
+  double *power;             /* this tile's spectrum */
   double z2, z_count;
   NotchChannelStats *stats;
   gboolean usable;
@@ -32,6 +32,7 @@ sample_free (gpointer data)
   notch_tile_job_free (sample->job);
   g_free (sample->ref);
   g_free (sample->res);
+  g_free (sample->spread);
   g_free (sample->power);
   g_free (sample->stats);
   g_free (sample);
@@ -49,10 +50,13 @@ take_residual (NotchLane *lane, gpointer data, GError **error)
   gsize area = (gsize) sample->plan->tiling.size * (gsize) sample->plan->tiling.size;
   sample->ref = g_new (float, area);
   sample->res = g_new (float, area);
+  if (sample->plan->mem_store[NOTCH_MEM_SPREAD])
+    sample->spread = g_new (float, area);
   gboolean well = k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
                   && k->fit (lane, &(NotchFit){ &batch, notch_plan_fit_terms (sample->plan) }) == 0
                   && k->peek (lane, 0, NOTCH_PLANE_REF, sample->ref) == 0
-                  && k->peek (lane, 0, NOTCH_PLANE_RES, sample->res) == 0;
+                  && k->peek (lane, 0, NOTCH_PLANE_RES, sample->res) == 0
+                  && (!sample->spread || k->peek (lane, 0, NOTCH_PLANE_SPREAD, sample->spread) == 0);
   g_clear_pointer (&sample->band, notch_band_release);
   return well || notch_kernels_error (k, lane, error);
 }
@@ -64,7 +68,8 @@ put_back (NotchLane *lane, Sample *sample, const NotchBatch *batch, GError **err
   const NotchKernels *k = sample->kernels;
   return (k->gather (lane, &(NotchGather){ batch }) == 0 && k->poke (lane, 0, NOTCH_PLANE_REF, sample->ref) == 0
           && k->poke (lane, 0, NOTCH_PLANE_RES, sample->res) == 0
-          && k->normalise (lane, &(NotchNormalise){ batch, sample->plan->noise }) == 0)
+          && (!sample->spread || k->poke (lane, 0, NOTCH_PLANE_SPREAD, sample->spread) == 0)
+          && k->normalise (lane, &(NotchNormalise){ batch, sample->plan->noise, sample->plan->spread_trust }) == 0)
          || notch_kernels_error (k, lane, error);
 }
 

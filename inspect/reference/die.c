@@ -363,7 +363,7 @@ shift_at (const void *data, double x, double y, int k, NotchSourceShift *shift)
   double apart_x = b->x - a->x, apart_y = b->y - a->y, ax, ay, bx, by;
   notch_warp_at (&plan->warp[context->die], x, y, &ax, &ay);
   notch_warp_at (&plan->warp[other], x + apart_x, y + apart_y, &bx, &by);
-  *shift = (NotchSourceShift){ apart_x + bx - ax, apart_y + by - ay, 0 };
+  *shift = (NotchSourceShift){ apart_x + bx - ax, apart_y + by - ay, 1, NOTCH_MEM_IMAGE };
 }
 
 static double
@@ -453,7 +453,7 @@ pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArr
       if (x0 >= x1 || y0 >= y1 || !inspected (plan, die) || neighbours->n == 0)
         continue;
       Context context = { plan, at };
-      NotchPieceMaker maker = { x, y, neighbours->n, steepness (&plan->warp[at]), shift_at, &context };
+      NotchPieceMaker maker = { x, y, neighbours->n, 0, steepness (&plan->warp[at]), shift_at, &context };
       for (int k = 0; k < neighbours->n; k++)
         maker.slope = MAX (maker.slope, steepness (&plan->warp[at]) + steepness (&plan->warp[neighbours->die[k]]));
       notch_reference_append (&maker, (int) (x0 - x), (int) (y0 - y), (int) (x1 - x0), (int) (y1 - y0), piece, source);

@@ -31,7 +31,7 @@ gboolean
 notch_reference_shifts (NotchCrew *crew, const NotchCompute *compute, const NotchPixels *image,
                         const NotchPixels *other, int n, const NotchPair *pair, NotchShiftFound *found, GError **error)
 {
-  const NotchPixels *pixels[NOTCH_MAX_MEM] = { image, other };
+  const NotchPixels *pixels[NOTCH_MAX_MEM] = { [NOTCH_MEM_IMAGE] = image, [NOTCH_MEM_REFERENCE] = other };
   NotchStripMem *mem[NOTCH_MAX_MEM] = { NULL };
   char fault[256] = "";
   gboolean well = TRUE;
@@ -44,7 +44,12 @@ notch_reference_shifts (NotchCrew *crew, const NotchCompute *compute, const Notc
   for (int i = 0; i < n && well; i += share) {
     Task *task = g_new0 (Task, 1);
     task->kernels = compute->kernels;
-    task->shift = (NotchShift){ { mem[0], mem[1] }, MIN (share, n - i), pair + i, 0, found + i };
+    task->shift =
+        (NotchShift){ { [NOTCH_MEM_IMAGE] = mem[NOTCH_MEM_IMAGE], [NOTCH_MEM_REFERENCE] = mem[NOTCH_MEM_REFERENCE] },
+                      MIN (share, n - i),
+                      pair + i,
+                      0,
+                      found + i };
     well = notch_crew_push (crew, measure, task);
   }
   if (*fault == 0)
@@ -87,10 +92,10 @@ notch_reference_append (const NotchPieceMaker *maker, int x, int y, int w, int h
       notch_reference_append (maker, x, y + top, w, h - top, piece, source);
     return;
   }
-  NotchPiece added = { x, y, w, h, (int) source->len, maker->n_sources };
+  NotchPiece added = { x, y, w, h, (int) source->len, maker->n_sources, maker->n_spreads };
   double middle_x = (double) (maker->tile_x + x) + 0.5 * (w - 1),
          middle_y = (double) (maker->tile_y + y) + 0.5 * (h - 1);
-  for (int k = 0; k < maker->n_sources; k++) {
+  for (int k = 0; k < maker->n_sources + maker->n_spreads; k++) {
     NotchSourceShift shift = { 0 };
     maker->shift_at (maker->context, middle_x, middle_y, k, &shift);
     g_array_append_val (source, shift);

@@ -14,7 +14,7 @@ typedef struct {
 /* Pixels along the image's edge that are not inspected: interpolation would look beyond it. */
 #define NOTCH_BORDER 3
 
-/* Rows that a row of tiles needs: of the image under test, and of the second image where there is one. */
+/* Rows that a row of tiles needs, of every image that it is cut from. */
 #define NOTCH_MAX_RANGES 3
 typedef struct {
   int n[NOTCH_MAX_MEM];
@@ -49,7 +49,8 @@ gboolean notch_reference_trusted (const NotchShiftFound *found);
 typedef struct {
   gint64 tile_x, tile_y;
   int n_sources;
-  double slope; /* px a px: the steepest change of any source's shift */
+  int n_spreads; /* 1: source n_sources is where a sigma comes from */
+  double slope;  /* px a px: the steepest change of any source's shift */
   void (*shift_at) (const void *context, double x, double y, int k, NotchSourceShift *shift);
   const void *context;
 } NotchPieceMaker;

@@ -24,7 +24,8 @@ register_patches (NotchPlan *plan, NotchCrew *crew, const NotchCompute *compute,
     }
     NotchRows rows = { top, side };
     g_autoptr (NotchStrip) test = notch_store_strip (plan->store, &rows, 1, error);
-    g_autoptr (NotchStrip) other = test ? notch_store_strip (plan->template_store, &rows, 1, error) : NULL;
+    g_autoptr (NotchStrip) other =
+        test ? notch_store_strip (plan->mem_store[NOTCH_MEM_REFERENCE], &rows, 1, error) : NULL;
     if (!other
         || !notch_reference_shifts (crew, compute, notch_strip_pixels (test), notch_strip_pixels (other), nx, pair,
                                     found, error))
@@ -63,18 +64,17 @@ prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
   }
   guint64 budget = (guint64) plan->recipe->detect.memory_mib << 20;
   NotchSourceOptions options = { 0, plan->recipe->detect.colour, budget };
-  plan->template_source = notch_source_open (path, &options, error);
-  if (!plan->template_source)
+  NotchSource *other = plan->mem_source[NOTCH_MEM_REFERENCE] = notch_source_open (path, &options, error);
+  if (!other)
     return FALSE;
-  if (plan->template_source->width != plan->source->width || plan->template_source->height != plan->source->height) {
+  if (other->width != plan->source->width || other->height != plan->source->height) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
                  "%s: the reference has %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT " px, the image %" G_GINT64_FORMAT
                  " x %" G_GINT64_FORMAT "; crop one to the other's field",
-                 path, plan->template_source->width, plan->template_source->height, plan->source->width,
-                 plan->source->height);
+                 path, other->width, other->height, plan->source->width, plan->source->height);
     return FALSE;
   }
-  plan->template_store = notch_store_new (plan->template_source, budget, compute->jobs);
+  plan->mem_store[NOTCH_MEM_REFERENCE] = notch_store_new (other, budget, compute->jobs);
   int side = notch_reference_patch_size ((double) plan->source->width, (double) plan->source->height);
   plan->template_warp = (NotchWarp){ 0 };
   if (side == 0) {
@@ -98,16 +98,18 @@ needs (const NotchPlan *plan, gint64 y, int size, NotchNeeds *needs)
     notch_warp_at (warp, corner % 2 ? (double) plan->source->width : 0, (double) (corner / 2 ? y + size : y), &dx, &dy);
     low = MIN (low, dy), high = MAX (high, dy);
   }
-  needs->n[0] = needs->n[1] = 1;
-  needs->rows[0][0] = (NotchRows){ y, size };
-  needs->rows[1][0] = (NotchRows){ y + (gint64) floor (low) - 3, size + (gint64) (ceil (high) - floor (low)) + 7 };
+  needs->n[NOTCH_MEM_IMAGE] = needs->n[NOTCH_MEM_REFERENCE] = 1;
+  needs->rows[NOTCH_MEM_IMAGE][0] = (NotchRows){ y, size };
+  needs->rows[NOTCH_MEM_REFERENCE][0] =
+      (NotchRows){ y + (gint64) floor (low) - 3, size + (gint64) (ceil (high) - floor (low)) + 7 };
 }
 
 static void
 shift_at (const void *data, double x, double y, int k, NotchSourceShift *shift)
 {
   notch_warp_at (data, x, y, &shift->dx, &shift->dy);
-  shift->mem = 1;
+  shift->zoom = 1;
+  shift->mem = NOTCH_MEM_REFERENCE;
 }
 
 static void
@@ -117,7 +119,7 @@ pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArr
   double slope = MAX (fabs (warp->xx) + fabs (warp->xy), fabs (warp->yx) + fabs (warp->yy));
   gint64 x0 = MAX (x, 0), y0 = MAX (y, 0);
   gint64 x1 = MIN (x + size, plan->source->width), y1 = MIN (y + size, plan->source->height);
-  NotchPieceMaker maker = { x, y, 1, slope, shift_at, warp };
+  NotchPieceMaker maker = { x, y, 1, 0, slope, shift_at, warp };
   notch_reference_append (&maker, (int) (x0 - x), (int) (y0 - y), (int) (x1 - x0), (int) (y1 - y0), piece, source);
 }
 

@@ -9,8 +9,10 @@ notch_plan_free (NotchPlan *plan)
 {
   if (!plan)
     return;
-  g_clear_pointer (&plan->template_store, notch_store_free);
-  g_clear_pointer (&plan->template_source, notch_source_close);
+  for (int i = 0; i < NOTCH_MAX_MEM; i++) {
+    g_clear_pointer (&plan->mem_store[i], notch_store_free);
+    g_clear_pointer (&plan->mem_source[i], notch_source_close);
+  }
   g_clear_pointer (&plan->grid, notch_grid_free);
   g_free (plan->warp);
   g_free (plan->neighbours);

@@ -29,11 +29,11 @@ typedef struct {
 } NotchTiling;
 
 typedef struct {
-  const NotchRecipe *recipe;    /* borrowed */
-  NotchSource *source;          /* borrowed */
-  NotchStore *store;            /* borrowed: rows of the image */
-  NotchSource *template_source; /* NULL without a template; owned */
-  NotchStore *template_store;   /* owned */
+  const NotchRecipe *recipe;              /* borrowed */
+  NotchSource *source;                    /* borrowed */
+  NotchStore *store;                      /* borrowed: rows of the image */
+  NotchSource *mem_source[NOTCH_MAX_MEM]; /* owned: what the method compares with; NULL where it needs none. The */
+  NotchStore *mem_store[NOTCH_MAX_MEM];   /* image itself is not among them */
   NotchTiling tiling;
   NotchGrid *grid; /* owned; NULL: none */
   NotchOutline outline;
@@ -44,6 +44,7 @@ typedef struct {
   NotchWarp template_warp;
   double shift_rms; /* px: of the shifts about their mean */
   NotchNoise noise;
+  float spread_trust; /* NotchNormalise.trust */
   double z_rms;
   int n_channels;
   NotchChannel channel[NOTCH_MAX_CHANNELS];

@@ -27,6 +27,9 @@ typedef struct {
   int32_t parent;    /* union-find over runs; the root is the smallest index */
 } NotchRun;
 
+/* refer: rows that a source works on */
+#define NOTCH_SOURCE_ROWS 9
+
 /* fit: at most so many samples a piece */
 #define NOTCH_FIT_SAMPLES 4096
 
@@ -37,7 +40,7 @@ struct NotchLane {
   const NotchTile *tile;        /* in work */
   float *reduced_score[3];      /* the score on every 2nd and 4th pixel, by log2 of the decimation; [0] is not used */
   uint8_t *judged;              /* size x size: 1 where the pixel and its neighbours have a reference and a weight */
-  bool all_judged;
+  bool all_judged, any_spread;
 
   NotchFft *fft[3]; /* by log2 of the decimation */
   float *spectrum, *product, *response;

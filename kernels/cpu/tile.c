@@ -83,6 +83,7 @@ mark_judged (NotchLane *lane, const NotchBatch *batch)
   int size = lane->is.size;
   size_t area = (size_t) size * (size_t) size;
   int64_t covered_px = 0;
+  lane->any_spread = false;
   uint8_t *covered = lane->judged + area;
   memset (lane->judged, 0, 2 * area);
   for (int p = 0; p < tile->n_pieces; p++) {
@@ -90,6 +91,7 @@ mark_judged (NotchLane *lane, const NotchBatch *batch)
     for (int y = piece->y; y < piece->y + piece->h && piece->n_sources > 0; y++)
       memset (covered + (ptrdiff_t) y * size + piece->x, 1, (size_t) piece->w);
     covered_px += piece->n_sources > 0 ? (int64_t) piece->w * piece->h : 0;
+    lane->any_spread |= piece->n_spreads > 0;
   }
   int x0 = clip (tile->inside_x, size), y0 = clip (tile->inside_y, size);
   int x1 = clip (tile->inside_x + tile->inside_w, size), y1 = clip (tile->inside_y + tile->inside_h, size);
@@ -197,13 +199,17 @@ median_rows (const Network *network, float *const row[], int k, int n, float *to
   }
 }
 
-/* One source of a piece: its taps, and a ring of rows that are filtered along x already. */
+/* One source of a piece. At full scale its shift is one for the whole piece, so there is one set of taps an axis, and a
+ * ring of rows that are filtered along x already; a coarser one has taps of its own for every column. */
 typedef struct {
   const NotchPixels *pixels;
-  int64_t x, y; /* image pixel of the first tap of the piece's first pixel */
+  bool coarse;
+  int64_t x, y; /* pixel of mem: the first tap of the piece's first pixel */
   float along[NOTCH_TAPS], across[NOTCH_TAPS];
-  bool plain_x, plain_y; /* a whole shift: nothing to interpolate */
-  float *ring[NOTCH_TAPS], *out, *raw;
+  bool plain_x, plain_y;   /* a whole shift: nothing to interpolate */
+  double left, top, zoom;  /* coarse: position of the piece's first pixel in mem, and the step from pixel to pixel */
+  float *ring[NOTCH_TAPS]; /* rows filtered along x; coarse: taps by column */
+  float *out, *raw, *mixed;
 } Source;
 
 static void
@@ -211,18 +217,31 @@ source_start (Source *source, const NotchBatch *batch, const NotchTile *tile, co
               const NotchSourceShift *shift, float *memory, int stride)
 {
   double x = (double) (tile->x + piece->x) + shift->dx, y = (double) (tile->y + piece->y) + shift->dy;
-  double floor_x = floor (x), floor_y = floor (y);
   source->pixels = &batch->mem[shift->mem]->pixels;
+  source->coarse = shift->zoom != 1;
+  source->left = x * shift->zoom, source->top = y * shift->zoom, source->zoom = shift->zoom;
+  double floor_x = floor (source->left), floor_y = floor (source->top);
   source->x = (int64_t) floor_x - NOTCH_TAP_ORIGIN;
   source->y = (int64_t) floor_y - NOTCH_TAP_ORIGIN;
-  source->plain_x = x - floor_x < 1e-6;
-  source->plain_y = y - floor_y < 1e-6;
-  notch_lanczos_taps (x - floor_x, source->along);
-  notch_lanczos_taps (y - floor_y, source->across);
+  source->plain_x = source->left - floor_x < 1e-6;
+  source->plain_y = source->top - floor_y < 1e-6;
   for (int i = 0; i < NOTCH_TAPS; i++)
     source->ring[i] = memory + (ptrdiff_t) i * stride;
   source->out = memory + (ptrdiff_t) NOTCH_TAPS * stride;
   source->raw = memory + (ptrdiff_t) (NOTCH_TAPS + 1) * stride;
+  source->mixed = memory + (ptrdiff_t) (NOTCH_TAPS + 2) * stride;
+  if (!source->coarse) {
+    notch_lanczos_taps (source->left - floor_x, source->along);
+    notch_lanczos_taps (source->top - floor_y, source->across);
+    return;
+  }
+  for (int i = 0; i < piece->w; i++) {
+    double at = source->left + i * shift->zoom;
+    float tap[NOTCH_TAPS];
+    notch_lanczos_taps (at - floor (at), tap);
+    for (int k = 0; k < NOTCH_TAPS; k++)
+      source->ring[k][i] = tap[k];
+  }
 }
 
 static void
@@ -237,10 +256,38 @@ source_filter_row (Source *source, int row, int w)
   }
 }
 
+/* Row y of a piece from a coarse source: rows of mem first, for there are few samples, then columns. */
+static float *
+coarse_row (Source *source, int y, int w)
+{
+  double at = source->top + y * source->zoom, last = source->left + (w - 1) * source->zoom;
+  int64_t first = (int64_t) floor (at) - NOTCH_TAP_ORIGIN;
+  int n = (int) ((int64_t) floor (last) - NOTCH_TAP_ORIGIN - source->x) + NOTCH_TAPS;
+  float tap[NOTCH_TAPS];
+  notch_lanczos_taps (at - floor (at), tap);
+  memset (source->mixed, 0, sizeof (float) * (size_t) n);
+  for (int k = 0; k < NOTCH_TAPS; k++) {
+    notch_cpu_fetch (source->pixels, source->x, first + k, n, source->raw);
+    for (int i = 0; i < n; i++)
+      source->mixed[i] += tap[k] * source->raw[i];
+  }
+  for (int i = 0; i < w; i++) {
+    const float *from =
+        source->mixed + ((int64_t) floor (source->left + i * source->zoom) - NOTCH_TAP_ORIGIN - source->x);
+    float sum = 0;
+    for (int k = 0; k < NOTCH_TAPS; k++)
+      sum += source->ring[k][i] * from[k];
+    source->out[i] = sum;
+  }
+  return source->out;
+}
+
 /* Row y of the piece, interpolated; rows are asked for in order from 0. */
 static float *
 source_row (Source *source, int y, int w)
 {
+  if (source->coarse)
+    return coarse_row (source, y, w);
   if (y == 0)
     for (int i = 0; i < NOTCH_TAPS - 1; i++)
       source_filter_row (source, i, w);
@@ -254,35 +301,45 @@ source_row (Source *source, int y, int w)
   return source->out;
 }
 
+/* The median over sources `first` to `first` + k - 1 of a piece. */
+static void
+refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, int first, int k, float *plane)
+{
+  int size = lane->is.size, stride = size + 32;
+  Source source[NOTCH_MAX_SOURCES];
+  Network network;
+  median_network (&network, k);
+  for (int j = 0; j < k; j++)
+    source_start (&source[j], batch, lane->tile, piece, &batch->source[first + j],
+                  lane->stack + (ptrdiff_t) j * NOTCH_SOURCE_ROWS * stride, stride);
+  for (int y = 0; y < piece->h && k > 0; y++) {
+    float *row[NOTCH_MAX_SOURCES], *to = plane + (ptrdiff_t) (piece->y + y) * size + piece->x;
+    for (int j = 0; j < k; j++)
+      row[j] = source_row (&source[j], y, piece->w);
+    if (k == 1)
+      memcpy (to, row[0], sizeof (float) * (size_t) piece->w);
+    else
+      median_rows (&network, row, k, piece->w, to);
+  }
+}
+
 int
 notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
 {
   const NotchTile *tile = lane->tile;
-  int size = lane->is.size, stride = size + 32;
-  float *ref = lane->plane[NOTCH_PLANE_REF];
+  size_t area = (size_t) lane->is.size * (size_t) lane->is.size;
   if (tile->n_pieces > lane->max_pieces)
     return notch_cpu_fail (lane,
                            "a tile holds %d pieces of dice, more than %d; dice this small need a larger image scale",
                            tile->n_pieces, lane->max_pieces);
-  memset (ref, 0, sizeof (float) * (size_t) size * (size_t) size);
+  memset (lane->plane[NOTCH_PLANE_REF], 0, sizeof (float) * area);
+  if (lane->any_spread)
+    memset (lane->plane[NOTCH_PLANE_SPREAD], 0, sizeof (float) * area);
   for (int p = 0; p < tile->n_pieces; p++) {
     const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
-    int k = piece->n_sources;
-    Source source[NOTCH_MAX_SOURCES];
-    Network network;
-    median_network (&network, k);
-    for (int j = 0; j < k; j++)
-      source_start (&source[j], a->batch, tile, piece, &a->batch->source[piece->first_source + j],
-                    lane->stack + (ptrdiff_t) j * 8 * stride, stride);
-    for (int y = 0; y < piece->h && k > 0; y++) {
-      float *row[NOTCH_MAX_SOURCES], *to = ref + (ptrdiff_t) (piece->y + y) * size + piece->x;
-      for (int j = 0; j < k; j++)
-        row[j] = source_row (&source[j], y, piece->w);
-      if (k == 1)
-        memcpy (to, row[0], sizeof (float) * (size_t) piece->w);
-      else
-        median_rows (&network, row, k, piece->w, to);
-    }
+    refer_piece (lane, a->batch, piece, piece->first_source, piece->n_sources, lane->plane[NOTCH_PLANE_REF]);
+    if (piece->n_spreads > 0)
+      refer_piece (lane, a->batch, piece, piece->first_source + piece->n_sources, 1, lane->plane[NOTCH_PLANE_SPREAD]);
   }
   return 0;
 }
@@ -513,6 +570,17 @@ normalise_row (const float *res, const float *g, int stride, const NotchNoise *n
   }
 }
 
+NOTCH_CLONES static void
+normalise_spread_row (const float *res, const float *g, int stride, const NotchNoise *noise, const float *spread,
+                      float trust, int n, float *z)
+{
+  for (int i = 0; i < n; i++) {
+    float variance = notch_noise_variance (noise, g[i], notch_grad_x (g + i), notch_grad_y (g + i, stride),
+                                           notch_laplacian (g + i, stride));
+    z[i] = res[i] / sqrtf (notch_noise_joined (variance, spread[i], trust));
+  }
+}
+
 int
 notch_cpu_normalise (NotchLane *lane, const NotchNormalise *a)
 {
@@ -529,8 +597,11 @@ notch_cpu_normalise (NotchLane *lane, const NotchNormalise *a)
     int y1 = piece->y + piece->h < size ? piece->y + piece->h : size - 1;
     for (int y = y0; y < y1 && x1 > x0; y++) {
       ptrdiff_t at = (ptrdiff_t) y * size + x0;
-      normalise_row (lane->plane[NOTCH_PLANE_RES] + at, lane->plane[NOTCH_PLANE_REF] + at, size, &a->noise, x1 - x0,
-                     z + at);
+      const float *res = lane->plane[NOTCH_PLANE_RES] + at, *g = lane->plane[NOTCH_PLANE_REF] + at;
+      if (piece->n_spreads > 0)
+        normalise_spread_row (res, g, size, &a->noise, lane->plane[NOTCH_PLANE_SPREAD] + at, a->trust, x1 - x0, z + at);
+      else
+        normalise_row (res, g, size, &a->noise, x1 - x0, z + at);
       for (int x = 0; !lane->all_judged && x < x1 - x0; x++)
         if (!lane->judged[at + x])
           z[at + x] = 0;
