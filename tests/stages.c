@@ -6,6 +6,7 @@
 #include "kernels/kernels.h"
 #include "kernels/math/noise.h"
 #include "kernels/math/resample.h"
+#include "kernels/math/score.h"
 
 #define SIZE 96
 #define HALO 16
@@ -472,6 +473,53 @@ test_label (void)
   bench_close (&bench);
 }
 
+/* A score with the filter that gave it. */
+static float
+scored (float response, int32_t channel)
+{
+  int32_t bits = notch_score_pack (response, channel);
+  float score;
+  memcpy (&score, &bits, sizeof score);
+  return score;
+}
+
+/* Two strong points that a wide filter sees as one are two; what the wide filter alone sees beyond the seam is tied to the
+ * point that it comes from. */
+static void
+test_label_skirts (void)
+{
+  Bench bench;
+  NotchLaneSize size = tile_size;
+  size.n_channels = G_N_ELEMENTS (bank), size.channel = bank;
+  bench_open (&bench, &size, 200, 200);
+  NotchTile tile = tile_at (0, 0);
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
+  NotchBatch batch = { 1, &tile, &piece, NULL, { bench.mem } };
+  static float score[AREA], fine[AREA];
+  const int wide = 3, y = 60, left = HALO + 9, right = HALO + 30;
+  for (int v = y - 8; v <= y + 8; v++)
+    for (int x = HALO; x < right + 10; x++)
+      score[v * SIZE + x] = scored (8, wide);
+  score[y * SIZE + left] = scored (30, 0);
+  score[y * SIZE + right] = scored (25, 0);
+  fine[y * SIZE + left] = 30, fine[y * SIZE + right] = 25;
+  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_SCORE, score);
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_FINE, fine);
+  g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &batch, 6, 3, 2 }), ==, 0);
+  NotchTileFound found;
+  bench.k->finish (bench.lane, &found);
+  g_assert_cmpint (found.n_blobs, ==, 2);
+  g_assert_cmpint (found.blob[0].peak_x, ==, left);
+  g_assert_cmpint (found.blob[1].peak_x, ==, right);
+  for (int b = 0; b < 2; b++)
+    g_assert_cmpint (found.blob[b].n, ==, 1);
+  g_assert_cmpint (found.n_seams, ==, 2 * 17); /* two columns of the skirt are near the seam */
+  for (int i = 0; i < found.n_seams; i++)
+    g_assert_cmpint (found.seam[i].blob, ==, 0);
+  bench_close (&bench);
+}
+
 static void
 test_label_swamped (void)
 {
@@ -627,6 +675,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stages/filter/sum", test_filter_sum);
   g_test_add_func ("/stages/power", test_power);
   g_test_add_func ("/stages/label", test_label);
+  g_test_add_func ("/stages/label/skirts", test_label_skirts);
   g_test_add_func ("/stages/label/swamped", test_label_swamped);
   g_test_add_data_func ("/stages/shift/logic", GINT_TO_POINTER (LOGIC), test_shift);
   g_test_add_data_func ("/stages/shift/array", GINT_TO_POINTER (ARRAY), test_shift);

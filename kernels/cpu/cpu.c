@@ -111,6 +111,7 @@ lane_free (NotchLane *lane)
   free (lane->run_blob);
   free (lane->row_start);
   free (lane->blob);
+  free (lane->peak);
   free (lane->seam);
   free (lane->patch_blob);
   free (lane);
@@ -138,6 +139,7 @@ lane_allocate (NotchLane *lane)
   lane->run_blob = calloc (area / 2 + size, sizeof *lane->run_blob);
   lane->row_start = calloc (size + 2, sizeof *lane->row_start);
   lane->blob = calloc ((size_t) is->max_blobs + 1, sizeof *lane->blob);
+  lane->peak = calloc ((size_t) is->max_blobs + 1, sizeof *lane->peak);
   lane->seam = calloc ((size_t) lane->max_seams, sizeof *lane->seam);
   lane->patch = notch_fft_alloc (2 * (size_t) is->patch_side * (size_t) is->patch_side * (size_t) is->max_patches + 1);
   lane->patch_blob = calloc ((size_t) is->max_patches + 1, sizeof *lane->patch_blob);

@@ -171,41 +171,99 @@ measure_run (const NotchLane *lane, const NotchRun *run, NotchBlob *blob, const 
   }
 }
 
+/* Connects the mask: runs of every row, united with those of the rows above; how many there are. */
+static int32_t
+find_components (NotchLane *lane, const uint8_t *mask, int reach)
+{
+  const NotchTile *tile = lane->tile;
+  int32_t n_runs = 0;
+  for (int y = tile->core_y; y < tile->core_y + tile->core_h; y++) {
+    lane->row_start[y] = n_runs;
+    n_runs = find_runs (lane, mask + (ptrdiff_t) y * lane->is.size, y, reach, n_runs);
+    lane->row_start[y + 1] = n_runs;
+    for (int up = 1; up <= reach && y - up >= tile->core_y; up++)
+      unite_rows (lane->run, lane->row_start[y - up], lane->row_start[y - up + 1], lane->row_start[y], n_runs, reach);
+  }
+  choose_blobs (lane, mask, n_runs, reach);
+  for (int b = 0; b < lane->n_blobs; b++)
+    notch_blob_clear (&lane->blob[b]);
+  for (int32_t i = 0; i < n_runs; i++)
+    if (lane->run_blob[i] >= 0)
+      find_peak (lane, &lane->run[i], &lane->blob[lane->run_blob[i]]);
+  return n_runs;
+}
+
+static void
+note_seams (NotchLane *lane, int32_t n_runs, int reach)
+{
+  lane->n_seams = 0;
+  for (int32_t i = 0; i < n_runs; i++)
+    for (int x = lane->run[i].x0; lane->run_blob[i] >= 0 && x <= lane->run[i].x1; x++)
+      if (near_seam (lane->tile, x, lane->run[i].y, reach) && lane->n_seams < lane->max_seams)
+        lane->seam[lane->n_seams++] = (NotchSeam){ x, lane->run[i].y, lane->run_blob[i] };
+}
+
+/* The blob that a pixel is part of; -1: none. */
+static int32_t
+blob_at (const NotchLane *lane, int x, int y)
+{
+  for (int32_t i = lane->row_start[y]; i < lane->row_start[y + 1] && lane->run[i].x0 <= x; i++)
+    if (x <= lane->run[i].x1)
+      return lane->run_blob[i];
+  return -1;
+}
+
+/* Takes out of the mask what a component's coarse filters added around its peak, and connects what is left anew: two
+ * strong points are not one defect because a wide filter sees them both. At a seam the tile beyond may hold nothing but
+ * such a skirt; it stays tied to the blob that has the peak. */
+static int32_t
+cut_skirts (NotchLane *lane, uint8_t *mask, int32_t n_runs, int reach, float grow)
+{
+  int size = lane->is.size;
+  for (int32_t i = 0; i < n_runs; i++)
+    for (int x = lane->run[i].x0; x <= lane->run[i].x1; x++) {
+      ptrdiff_t at = (ptrdiff_t) lane->run[i].y * size + x;
+      int32_t b = lane->run_blob[i];
+      if (b < 0
+          || !belongs (lane, &lane->blob[b], lane->plane[NOTCH_PLANE_SCORE][at], lane->plane[NOTCH_PLANE_FINE][at],
+                       grow))
+        mask[at] = 0;
+    }
+  for (int b = 0; b < lane->n_blobs; b++)
+    lane->peak[b] = (NotchPeakPlace){ lane->blob[b].peak_x, lane->blob[b].peak_y };
+  n_runs = find_components (lane, mask, reach);
+  int kept = 0;
+  for (int i = 0; i < lane->n_seams; i++) {
+    NotchSeam seam = lane->seam[i];
+    NotchPeakPlace peak = lane->peak[seam.blob];
+    seam.blob = blob_at (lane, seam.x, seam.y);
+    if (seam.blob < 0)
+      seam.blob = blob_at (lane, peak.x, peak.y);
+    if (seam.blob >= 0)
+      lane->seam[kept++] = seam;
+  }
+  lane->n_seams = kept;
+  return n_runs;
+}
+
 int
 notch_cpu_label (NotchLane *lane, const NotchLabel *a)
 {
   const NotchTile *tile = lane->tile;
   int size = lane->is.size, y1 = tile->core_y + tile->core_h;
   uint8_t *mask = (uint8_t *) lane->response; /* size x size bytes of it */
-  int32_t n_runs = 0;
   for (int y = tile->core_y; y < y1; y++) {
     ptrdiff_t at = (ptrdiff_t) y * size;
     mask_row (lane->plane[NOTCH_PLANE_SCORE] + at, lane->plane[NOTCH_PLANE_FINE] + at, a->seed, a->grow, size,
               mask + at);
-    lane->row_start[y] = n_runs;
-    n_runs = find_runs (lane, mask + at, y, a->reach, n_runs);
-    lane->row_start[y + 1] = n_runs;
-    for (int up = 1; up <= a->reach && y - up >= tile->core_y; up++)
-      unite_rows (lane->run, lane->row_start[y - up], lane->row_start[y - up + 1], lane->row_start[y], n_runs,
-                  a->reach);
   }
-  choose_blobs (lane, mask, n_runs, a->reach);
-  for (int b = 0; b < lane->n_blobs; b++)
-    notch_blob_clear (&lane->blob[b]);
+  int32_t n_runs = find_components (lane, mask, a->reach);
+  note_seams (lane, n_runs, a->reach);
+  if (!lane->swamped)
+    n_runs = cut_skirts (lane, mask, n_runs, a->reach, a->grow);
   for (int32_t i = 0; i < n_runs; i++)
     if (lane->run_blob[i] >= 0)
-      find_peak (lane, &lane->run[i], &lane->blob[lane->run_blob[i]]);
-  lane->n_seams = 0;
-  for (int32_t i = 0; i < n_runs; i++) {
-    const NotchRun *run = &lane->run[i];
-    int32_t blob = lane->run_blob[i];
-    if (blob < 0)
-      continue;
-    measure_run (lane, run, &lane->blob[blob], mask, a->grow);
-    for (int x = run->x0; x <= run->x1; x++)
-      if (near_seam (tile, x, run->y, a->reach) && lane->n_seams < lane->max_seams)
-        lane->seam[lane->n_seams++] = (NotchSeam){ x, run->y, blob };
-  }
+      measure_run (lane, &lane->run[i], &lane->blob[lane->run_blob[i]], mask, a->grow);
   lane->n_inspected = 0;
   for (int y = tile->core_y; y < y1; y++)
     for (int x = tile->core_x; x < tile->core_x + tile->core_w; x++)

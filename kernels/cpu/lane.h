@@ -27,6 +27,11 @@ typedef struct {
   int32_t parent;    /* union-find over runs; the root is the smallest index */
 } NotchRun;
 
+/* Where a component's peak is, px in the tile. */
+typedef struct {
+  int32_t x, y;
+} NotchPeakPlace;
+
 /* refer: rows that a source works on */
 #define NOTCH_SOURCE_ROWS 9
 
@@ -54,6 +59,7 @@ struct NotchLane {
   NotchRun *run;
   int32_t *run_blob, *row_start;
   NotchBlob *blob;
+  NotchPeakPlace *peak; /* of the blobs before their skirts were cut */
   NotchSeam *seam;
   int n_blobs, n_seams, n_patches, max_seams;
   bool swamped;
