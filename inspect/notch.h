@@ -113,34 +113,66 @@ NOTCH_API char *notch_devices_describe (void);
 
 /* What `notch simulate` draws. notch_simulate_defaults () fills it; lengths in px unless they say otherwise. Grey
  * levels are those of an 8-bit image whatever the depth. Die (0, 0) is in the leftmost column and the topmost row that
- * hold a whole die. */
+ * hold a whole die. Strings are borrowed. Ranges and units: notch_simulation_option (). */
 typedef struct {
-  gint64 width, height;         /* of the image, 32 to 2^20 */
-  gint64 die_width, die_height; /* pitch, 64 to 65536; a layout from a file has its own */
-  int n_cols, n_rows;           /* this many dice from the origin make width and height; 0: not so */
+  gint64 width, height;         /* of the image */
+  gint64 die_width, die_height; /* pitch; a layout from a file has its own */
+  gint64 n_cols, n_rows;        /* this many dice from the origin make width and height; 0: not so */
   gint64 origin_x, origin_y;    /* first pixel of a die */
   gboolean wafer;               /* draw the round wafer with a notch; dice outside it are missing */
   int bits;                     /* 8, 12, 16; 32 is float */
+  int channels;                 /* 1, or 3 for colour */
   guint64 seed;
-  double pixel_um;                /* written as resolution tags; 0: none */
-  double blur;                    /* sigma of the optics, 0.3 to 10 */
-  double jitter;                  /* sigma of each die's shift, 0 to 20 */
-  double rotation_mrad;           /* of the whole image, clockwise as shown, -50 to 50 */
-  double gain, focus, vignetting; /* fractions: sigma of a die's contrast and blur, fall-off to the corners */
-  double read_noise;              /* grey levels */
-  double shot_noise;              /* variance a grey level */
-  const char *layout;             /* "mixed", "array", "logic", "blank", or an image file that is one die */
-  int n_defects;                  /* planted, 0 to 10000 */
-  double snr_min, snr_max;        /* matched SNR, uniform between */
-  const char *classes;            /* comma separated: particle,pit,scratch,bridge,open,stain; NULL: all that fit */
-  const char *clean;              /* NULL, or where to write the image without noise and defects */
+  double pixel_um;      /* written as resolution tags; 0: none */
+  const char *suite;    /* NULL, or the name of the suite that was taken */
+  const char *layout;   /* "mixed", "array", "logic", "blank", or a file that is one die: an image, GDSII */
+  double nm_per_px;     /* of a GDSII layout */
+  double blur;          /* sigma of the optics */
+  double rotation_mrad; /* of the whole image, clockwise as shown */
+  /* what differs from die to die: sigmas */
+  double jitter;                               /* shift */
+  double die_rotation_mrad, die_scale_ppm;     /* about its middle */
+  double warp;                                 /* each of four modes inside a die */
+  double gain, focus;                          /* fractions of contrast and blur */
+  double cd;                                   /* by which every edge moves outwards */
+  double ler, ler_length;                      /* roughness of edges and its correlation length */
+  double grain;                                /* grey levels: texture of a pixel or two on the pattern */
+  double vignetting, film;                     /* fractions: fall-off to the corners, film's waves from the middle */
+  double swath, swath_shift, swath_gain;       /* width of the swaths the image is joined from, 0: one; sigmas */
+  double vibration, vibration_period;          /* amplitude and period along y of a shift along x */
+  double read_noise;                           /* sigma, grey levels */
+  double shot_noise;                           /* variance a grey level */
+  double prnu, column_offset;                  /* of a line camera's pixels: sigma as a fraction, in grey levels */
+  double hot_pixels;                           /* fraction of pixels */
+  double saturation;                           /* grey level beyond which the sensor sees nothing more */
+  int n_defects;                               /* planted one by one */
+  double snr_min, snr_max;                     /* matched SNR, uniform between */
+  const char *classes;                         /* comma separated, "all", or NULL: the six basic ones that fit */
+  int n_repeaters, n_clusters, n_long_scratches; /* besides */
+  gint64 reticle_cols, reticle_rows;           /* dice of a field: repeaters are in one of them */
+  int n_nuisances;
+  const char *clean;                           /* NULL, or where the image without noise and defects goes */
+  int clean_bits;                              /* its depth; 0: the image's */
+  const char *mask;                            /* NULL, or where the image of ids goes */
 } NotchSimulation;
 
 NOTCH_API void notch_simulate_defaults (NotchSimulation *simulation);
+/* Sets what the command's option --NAME sets. FALSE when there is no such option or the value is none for it. */
+NOTCH_API gboolean notch_simulation_set (NotchSimulation *simulation, const char *name, const char *value,
+                                         GError **error);
+/* Sets what a suite consists of, and nothing else. */
+NOTCH_API gboolean notch_simulation_take_suite (NotchSimulation *simulation, const char *name, GError **error);
+/* The options by index, from 0: name, the sign for its value or NULL where it takes none, and a line with unit, range
+ * and default (to be freed). FALSE behind the last. */
+NOTCH_API gboolean notch_simulation_option (int index, const char **name, const char **sign, char **help);
+/* Lines of suites: name, what it is, what it sets. */
+NOTCH_API char *notch_simulation_suites (void);
 /* Writes the image (TIFF), the truth about its defects (id, type, die_row, die_col, x, y: centroid, w, h: extent,
  * amp_sigma: signed peak over the noise there, snr, contrast: signed peak in the file's grey levels, area_px, box_x,
- * box_y: first pixel of the extent) and about its dice (die_col, die_row, x_px, y_px: corner by the lattice, dx, dy,
- * gain, focus, whole). The same simulation gives the same bytes. */
+ * box_y: first pixel of the extent, nuisance: 0 or 1, group: of repeaters, clusters and pieces of a long scratch, or 0)
+ * and about its dice (die_col, die_row, x_px, y_px: corner by the lattice, dx, dy, gain, focus, whole,
+ * rotation_mrad, scale_ppm, cd_px). Beside the truth goes the same name with .json: size, depth, noise. The same
+ * simulation gives the same bytes. */
 NOTCH_API gboolean notch_simulate (const NotchSimulation *simulation, const char *image_path, const char *truth_path,
                                    const char *dice_path, GError **error);
 

@@ -150,10 +150,10 @@ set_fields (TIFF *tiff, const NotchTiffLayout *layout, gint64 strip_rows)
   gboolean is_float = layout->sample == NOTCH_SAMPLE_F32;
   TIFFSetField (tiff, TIFFTAG_IMAGEWIDTH, (guint32) layout->width);
   TIFFSetField (tiff, TIFFTAG_IMAGELENGTH, (guint32) layout->height);
-  TIFFSetField (tiff, TIFFTAG_SAMPLESPERPIXEL, 1);
+  TIFFSetField (tiff, TIFFTAG_SAMPLESPERPIXEL, layout->channels == 3 ? 3 : 1);
   TIFFSetField (tiff, TIFFTAG_BITSPERSAMPLE, (int) notch_sample_size (layout->sample) * 8);
   TIFFSetField (tiff, TIFFTAG_SAMPLEFORMAT, is_float ? SAMPLEFORMAT_IEEEFP : SAMPLEFORMAT_UINT);
-  TIFFSetField (tiff, TIFFTAG_PHOTOMETRIC, PHOTOMETRIC_MINISBLACK);
+  TIFFSetField (tiff, TIFFTAG_PHOTOMETRIC, layout->channels == 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK);
   TIFFSetField (tiff, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG);
   TIFFSetField (tiff, TIFFTAG_ROWSPERSTRIP, (guint32) strip_rows);
   if (layout->bits == 12)
@@ -177,6 +177,8 @@ notch_tiff_writer_new (const char *path, const NotchTiffLayout *layout, GError *
 {
   gsize size = notch_sample_size (layout->sample), bytes = 0;
   gboolean fits = layout->bits == (int) size * 8 || (layout->bits == 12 && layout->sample == NOTCH_SAMPLE_U16);
+  fits = fits && (layout->channels == 0 || layout->channels == 1 || layout->channels == 3);
+  size *= layout->channels == 3 ? 3 : 1;
   if (!fits || layout->width < 1 || layout->width > G_MAXUINT32 / 8 || layout->height < 1
       || layout->height > G_MAXUINT32
       || !g_size_checked_mul (&bytes, (gsize) layout->width * size, (gsize) layout->height)) {

@@ -19,18 +19,19 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchAside, notch_aside_free)
 /* Writes text or bytes aside and renames. */
 gboolean notch_write_file (const char *path, const char *bytes, gssize n, GError **error);
 
-/* TIFF, one channel, uncompressed or Deflate, BigTIFF when it would pass 4 GiB. Rows in order, top to bottom. */
+/* TIFF, one channel or RGB, uncompressed or Deflate, BigTIFF when it would pass 4 GiB. Rows in order, top to bottom. */
 typedef struct NotchTiffWriter NotchTiffWriter;
 typedef struct {
   gint64 width, height;
   NotchSample sample;
   int bits;        /* 8, 12 (stored in 16), 16, 32 */
+  int channels;    /* 0 or 1: grey; 3: RGB, pixel by pixel */
   double pixel_um; /* 0: no resolution tags */
   gboolean deflate;
   const char *description; /* NULL or ImageDescription */
 } NotchTiffLayout;
 NotchTiffWriter *notch_tiff_writer_new (const char *path, const NotchTiffLayout *layout, GError **error);
-/* n rows of width samples, the next ones. */
+/* n rows of width pixels, the next ones. */
 gboolean notch_tiff_writer_rows (NotchTiffWriter *writer, const void *rows, gint64 n, GError **error);
 /* Finishes the file and gives it its name. */
 gboolean notch_tiff_writer_commit (NotchTiffWriter *writer, GError **error);

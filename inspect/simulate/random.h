@@ -7,7 +7,22 @@
 #include <math.h>
 
 /* What a stream of numbers is for: streams of one seed have nothing to do with each other. */
-typedef enum { NOTCH_STREAM_LAYOUT = 1, NOTCH_STREAM_DICE, NOTCH_STREAM_DEFECTS, NOTCH_STREAM_NOISE } NotchStream;
+typedef enum {
+  NOTCH_STREAM_LAYOUT = 1,
+  NOTCH_STREAM_DICE,
+  NOTCH_STREAM_DEFECTS,
+  NOTCH_STREAM_NOISE,
+  NOTCH_STREAM_VARIATION,
+  NOTCH_STREAM_SWATH,
+  NOTCH_STREAM_GRAIN,
+  NOTCH_STREAM_COLUMNS,
+  NOTCH_STREAM_REPEATERS,
+  NOTCH_STREAM_CLUSTERS,
+  NOTCH_STREAM_SCRATCHES,
+  NOTCH_STREAM_NUISANCES,
+  NOTCH_STREAM_HOT,
+  NOTCH_STREAM_TEXTURE,
+} NotchStream;
 
 typedef struct {
   guint64 state;

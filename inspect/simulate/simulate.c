@@ -4,55 +4,11 @@
 #include "inspect/simulate/number.h"
 #include "inspect/simulate/scene.h"
 #include "inspect/simulate/sensor.h"
+#include "inspect/simulate/settings.h"
 
 #include <string.h>
 
 #define BAND_PIXELS 2000000 /* that a thread renders at a time */
-
-void
-notch_simulate_defaults (NotchSimulation *simulation)
-{
-  *simulation = (NotchSimulation){
-    .width = 4096,
-    .height = 4096,
-    .die_width = 512,
-    .die_height = 512,
-    .bits = 8,
-    .seed = 1,
-    .pixel_um = 0.5,
-    .blur = 0.9,
-    .jitter = 0.2,
-    .gain = 0.01,
-    .focus = 0.05,
-    .vignetting = 0.15,
-    .read_noise = 1,
-    .shot_noise = 0.02,
-    .layout = "mixed",
-    .n_defects = 40,
-    .snr_min = 6,
-    .snr_max = 40,
-  };
-}
-
-/* The numbers that have a range, by the names of the command's options. */
-static const struct {
-  const char *name;
-  gsize offset;
-  double least, most;
-  const char *unit;
-} ranges[] = {
-  { "pixel-um", G_STRUCT_OFFSET (NotchSimulation, pixel_um), 0, 10000, "um" },
-  { "blur", G_STRUCT_OFFSET (NotchSimulation, blur), 0.3, 10, "px" },
-  { "jitter", G_STRUCT_OFFSET (NotchSimulation, jitter), 0, 20, "px" },
-  { "rotation", G_STRUCT_OFFSET (NotchSimulation, rotation_mrad), -50, 50, "mrad" },
-  { "gain", G_STRUCT_OFFSET (NotchSimulation, gain), 0, 0.3, "" },
-  { "focus", G_STRUCT_OFFSET (NotchSimulation, focus), 0, 0.3, "" },
-  { "vignetting", G_STRUCT_OFFSET (NotchSimulation, vignetting), 0, 0.9, "" },
-  { "read-noise", G_STRUCT_OFFSET (NotchSimulation, read_noise), 0, 50, "grey levels" },
-  { "shot-noise", G_STRUCT_OFFSET (NotchSimulation, shot_noise), 0, 10, "" },
-  { "snr", G_STRUCT_OFFSET (NotchSimulation, snr_min), 0.1, 10000, "" },
-  { "snr", G_STRUCT_OFFSET (NotchSimulation, snr_max), 0.1, 10000, "" },
-};
 
 static gboolean refuse (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
@@ -65,33 +21,6 @@ refuse (GError **error, const char *format, ...)
   va_end (arguments);
   g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, text);
   return FALSE;
-}
-
-static gboolean
-check (const NotchSimulation *s, GError **error)
-{
-  for (guint i = 0; i < G_N_ELEMENTS (ranges); i++) {
-    double value = G_STRUCT_MEMBER (double, s, ranges[i].offset);
-    if (!(value >= ranges[i].least && value <= ranges[i].most))
-      return refuse (error, "%s %s is outside %s to %s%s%s", ranges[i].name, notch_number (value, -1).text,
-                     notch_number (ranges[i].least, -1).text, notch_number (ranges[i].most, -1).text,
-                     *ranges[i].unit ? " " : "", ranges[i].unit);
-  }
-  if (s->snr_min > s->snr_max)
-    return refuse (error, "snr %s:%s has its larger end first", notch_number (s->snr_min, -1).text,
-                   notch_number (s->snr_max, -1).text);
-  if (s->bits != 8 && s->bits != 12 && s->bits != 16 && s->bits != 32)
-    return refuse (error, "bits %d is none of 8, 12, 16 and 32 (float)", s->bits);
-  if (s->n_defects < 0 || s->n_defects > 10000)
-    return refuse (error, "defects %d is outside 0 to 10000", s->n_defects);
-  if (s->n_cols < 0 || s->n_rows < 0 || s->n_cols > 10000 || s->n_rows > 10000)
-    return refuse (error, "dice %dx%d is outside 1 to 10000", s->n_cols, s->n_rows);
-  g_auto (GStrv) names = g_strsplit (s->classes ? s->classes : "particle", ",", -1);
-  for (int i = 0; names[i] || i == 0; i++)
-    if (!names[i] || !notch_defect_class_known (names[i]))
-      return refuse (error, "classes has \"%s\"; choose from particle,pit,scratch,bridge,open,stain",
-                     names[i] ? names[i] : "");
-  return TRUE;
 }
 
 /* The size of the image once the die's size is known. */
@@ -116,40 +45,84 @@ resolve_size (NotchSimulation *s, const NotchLayout *layout, GError **error)
 
 /* ---- images ------------------------------------------------------------------------------------------------------ */
 
-/* A band of rows that one thread makes: the image's, and the clean image's where it is wanted. */
+enum { OUT_IMAGE, OUT_CLEAN, OUT_MASK, N_OUTS };
+
+/* One of the files: what a pixel of it takes, and who writes it. */
+typedef struct {
+  NotchTiffWriter *writer; /* NULL: not wanted */
+  gsize row;               /* bytes */
+  guint8 *rows;            /* of all threads */
+} Out;
+
+/* A band of rows that one thread makes. */
 typedef struct {
   const NotchScene *scene;
   gint64 y;
   int n;
   float *grey;
-  guint8 *image, *clean;
+  guint8 *to[N_OUTS];
 } Band;
+
+/* The ids of the planted things on a band of rows; of two on one pixel, the later one's. */
+static void
+mark (const NotchScene *scene, gint64 y, int n, guint16 *to)
+{
+  gint64 width = scene->simulation->width;
+  for (gint64 i = 0; i < n * width; i++)
+    to[i] = 0;
+  for (guint k = 0; k < scene->planted->len; k++) {
+    const NotchPlanted *p = &g_array_index (scene->planted, NotchPlanted, k);
+    gint64 left = MAX (p->x0, 0), right = MIN (p->x0 + p->w, width);
+    for (gint64 j = MAX (p->y0, y); j < MIN (p->y0 + p->h, y + n); j++)
+      for (gint64 i = left; i < right; i++)
+        if (notch_planted_covers (p, (int) (i - p->x0), (int) (j - p->y0)))
+          to[(j - y) * width + i] = (guint16) (k + 1);
+  }
+}
+
+static NotchSimulation
+clean_camera (const NotchSimulation *s)
+{
+  NotchSimulation camera = *s;
+  if (s->clean_bits != 0)
+    camera.bits = s->clean_bits;
+  return camera;
+}
 
 static gpointer
 make_band (gpointer data)
 {
   Band *band = data;
-  const NotchSimulation *s = band->scene->simulation;
-  gsize width = (gsize) s->width, row = width * notch_sample_size (notch_sensor_sample (s->bits));
+  const NotchSimulation *s = band->scene->simulation, camera = clean_camera (s);
+  gsize pixels = (gsize) s->width * (gsize) s->channels;
+  gsize row = pixels * notch_sample_size (notch_sensor_sample (s->bits));
+  gsize clean_row = pixels * notch_sample_size (notch_sensor_sample (camera.bits));
   notch_scene_render (band->scene, 0, band->y, (int) s->width, band->n, band->grey);
-  for (int j = 0; band->clean && j < band->n; j++)
-    notch_sensor_expose (s, band->grey + (gsize) j * width, band->y + j, FALSE, band->clean + (gsize) j * row);
+  for (int j = 0; band->to[OUT_CLEAN] && j < band->n; j++)
+    notch_sensor_expose (&camera, band->grey + (gsize) j * (gsize) s->width, band->y + j, FALSE,
+                         band->to[OUT_CLEAN] + (gsize) j * clean_row);
   notch_scene_add_planted (band->scene, 0, band->y, (int) s->width, band->n, band->grey);
   for (int j = 0; j < band->n; j++)
-    notch_sensor_expose (s, band->grey + (gsize) j * width, band->y + j, TRUE, band->image + (gsize) j * row);
+    notch_sensor_expose (s, band->grey + (gsize) j * (gsize) s->width, band->y + j, TRUE,
+                         band->to[OUT_IMAGE] + (gsize) j * row);
+  if (band->to[OUT_MASK])
+    mark (band->scene, band->y, band->n, (guint16 *) (void *) band->to[OUT_MASK]);
   return NULL;
 }
 
 static gboolean
-write_images (const NotchScene *scene, NotchTiffWriter *image, NotchTiffWriter *clean, GError **error)
+write_rows (const NotchScene *scene, Out out[N_OUTS], GError **error)
 {
   const NotchSimulation *s = scene->simulation;
   guint n_threads = CLAMP (g_get_num_processors (), 1, 16);
   gint64 rows = CLAMP (BAND_PIXELS / s->width, 1, 64), width = s->width;
-  gsize row = (gsize) width * notch_sample_size (notch_sensor_sample (s->bits)), n = n_threads * (gsize) rows;
+  gsize n = n_threads * (gsize) rows;
   g_autofree float *grey = g_try_malloc_n (n, (gsize) width * sizeof (float));
-  g_autofree guint8 *out = g_try_malloc_n (n, row), *out_clean = clean ? g_try_malloc_n (n, row) : NULL;
-  if (!grey || !out || (clean && !out_clean))
+  gboolean enough = grey != NULL;
+  for (int k = 0; k < N_OUTS; k++)
+    if (out[k].writer)
+      enough = (out[k].rows = g_try_malloc_n (n, out[k].row)) != NULL && enough;
+  if (!enough)
     return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_WRITE,
                         "not enough memory for %" G_GSIZE_FORMAT " rows of %" G_GINT64_FORMAT " px", n, width),
            FALSE;
@@ -161,18 +134,46 @@ write_images (const NotchScene *scene, NotchTiffWriter *image, NotchTiffWriter *
       gsize first = used * (gsize) rows;
       band[used] = (Band){ .scene = scene, .y = y + used * rows, .grey = grey + first * (gsize) width };
       band[used].n = (int) MIN (rows, s->height - band[used].y);
-      band[used].image = out + first * row;
-      band[used].clean = clean ? out_clean + first * row : NULL;
+      for (int k = 0; k < N_OUTS; k++)
+        band[used].to[k] = out[k].rows ? out[k].rows + first * out[k].row : NULL;
       thread[used] = g_thread_new ("band", make_band, &band[used]);
     }
     for (guint k = 0; k < used; k++)
       g_thread_join (thread[k]);
     gint64 done = MIN ((gint64) n, s->height - y);
-    if (!notch_tiff_writer_rows (image, out, done, error)
-        || (clean && !notch_tiff_writer_rows (clean, out_clean, done, error)))
-      return FALSE;
+    for (int k = 0; k < N_OUTS; k++)
+      if (out[k].writer && !notch_tiff_writer_rows (out[k].writer, out[k].rows, done, error))
+        return FALSE;
   }
   return TRUE;
+}
+
+static gboolean
+open_out (const NotchSimulation *s, const char *path, int bits, int channels, const char *about, gboolean deflate,
+          Out *out, GError **error)
+{
+  const NotchTiffLayout form = { .width = s->width,
+                                 .height = s->height,
+                                 .sample = notch_sensor_sample (bits),
+                                 .bits = bits,
+                                 .channels = channels,
+                                 .pixel_um = s->pixel_um,
+                                 .deflate = deflate,
+                                 .description = about };
+  out->row = (gsize) s->width * (gsize) channels * notch_sample_size (form.sample);
+  return (out->writer = notch_tiff_writer_new (path, &form, error)) != NULL;
+}
+
+/* Writes all files under names aside; what is asked for is committed by the caller, the image last. */
+static gboolean
+write_images (const NotchScene *scene, const char *image_path, Out out[N_OUTS], GError **error)
+{
+  const NotchSimulation *s = scene->simulation, camera = clean_camera (s);
+  g_autofree char *about = g_strdup_printf ("notch simulate, seed %" G_GUINT64_FORMAT, s->seed);
+  return open_out (s, image_path, s->bits, s->channels, about, FALSE, &out[OUT_IMAGE], error)
+         && (!s->clean || open_out (s, s->clean, camera.bits, s->channels, about, FALSE, &out[OUT_CLEAN], error))
+         && (!s->mask || open_out (s, s->mask, 16, 1, about, TRUE, &out[OUT_MASK], error))
+         && write_rows (scene, out, error);
 }
 
 /* ---- truth ------------------------------------------------------------------------------------------------------- */
@@ -190,14 +191,15 @@ write_truth (const NotchScene *scene, const char *path, GError **error)
 {
   double scale = notch_sensor_scale (scene->simulation->bits);
   g_autoptr (GString) text =
-      g_string_new ("id,type,die_row,die_col,x,y,w,h,amp_sigma,snr,contrast,area_px,box_x,box_y\n");
+      g_string_new ("id,type,die_row,die_col,x,y,w,h,amp_sigma,snr,contrast,area_px,box_x,box_y,nuisance,group\n");
   for (guint i = 0; i < scene->planted->len; i++) {
     const NotchPlanted *p = &g_array_index (scene->planted, NotchPlanted, i);
     g_string_append_printf (text, "%u,%s,%d,%d", i + 1, p->type, p->row, p->col);
     append_numbers (text, 3, (const double[]){ p->x, p->y }, 2);
     g_string_append_printf (text, ",%d,%d", p->box_w, p->box_h);
     append_numbers (text, 3, (const double[]){ p->peak / p->sigma, p->snr, p->peak * scale }, 3);
-    g_string_append_printf (text, ",%d,%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT "\n", p->area, p->box_x, p->box_y);
+    g_string_append_printf (text, ",%d,%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT ",%d,%d\n", p->area, p->box_x, p->box_y,
+                            p->nuisance, p->group);
   }
   return notch_write_file (path, text->str, (gssize) text->len, error);
 }
@@ -205,7 +207,7 @@ write_truth (const NotchScene *scene, const char *path, GError **error)
 static gboolean
 write_dice (const NotchScene *scene, const char *path, GError **error)
 {
-  g_autoptr (GString) text = g_string_new ("die_col,die_row,x_px,y_px,dx,dy,gain,focus,whole\n");
+  g_autoptr (GString) text = g_string_new ("die_col,die_row,x_px,y_px,dx,dy,gain,focus,whole,rotation_mrad,scale_ppm,cd_px\n");
   for (gint64 k = 0; k < (gint64) scene->n_cols * scene->n_rows; k++) {
     const NotchSceneDie *die = &scene->die[k];
     double x, y;
@@ -215,36 +217,98 @@ write_dice (const NotchScene *scene, const char *path, GError **error)
     g_string_append_printf (text, "%d,%d", die->col, die->row);
     append_numbers (text, 5, (const double[]){ x, y, die->dx, die->dy, die->gain, die->blur / scene->simulation->blur },
                     6);
-    g_string_append_printf (text, ",%d\n", die->whole);
+    g_string_append_printf (text, ",%d", die->whole);
+    append_numbers (text, 5, (const double[]){ 1e3 * die->turn + 0, 1e6 * die->stretch + 0, die->grow + 0 }, 3);
+    g_string_append_c (text, '\n');
   }
   return notch_write_file (path, text->str, (gssize) text->len, error);
+}
+
+/* A path as text in JSON, without its folder. */
+static char *
+quote (const char *path)
+{
+  g_autofree char *name = path ? g_path_get_basename (path) : NULL;
+  g_autofree char *text = name ? g_utf8_make_valid (name, -1) : NULL;
+  if (!text)
+    return g_strdup ("null");
+  GString *quoted = g_string_new ("\"");
+  for (const char *c = text; *c; c++) {
+    if (*c == '"' || *c == '\\')
+      g_string_append_c (quoted, '\\');
+    if ((guchar) *c < ' ')
+      g_string_append_printf (quoted, "\\u%04x", (guint) *c);
+    else
+      g_string_append_c (quoted, *c);
+  }
+  return g_string_free (g_string_append_c (quoted, '"'), FALSE);
+}
+
+/* What somebody who knows the clean image must know besides: how its grey levels and the noise relate to the image's. */
+static gboolean
+write_facts (const NotchScene *scene, const char *image_path, const char *truth_path, GError **error)
+{
+  const NotchSimulation *s = scene->simulation, camera = clean_camera (s);
+  const char *dot = strrchr (truth_path, '.'), *slash = strrchr (truth_path, G_DIR_SEPARATOR);
+  gsize stem = dot && (!slash || dot > slash + 1) && dot > truth_path ? (gsize) (dot - truth_path) : strlen (truth_path);
+  g_autofree char *path = g_strdup_printf ("%.*s.json", (int) stem, truth_path);
+  g_autofree char *image = quote (image_path), *clean = quote (s->clean), *mask = quote (s->mask);
+  g_autofree char *suite = quote (s->suite);
+  guint n_nuisances = 0;
+  for (guint i = 0; i < scene->planted->len; i++)
+    n_nuisances += g_array_index (scene->planted, NotchPlanted, i).nuisance ? 1 : 0;
+  double a, b;
+  notch_sensor_noise (s, &a, &b);
+  g_autoptr (GString) text = g_string_new ("{\n");
+  g_string_append_printf (text,
+                          "  \"image\": {\"file\": %s, \"width\": %" G_GINT64_FORMAT ", \"height\": %" G_GINT64_FORMAT
+                          ", \"bits\": %d, \"channels\": %d, \"pixel_um\": %s, \"seed\": %" G_GUINT64_FORMAT
+                          ", \"suite\": %s},\n",
+                          image, s->width, s->height, s->bits, s->channels, notch_number (s->pixel_um, -1).text,
+                          s->seed, suite);
+  if (s->clean)
+    g_string_append_printf (text, "  \"clean\": {\"file\": %s, \"bits\": %d, \"scale\": %s},\n", clean, camera.bits,
+                            notch_number (notch_sensor_scale (s->bits) / notch_sensor_scale (camera.bits), 9).text);
+  else
+    g_string_append (text, "  \"clean\": null,\n");
+  g_string_append_printf (text, "  \"noise\": {\"a\": %s, \"b\": %s},\n  \"mask\": %s,\n", notch_number (a, 9).text,
+                          notch_number (b, 9).text, mask);
+  g_string_append_printf (text, "  \"defects\": %u, \"nuisance\": %u\n}\n", scene->planted->len - n_nuisances,
+                          n_nuisances);
+  return notch_write_file (path, text->str, (gssize) text->len, error);
+}
+
+static gboolean
+simulate (const NotchSimulation *s, NotchLayout *layout, const char *image_path, const char *truth_path,
+          const char *dice_path, Out out[N_OUTS], GError **error)
+{
+  g_autoptr (NotchScene) scene = notch_scene_new (s, layout, error);
+  if (!scene || !notch_scene_plant (scene, error) || !write_images (scene, image_path, out, error))
+    return FALSE;
+  if (!write_truth (scene, truth_path, error) || !write_dice (scene, dice_path, error)
+      || !write_facts (scene, image_path, truth_path, error))
+    return FALSE;
+  for (int k = N_OUTS - 1; k >= 0; k--)
+    if (out[k].writer && !notch_tiff_writer_commit (out[k].writer, error))
+      return FALSE;
+  return TRUE;
 }
 
 gboolean
 notch_simulate (const NotchSimulation *simulation, const char *image_path, const char *truth_path,
                 const char *dice_path, GError **error)
 {
-  if (!check (simulation, error))
+  if (!notch_simulation_check (simulation, error))
     return FALSE;
   NotchSimulation s = *simulation;
   g_autoptr (NotchLayout) layout = notch_layout_new (s.layout, s.die_width, s.die_height, s.seed, error);
   if (!layout || !resolve_size (&s, layout, error))
     return FALSE;
-  g_autoptr (NotchScene) scene = notch_scene_new (&s, layout, error);
-  if (!scene || !notch_scene_plant (scene, error))
-    return FALSE;
-  g_autofree char *about = g_strdup_printf ("notch simulate, seed %" G_GUINT64_FORMAT, s.seed);
-  const NotchTiffLayout form = { .width = s.width,
-                                 .height = s.height,
-                                 .sample = notch_sensor_sample (s.bits),
-                                 .bits = s.bits,
-                                 .pixel_um = s.pixel_um,
-                                 .description = about };
-  g_autoptr (NotchTiffWriter) image = notch_tiff_writer_new (image_path, &form, error);
-  g_autoptr (NotchTiffWriter) clean = image && s.clean ? notch_tiff_writer_new (s.clean, &form, error) : NULL;
-  if (!image || (s.clean && !clean) || !write_images (scene, image, clean, error))
-    return FALSE;
-  if (!write_truth (scene, truth_path, error) || !write_dice (scene, dice_path, error))
-    return FALSE;
-  return (!clean || notch_tiff_writer_commit (clean, error)) && notch_tiff_writer_commit (image, error);
+  Out out[N_OUTS] = { 0 };
+  gboolean ok = simulate (&s, layout, image_path, truth_path, dice_path, out, error);
+  for (int k = 0; k < N_OUTS; k++) {
+    notch_tiff_writer_free (out[k].writer);
+    g_free (out[k].rows);
+  }
+  return ok;
 }

@@ -1,0 +1,42 @@
+/* canvas.h - what a class of defect draws on, and the table of classes */
+#pragma once
+
+#include "inspect/simulate/random.h"
+#include "inspect/simulate/scene.h"
+
+/* w x h pixels from (x0, y0). What is drawn has a peak near 1, or is grey levels a px of an edge's way. */
+typedef struct {
+  const NotchScene *scene;
+  const NotchSceneDie *die;
+  NotchRandom *random;
+  gint64 x0, y0;
+  int w, h;
+  float *delta;        /* the sign included */
+  float *shape;        /* what the mask is taken from, or NULL: delta */
+  const double *place; /* px in the cell where a class that may choose must draw, or NULL */
+  double chosen[2];    /* px in the cell that it drew at */
+  double least, most;  /* factors by which delta may be scaled; 0, 0: any */
+} NotchCanvas;
+
+typedef enum { NOTCH_NEEDS_NOTHING, NOTCH_NEEDS_WIRES, NOTCH_NEEDS_FEATURES, NOTCH_NEEDS_PATTERN } NotchNeed;
+typedef enum { NOTCH_CLASS_BASIC, NOTCH_CLASS_FURTHER, NOTCH_CLASS_NUISANCE } NotchClassKind;
+
+typedef struct {
+  const char *name;
+  NotchClassKind kind; /* basic: planted when no class is asked for */
+  NotchNeed need;
+  gboolean (*draw) (NotchCanvas *canvas); /* opens the canvas and draws; FALSE: not here */
+} NotchDefectClass;
+
+/* The class of an index from 0, or NULL behind the last. */
+const NotchDefectClass *notch_defect_class (guint index);
+/* Whether a layout has what a class needs. */
+gboolean notch_defect_class_fits (const NotchDefectClass *class, const NotchLayout *layout);
+
+/* Makes the canvas reach this far from a place in the image, empty. */
+void notch_canvas_open (NotchCanvas *canvas, double x, double y, double reach_x, double reach_y);
+/* An elliptical Gaussian of sigmas a and b, a turned by `angle` from +x towards +y. */
+void notch_canvas_add_gaussian (const NotchCanvas *canvas, double x, double y, double a, double b, double angle,
+                                double peak);
+/* Frees what was drawn. */
+void notch_canvas_clear (NotchCanvas *canvas);
