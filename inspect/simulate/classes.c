@@ -372,8 +372,6 @@ draw_discoloration (NotchCanvas *canvas)
   return TRUE;
 }
 
-#define CHIP_INSET_PX 4 /* from the cell's border: what a die loses lies inside its own cell */
-
 /* A piece that broke out at the die's edge: straight on the side of the street, ragged inside. */
 static gboolean
 draw_chip (NotchCanvas *canvas)
@@ -383,9 +381,10 @@ draw_chip (NotchCanvas *canvas)
   NotchRandom *r = canvas->random;
   double least = (double) MIN (s->die_width, s->die_height), depth = MIN (notch_random_between (r, 3, 10), least / 12);
   double half = depth * notch_random_between (r, 0.8, 1.6), w = (double) s->die_width, h = (double) s->die_height;
+  double inset = canvas->scene->layout->street;
   int side = notch_random_below (r, 4); /* left, top, right, bottom */
-  double at = notch_random_between (r, half + CHIP_INSET_PX + 4, (side & 1 ? w : h) - half - CHIP_INSET_PX - 4);
-  double edge = side == 0 || side == 1 ? CHIP_INSET_PX : (side == 2 ? w : h) - CHIP_INSET_PX, x, y;
+  double at = notch_random_between (r, half + inset + 4, (side & 1 ? w : h) - half - inset - 4);
+  double edge = side == 0 || side == 1 ? inset : (side == 2 ? w : h) - inset, x, y;
   double u = side & 1 ? at : edge, v = side & 1 ? edge : at, reach = MAX (half, depth) + 6 * die->blur + 2;
   notch_scene_to_image (canvas->scene, die->x + u, die->y + v, &x, &y);
   notch_canvas_open (canvas, x + die->dx, y + die->dy, reach, reach);
@@ -440,7 +439,7 @@ draw_grain (NotchCanvas *canvas)
 static gboolean
 draw_colour (NotchCanvas *canvas)
 {
-  double radius = choose_radius (canvas, 30, 120, 0.2), sign = either_sign (canvas), x, y;
+  double radius = choose_radius (canvas, 30, 120, 0.1), sign = either_sign (canvas), x, y;
   choose_place (canvas, 1.5 * radius, &x, &y);
   notch_canvas_open (canvas, x, y, 2.5 * radius, 2.5 * radius);
   gsize n = (gsize) canvas->w * (gsize) canvas->h;

@@ -79,7 +79,7 @@ keeps_away (const NotchScene *scene, const NotchPlanted *p, const NotchPlanted *
   gboolean related = p->group != 0 && p->group == q->group;
   int cols = q->col - p->col, rows = q->row - p->row;
   gint64 dx = -cols * s->die_width, dy = -rows * s->die_height;
-  gboolean near = ABS (cols) <= NEAR_DICE && ABS (rows) <= NEAR_DICE;
+  gboolean near = ABS (cols) <= NEAR_DICE && ABS (rows) <= NEAR_DICE && !p->nuisance && !q->nuisance;
   if (q->thin)
     return clear_of_thin (p, q, 0, 0, APART_PX / 2)
            && (!near || clear_of_thin (p, q, dx, dy, (gint64) (apart_cell / 2)));
@@ -146,6 +146,8 @@ scale (const NotchScene *scene, const NotchCanvas *canvas, const float *clean, d
     }
   }
   p->snr = sqrt (p->snr);
+  if (!canvas->shape)
+    p->level *= (float) factor;
   return TRUE;
 }
 
@@ -332,10 +334,8 @@ scale_pieces (NotchScene *scene, guint from, double snr)
   double energy = 0;
   guint n = scene->planted->len - from;
   g_autoptr (GPtrArray) clean = g_ptr_array_new_with_free_func (g_free);
-  g_autoptr (GArray) pieces = g_array_new (FALSE, FALSE, sizeof (NotchPlanted));
-  g_array_append_vals (pieces, &g_array_index (scene->planted, NotchPlanted, from), n);
   for (guint i = 0; i < n; i++) {
-    const NotchPlanted *p = &g_array_index (pieces, NotchPlanted, i);
+    const NotchPlanted *p = &g_array_index (scene->planted, NotchPlanted, from + i);
     const NotchCanvas canvas = { .x0 = p->x0, .y0 = p->y0, .w = p->w, .h = p->h, .delta = p->delta };
     float *grey = g_new (float, (gsize) p->w *(gsize) p->h);
     g_ptr_array_add (clean, grey);
@@ -344,14 +344,8 @@ scale_pieces (NotchScene *scene, guint from, double snr)
   for (guint i = 0; i < n; i++) {
     NotchPlanted *p = &g_array_index (scene->planted, NotchPlanted, from + i);
     const NotchCanvas canvas = { .x0 = p->x0, .y0 = p->y0, .w = p->w, .h = p->h, .delta = p->delta };
-    float before = 0, after = 0;
-    for (gsize k = 0; k < (gsize) p->w * (gsize) p->h; k++)
-      before = MAX (before, fabsf (p->delta[k]));
     if (!scale (scene, &canvas, g_ptr_array_index (clean, i), snr / sqrt (energy / n), p))
       return FALSE;
-    for (gsize k = 0; k < (gsize) p->w * (gsize) p->h; k++)
-      after = MAX (after, fabsf (p->delta[k]));
-    p->level *= after / before;
   }
   return TRUE;
 }

@@ -233,6 +233,7 @@ draw_die (Pen *pen, const char *name)
 {
   double w = (double) pen->layout->width, h = (double) pen->layout->height, least = MIN (w, h);
   double street = CLAMP (6 + 0.02 * least, 7, 20);
+  pen->layout->street = street;
   draw_keys (pen, street);
   draw (pen, street, street, w - street, h - street, 16);
   draw_frame (pen, street + 2.3, street + 2.3, w - street - 2.3, h - street - 2.3, 2.4, 44);
@@ -297,6 +298,7 @@ notch_layout_new (const char *name, gint64 width, gint64 height, guint64 seed, G
   layout->width = width;
   layout->height = height;
   layout->base = 62;
+  layout->street = 4;
   layout->rect = g_array_new (FALSE, FALSE, sizeof (NotchRect));
   layout->wire = g_array_new (FALSE, FALSE, sizeof (NotchWire));
   layout->gap = g_array_new (FALSE, FALSE, sizeof (NotchWire));

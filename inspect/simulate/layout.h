@@ -19,6 +19,7 @@ typedef struct {
 
 typedef struct {
   gint64 width, height; /* of a die's cell */
+  double street;        /* px from the cell's border to the chip */
   double base;          /* grey level of the street, which everything adds to */
   GArray *rect;         /* NotchRect */
   GArray *wire, *gap;   /* NotchWire; the tone of a gap is that of the conductors beside it */
