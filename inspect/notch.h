@@ -127,33 +127,34 @@ typedef struct {
   const char *suite;    /* NULL, or the name of the suite that was taken */
   const char *layout;   /* "mixed", "array", "logic", "blank", or a file that is one die: an image, GDSII */
   double nm_per_px;     /* of a GDSII layout */
+  const char *layers;   /* of it: "68/20=120,69/20=180", lowest first; NULL: all */
   double blur;          /* sigma of the optics */
   double rotation_mrad; /* of the whole image, clockwise as shown */
   /* what differs from die to die: sigmas */
-  double jitter;                               /* shift */
-  double die_rotation_mrad, die_scale_ppm;     /* about its middle */
-  double warp;                                 /* each of four modes inside a die */
-  double gain, focus;                          /* fractions of contrast and blur */
-  double cd;                                   /* by which every edge moves outwards */
-  double ler, ler_length;                      /* roughness of edges and its correlation length */
-  double grain;                                /* grey levels: texture of a pixel or two on the pattern */
-  double vignetting, film;                     /* fractions: fall-off to the corners, film's waves from the middle */
-  double swath, swath_shift, swath_gain;       /* width of the swaths the image is joined from, 0: one; sigmas */
-  double vibration, vibration_period;          /* amplitude and period along y of a shift along x */
-  double read_noise;                           /* sigma, grey levels */
-  double shot_noise;                           /* variance a grey level */
-  double prnu, column_offset;                  /* of a line camera's pixels: sigma as a fraction, in grey levels */
-  double hot_pixels;                           /* fraction of pixels */
-  double saturation;                           /* grey level beyond which the sensor sees nothing more */
-  int n_defects;                               /* planted one by one */
-  double snr_min, snr_max;                     /* matched SNR, uniform between */
-  const char *classes;                         /* comma separated, "all", or NULL: the six basic ones that fit */
+  double jitter;                                 /* shift */
+  double die_rotation_mrad, die_scale_ppm;       /* about its middle */
+  double warp;                                   /* each of four modes inside a die */
+  double gain, focus;                            /* fractions of contrast and blur */
+  double cd;                                     /* by which every edge moves outwards */
+  double ler, ler_length;                        /* roughness of edges and its correlation length */
+  double grain;                                  /* grey levels: texture of a pixel or two on the pattern */
+  double vignetting, film;                       /* fractions: fall-off to the corners, film's waves from the middle */
+  double swath, swath_shift, swath_gain;         /* width of the swaths the image is joined from, 0: one; sigmas */
+  double vibration, vibration_period;            /* amplitude and period along y of a shift along x */
+  double read_noise;                             /* sigma, grey levels */
+  double shot_noise;                             /* variance a grey level */
+  double prnu, column_offset;                    /* of a line camera's pixels: sigma as a fraction, in grey levels */
+  double hot_pixels;                             /* fraction of pixels */
+  double saturation;                             /* grey level beyond which the sensor sees nothing more */
+  int n_defects;                                 /* planted one by one */
+  double snr_min, snr_max;                       /* matched SNR, uniform between */
+  const char *classes;                           /* comma separated, "all", or NULL: the six basic ones that fit */
   int n_repeaters, n_clusters, n_long_scratches; /* besides */
-  gint64 reticle_cols, reticle_rows;           /* dice of a field: repeaters are in one of them */
+  gint64 reticle_cols, reticle_rows;             /* dice of a field: repeaters are in one of them */
   int n_nuisances;
-  const char *clean;                           /* NULL, or where the image without noise and defects goes */
-  int clean_bits;                              /* its depth; 0: the image's */
-  const char *mask;                            /* NULL, or where the image of ids goes */
+  const char *clean; /* NULL, or where the image without noise and defects goes */
+  int clean_bits;    /* its depth; 0: the image's */
+  const char *mask;  /* NULL, or where the image of ids goes */
 } NotchSimulation;
 
 NOTCH_API void notch_simulate_defaults (NotchSimulation *simulation);

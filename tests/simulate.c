@@ -47,7 +47,7 @@ static NotchScene *
 scene_of (const NotchSimulation *s, NotchLayout **layout)
 {
   g_autoptr (GError) error = NULL;
-  *layout = notch_layout_new (s->layout, s->die_width, s->die_height, s->seed, &error);
+  *layout = notch_layout_new (s, &error);
   g_assert_no_error (error);
   NotchScene *scene = notch_scene_new (s, *layout, &error);
   g_assert_no_error (error);
@@ -172,7 +172,7 @@ test_picture (Fixture *f, gconstpointer data)
   g_assert_no_error (error);
   g_assert_cmpint (source->width, ==, 576);
   g_assert_cmpint (source->height, ==, 384);
-  g_autoptr (NotchLayout) loaded = notch_layout_new (picture, 1, 1, 1, &error);
+  g_autoptr (NotchLayout) loaded = notch_layout_new (&t, &error);
   g_assert_no_error (error);
   t.width = 576, t.height = 384, t.die_width = t.die_height = 192;
   g_autoptr (NotchScene) scene = notch_scene_new (&t, loaded, &error);
@@ -276,7 +276,11 @@ test_layouts (void)
   static const char *const names[] = { "mixed", "array", "logic" };
   for (int k = 0; k < 3; k++)
     for (int side = 64; side <= 800; side += 184) {
-      g_autoptr (NotchLayout) layout = notch_layout_new (names[k], side, side + 40, 3, NULL);
+      NotchSimulation s = small ();
+      s.layout = names[k];
+      s.die_width = side, s.die_height = side + 40;
+      s.seed = 3;
+      g_autoptr (NotchLayout) layout = notch_layout_new (&s, NULL);
       g_assert_cmpuint (layout->rect->len, >, 10);
       for (guint i = 0; i < layout->rect->len; i++) {
         const NotchRect *r = &g_array_index (layout->rect, NotchRect, i);

@@ -275,8 +275,7 @@ open_patch (NotchCanvas *canvas, double radius)
   canvas->shape = g_new (float, (gsize) canvas->w *(gsize) canvas->h);
   for (int j = 0; j < canvas->h; j++)
     for (int i = 0; i < canvas->w; i++)
-      canvas->shape[j * canvas->w + i] =
-          (float) notch_scene_edge ((radius - distance (canvas, i, j, x, y)) / soft);
+      canvas->shape[j * canvas->w + i] = (float) notch_scene_edge ((radius - distance (canvas, i, j, x, y)) / soft);
 }
 
 /* What is there without the defect, and how it rises a px along x and y. */
@@ -332,7 +331,8 @@ draw_residue (NotchCanvas *canvas)
   for (int j = 0; j < canvas->h; j++)
     for (int i = 0; i < canvas->w; i++) {
       double r = distance (canvas, i, j, x, y) / a, level = exp (-r * r / 2) * (1 + 0.35 * field[j * canvas->w + i]);
-      canvas->delta[j * canvas->w + i] = (float) (sign * notch_scene_edge ((level - 0.5) * 0.6 * a / canvas->die->blur));
+      canvas->delta[j * canvas->w + i] =
+          (float) (sign * notch_scene_edge ((level - 0.5) * 0.6 * a / canvas->die->blur));
     }
   return TRUE;
 }
@@ -392,8 +392,8 @@ draw_chip (NotchCanvas *canvas)
   for (int j = 0; j < canvas->h; j++)
     for (int i = 0; i < canvas->w; i++) {
       double pu, pv;
-      notch_scene_to_frame (canvas->scene, (double) (canvas->x0 + i) - die->dx, (double) (canvas->y0 + j) - die->dy, &pu,
-                            &pv);
+      notch_scene_to_frame (canvas->scene, (double) (canvas->x0 + i) - die->dx, (double) (canvas->y0 + j) - die->dy,
+                            &pu, &pv);
       pu -= die->x, pv -= die->y;
       double along = (side & 1 ? pu : pv) - at, inside = (side & 1 ? pv : pu) - edge;
       inside = side < 2 ? inside : -inside;

@@ -221,7 +221,8 @@ plant_repeater (NotchScene *scene, const GArray *dice, const NotchDefectClass *c
 {
   const NotchSimulation *s = scene->simulation;
   for (int try = 0; try < TRIES; try++) {
-    int col = notch_random_below (random, (int) s->reticle_cols), row = notch_random_below (random, (int) s->reticle_rows);
+    int col = notch_random_below (random, (int) s->reticle_cols),
+        row = notch_random_below (random, (int) s->reticle_rows);
     double snr = choose_snr (s, random), place[2];
     NotchRandom start = { notch_random_next (random) };
     guint before = scene->planted->len, n = 0;
@@ -360,14 +361,15 @@ plant_long_scratch (NotchScene *scene, int group, NotchRandom *r)
     double length = notch_random_between (r, MIN (1.5 * (double) MAX (s->die_width, s->die_height), most), most);
     double x = notch_random_between (r, 0, (double) s->width), y = notch_random_between (r, 0, (double) s->height);
     double heading = notch_random_between (r, 0, 2 * G_PI), bend = notch_random_between (r, -0.6, 0.6);
-    double width = notch_random_between (r, 0.6, 2), snr = choose_snr (s, r), sign = notch_random_unit (r) < 0.5 ? -1 : 1;
+    double width = notch_random_between (r, 0.6, 2), snr = choose_snr (s, r),
+           sign = notch_random_unit (r) < 0.5 ? -1 : 1;
     guint before = scene->planted->len, n = 0, steps = (guint) (length / LONG_STEP);
     const NotchSceneDie *on = NULL;
     gboolean fits = TRUE;
     g_autoptr (GArray) points = g_array_new (FALSE, FALSE, sizeof (Point));
     for (guint i = 0; i <= steps && fits; i++) {
-      gboolean inside = x > BORDER_PX && y > BORDER_PX && x < (double) s->width - BORDER_PX
-                        && y < (double) s->height - BORDER_PX;
+      gboolean inside =
+          x > BORDER_PX && y > BORDER_PX && x < (double) s->width - BORDER_PX && y < (double) s->height - BORDER_PX;
       const NotchSceneDie *die = inside && i < steps ? die_at (scene, x, y) : NULL;
       if (die != on) {
         if (on && points->len * LONG_STEP >= LONG_PIECE_PX) {
@@ -458,8 +460,8 @@ static gboolean
 no_room (GError **error, int done, int wanted, const char *what)
 {
   return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
-                      "there is room for %d of %d %s only; ask for fewer, for a lower snr or for more dice", done, wanted,
-                      what),
+                      "there is room for %d of %d %s only; ask for fewer, for a lower snr or for more dice", done,
+                      wanted, what),
          FALSE;
 }
 

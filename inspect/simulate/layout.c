@@ -2,6 +2,7 @@
 #include "inspect/simulate/layout.h"
 
 #include "inspect/image/source.h"
+#include "inspect/simulate/gds.h"
 #include "inspect/simulate/random.h"
 
 #include <string.h>
@@ -292,8 +293,10 @@ load_picture (NotchLayout *layout, const char *path, GError **error)
 }
 
 NotchLayout *
-notch_layout_new (const char *name, gint64 width, gint64 height, guint64 seed, GError **error)
+notch_layout_new (const NotchSimulation *s, GError **error)
 {
+  const char *name = s->layout;
+  gint64 width = s->die_width, height = s->die_height;
   g_autoptr (NotchLayout) layout = g_new0 (NotchLayout, 1);
   layout->width = width;
   layout->height = height;
@@ -305,8 +308,13 @@ notch_layout_new (const char *name, gint64 width, gint64 height, guint64 seed, G
   const char *const generated[] = { "mixed", "array", "logic", "blank", NULL };
   if (!g_strv_contains (generated, name)) {
     layout->base = 0;
+    if (notch_gds_detect (name)) {
+      layout->street = NOTCH_GDS_STREET_PX;
+      layout->picture = notch_gds_draw (name, s->nm_per_px, s->layers, &layout->width, &layout->height, error);
+      return layout->picture ? g_steal_pointer (&layout) : NULL;
+    }
     if (!load_picture (layout, name, error)) {
-      g_prefix_error (error, "layout is neither mixed, array, logic, blank nor a readable image: ");
+      g_prefix_error (error, "layout is neither mixed, array, logic, blank nor a readable image or GDSII file: ");
       return NULL;
     }
     return g_steal_pointer (&layout);
@@ -315,7 +323,7 @@ notch_layout_new (const char *name, gint64 width, gint64 height, guint64 seed, G
     return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
                         "die %" G_GINT64_FORMAT "x%" G_GINT64_FORMAT " is outside 64 to 65536 px", width, height),
            NULL;
-  Pen pen = { layout, notch_random_at (seed, NOTCH_STREAM_LAYOUT, 0, 0) };
+  Pen pen = { layout, notch_random_at (s->seed, NOTCH_STREAM_LAYOUT, 0, 0) };
   if (strcmp (name, "blank") == 0)
     layout->base = 118;
   else

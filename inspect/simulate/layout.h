@@ -26,7 +26,8 @@ typedef struct {
   float *picture;       /* width x height grey levels instead of rectangles, or NULL; repeats seamlessly or not */
 } NotchLayout;
 
-/* `name` is "mixed", "array", "logic", "blank" or an image file that is one die, which then sets width and height. */
-NotchLayout *notch_layout_new (const char *name, gint64 width, gint64 height, guint64 seed, GError **error);
+/* `layout` is "mixed", "array", "logic", "blank" or a file that is one die, an image or GDSII, which then sets width
+ * and height. */
+NotchLayout *notch_layout_new (const NotchSimulation *simulation, GError **error);
 void notch_layout_free (NotchLayout *layout);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchLayout, notch_layout_free)

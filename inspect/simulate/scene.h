@@ -11,10 +11,10 @@ typedef struct {
   gboolean printed;        /* on the wafer */
   gboolean present, whole; /* in the image, partly or not; whole: no edge of image or wafer cuts it */
   int col, row;
-  double x, y;   /* px in the frame: corner of the cell */
-  double dx, dy; /* px in the image: shift of the pattern */
-  double gain;   /* factor of the pattern over the street */
-  double blur;   /* px: sigma of the optics here */
+  double x, y;          /* px in the frame: corner of the cell */
+  double dx, dy;        /* px in the image: shift of the pattern */
+  double gain;          /* factor of the pattern over the street */
+  double blur;          /* px: sigma of the optics here */
   double turn, stretch; /* rad, fraction: about its middle */
   double grow;          /* px by which every edge is further out */
   double warp[4];       /* px at its border: two bows, trapezium, barrel */

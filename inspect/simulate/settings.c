@@ -35,6 +35,7 @@ static const struct {
   { "origin", SETTING_COMMA, AT (origin_x), -MOST_PX, MOST_PX, "px", "X,Y", "first pixel of a die" },
   { "layout", SETTING_TEXT, AT (layout), 0, 0, "", "LAYOUT", "mixed, array, logic, blank, an image or GDSII of a die" },
   { "nm-per-px", SETTING_REAL, AT (nm_per_px), 0.01, 1e6, "nm", "NM", "size of a pixel in a GDSII layout" },
+  { "layers", SETTING_TEXT, AT (layers), 0, 0, "", "LIST", "its layers, lowest first: 68/20=120,69/20=180" },
   { "wafer", SETTING_FLAG, AT (wafer), 0, 1, "", NULL, "draw a round wafer with its notch" },
   { "bits", SETTING_INT, AT (bits), 8, 32, "", "N", "8, 12, 16, or 32 for float" },
   { "channels", SETTING_INT, AT (channels), 1, 3, "", "N", "1, or 3 for colour" },
@@ -268,8 +269,9 @@ tell_default (guint i)
   case SETTING_SEED:
     return g_strdup_printf ("%" G_GUINT64_FORMAT, *(const guint64 *) at);
   case SETTING_CROSS:
-    return settings[i].offset == AT (n_cols) ? NULL
-                                             : g_strdup_printf ("%" G_GINT64_FORMAT "x%" G_GINT64_FORMAT, pair[0], pair[1]);
+    return settings[i].offset == AT (n_cols)
+               ? NULL
+               : g_strdup_printf ("%" G_GINT64_FORMAT "x%" G_GINT64_FORMAT, pair[0], pair[1]);
   case SETTING_COMMA:
     return g_strdup_printf ("%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT, pair[0], pair[1]);
   case SETTING_RANGE:

@@ -207,7 +207,8 @@ write_truth (const NotchScene *scene, const char *path, GError **error)
 static gboolean
 write_dice (const NotchScene *scene, const char *path, GError **error)
 {
-  g_autoptr (GString) text = g_string_new ("die_col,die_row,x_px,y_px,dx,dy,gain,focus,whole,rotation_mrad,scale_ppm,cd_px\n");
+  g_autoptr (GString) text =
+      g_string_new ("die_col,die_row,x_px,y_px,dx,dy,gain,focus,whole,rotation_mrad,scale_ppm,cd_px\n");
   for (gint64 k = 0; k < (gint64) scene->n_cols * scene->n_rows; k++) {
     const NotchSceneDie *die = &scene->die[k];
     double x, y;
@@ -250,7 +251,8 @@ write_facts (const NotchScene *scene, const char *image_path, const char *truth_
 {
   const NotchSimulation *s = scene->simulation, camera = clean_camera (s);
   const char *dot = strrchr (truth_path, '.'), *slash = strrchr (truth_path, G_DIR_SEPARATOR);
-  gsize stem = dot && (!slash || dot > slash + 1) && dot > truth_path ? (gsize) (dot - truth_path) : strlen (truth_path);
+  gsize stem =
+      dot && (!slash || dot > slash + 1) && dot > truth_path ? (gsize) (dot - truth_path) : strlen (truth_path);
   g_autofree char *path = g_strdup_printf ("%.*s.json", (int) stem, truth_path);
   g_autofree char *image = quote (image_path), *clean = quote (s->clean), *mask = quote (s->mask);
   g_autofree char *suite = quote (s->suite);
@@ -260,12 +262,11 @@ write_facts (const NotchScene *scene, const char *image_path, const char *truth_
   double a, b;
   notch_sensor_noise (s, &a, &b);
   g_autoptr (GString) text = g_string_new ("{\n");
-  g_string_append_printf (text,
-                          "  \"image\": {\"file\": %s, \"width\": %" G_GINT64_FORMAT ", \"height\": %" G_GINT64_FORMAT
-                          ", \"bits\": %d, \"channels\": %d, \"pixel_um\": %s, \"seed\": %" G_GUINT64_FORMAT
-                          ", \"suite\": %s},\n",
-                          image, s->width, s->height, s->bits, s->channels, notch_number (s->pixel_um, -1).text,
-                          s->seed, suite);
+  g_string_append_printf (
+      text,
+      "  \"image\": {\"file\": %s, \"width\": %" G_GINT64_FORMAT ", \"height\": %" G_GINT64_FORMAT
+      ", \"bits\": %d, \"channels\": %d, \"pixel_um\": %s, \"seed\": %" G_GUINT64_FORMAT ", \"suite\": %s},\n",
+      image, s->width, s->height, s->bits, s->channels, notch_number (s->pixel_um, -1).text, s->seed, suite);
   if (s->clean)
     g_string_append_printf (text, "  \"clean\": {\"file\": %s, \"bits\": %d, \"scale\": %s},\n", clean, camera.bits,
                             notch_number (notch_sensor_scale (s->bits) / notch_sensor_scale (camera.bits), 9).text);
@@ -301,7 +302,7 @@ notch_simulate (const NotchSimulation *simulation, const char *image_path, const
   if (!notch_simulation_check (simulation, error))
     return FALSE;
   NotchSimulation s = *simulation;
-  g_autoptr (NotchLayout) layout = notch_layout_new (s.layout, s.die_width, s.die_height, s.seed, error);
+  g_autoptr (NotchLayout) layout = notch_layout_new (&s, error);
   if (!layout || !resolve_size (&s, layout, error))
     return FALSE;
   Out out[N_OUTS] = { 0 };
