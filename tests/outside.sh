@@ -110,5 +110,21 @@ else
   skip "klarf" "NOTCH_DATA has no klarf"
 fi
 
-skip "gds" "layouts are no images, and this version does not draw them"
+# ---- layouts of standard cells, drawn ----------------------------------------------------------------------------------------
+gds=${NOTCH_DATA:-/nowhere}/gds
+if [ -f "$gds/sky130_fd_sc_hd__sedfxbp_2.gds" ]; then
+  for layout in "$gds"/*.gds; do
+    ok "$(basename "$layout") is drawn" "$NOTCH" simulate -q --layout "$layout" --nm-per-px 50 --dice 2x1 --defects 0 -o cell.tif
+  done
+  "$NOTCH" simulate -q --layout "$gds/sky130_fd_sc_hd__sedfxbp_2.gds" --nm-per-px 20 \
+    --layers 65/20=70,66/20=90,67/20=140,66/44=200,67/44=210,68/20=170 --dice 6x12 --classes particle,pit,scratch,residue \
+    --defects 24 --snr 12:40 --seed 8 -o gds.tif
+  "$NOTCH" inspect -q -r "$recipes/gds.ini" --format defects -o gds gds.tif
+  "$NOTCH" score gds-truth.csv gds/gds/defects.csv | sed -n '1,2s/^/# gds: /p'
+  ok "gds: at least 90 % captured, at most 2 false alarms" \
+    "$NOTCH" score --min-capture 0.9 --max-false 2 gds-truth.csv gds/gds/defects.csv
+else
+  skip "gds" "NOTCH_DATA has no gds"
+fi
+
 done_testing

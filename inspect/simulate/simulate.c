@@ -267,6 +267,9 @@ write_facts (const NotchScene *scene, const char *image_path, const char *truth_
       "  \"image\": {\"file\": %s, \"width\": %" G_GINT64_FORMAT ", \"height\": %" G_GINT64_FORMAT
       ", \"bits\": %d, \"channels\": %d, \"pixel_um\": %s, \"seed\": %" G_GUINT64_FORMAT ", \"suite\": %s},\n",
       image, s->width, s->height, s->bits, s->channels, notch_number (s->pixel_um, -1).text, s->seed, suite);
+  g_string_append_printf (text,
+                          "  \"die\": {\"width_px\": %" G_GINT64_FORMAT ", \"height_px\": %" G_GINT64_FORMAT "},\n",
+                          s->die_width, s->die_height);
   if (s->clean)
     g_string_append_printf (text, "  \"clean\": {\"file\": %s, \"bits\": %d, \"scale\": %s},\n", clean, camera.bits,
                             notch_number (notch_sensor_scale (s->bits) / notch_sensor_scale (camera.bits), 9).text);
