@@ -7,8 +7,8 @@
 #include "inspect/simulate/number.h"
 #include "inspect/simulate/raster.h"
 
+#include <glib/gstdio.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #define MOST_POINTS    4000000  /* of all polygons, expanded */
@@ -644,7 +644,7 @@ gboolean
 notch_gds_detect (const char *path)
 {
   guint8 head[4] = { 0 };
-  FILE *file = fopen (path, "rb");
+  FILE *file = g_fopen (path, "rb");
   gsize n = file ? fread (head, 1, 4, file) : 0;
   if (file)
     fclose (file);
