@@ -145,15 +145,15 @@ fail_tiff (NotchTiffWriter *writer, GError **error)
 }
 
 static void
-set_fields (TIFF *tiff, const NotchTiffLayout *layout, gint64 strip_rows)
+set_fields (TIFF *tiff, const NotchTiffLayout *layout, int channels, gint64 strip_rows)
 {
   gboolean is_float = layout->sample == NOTCH_SAMPLE_F32;
   TIFFSetField (tiff, TIFFTAG_IMAGEWIDTH, (guint32) layout->width);
   TIFFSetField (tiff, TIFFTAG_IMAGELENGTH, (guint32) layout->height);
-  TIFFSetField (tiff, TIFFTAG_SAMPLESPERPIXEL, layout->channels == 3 ? 3 : 1);
+  TIFFSetField (tiff, TIFFTAG_SAMPLESPERPIXEL, channels);
   TIFFSetField (tiff, TIFFTAG_BITSPERSAMPLE, (int) notch_sample_size (layout->sample) * 8);
   TIFFSetField (tiff, TIFFTAG_SAMPLEFORMAT, is_float ? SAMPLEFORMAT_IEEEFP : SAMPLEFORMAT_UINT);
-  TIFFSetField (tiff, TIFFTAG_PHOTOMETRIC, layout->channels == 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK);
+  TIFFSetField (tiff, TIFFTAG_PHOTOMETRIC, channels == 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK);
   TIFFSetField (tiff, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG);
   TIFFSetField (tiff, TIFFTAG_ROWSPERSTRIP, (guint32) strip_rows);
   if (layout->bits == 12)
@@ -172,13 +172,12 @@ set_fields (TIFF *tiff, const NotchTiffLayout *layout, gint64 strip_rows)
     TIFFSetField (tiff, TIFFTAG_IMAGEDESCRIPTION, layout->description);
 }
 
-NotchTiffWriter *
-notch_tiff_writer_new (const char *path, const NotchTiffLayout *layout, GError **error)
+static NotchTiffWriter *
+new_writer (const char *path, const NotchTiffLayout *layout, int channels, GError **error)
 {
   gsize size = notch_sample_size (layout->sample), bytes = 0;
   gboolean fits = layout->bits == (int) size * 8 || (layout->bits == 12 && layout->sample == NOTCH_SAMPLE_U16);
-  fits = fits && (layout->channels == 0 || layout->channels == 1 || layout->channels == 3);
-  size *= layout->channels == 3 ? 3 : 1;
+  size *= (gsize) channels;
   if (!fits || layout->width < 1 || layout->width > G_MAXUINT32 / 8 || layout->height < 1
       || layout->height > G_MAXUINT32
       || !g_size_checked_mul (&bytes, (gsize) layout->width * size, (gsize) layout->height)) {
@@ -210,8 +209,20 @@ notch_tiff_writer_new (const char *path, const NotchTiffLayout *layout, GError *
     fail_tiff (writer, error);
     return NULL;
   }
-  set_fields (writer->tiff, layout, writer->strip_rows);
+  set_fields (writer->tiff, layout, channels, writer->strip_rows);
   return g_steal_pointer (&writer);
+}
+
+NotchTiffWriter *
+notch_tiff_writer_new (const char *path, const NotchTiffLayout *layout, GError **error)
+{
+  return new_writer (path, layout, 1, error);
+}
+
+NotchTiffWriter *
+notch_tiff_writer_new_rgb (const char *path, const NotchTiffLayout *layout, GError **error)
+{
+  return new_writer (path, layout, 3, error);
 }
 
 gboolean

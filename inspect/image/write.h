@@ -25,12 +25,13 @@ typedef struct {
   gint64 width, height;
   NotchSample sample;
   int bits;        /* 8, 12 (stored in 16), 16, 32 */
-  int channels;    /* 0 or 1: grey; 3: RGB, pixel by pixel */
   double pixel_um; /* 0: no resolution tags */
   gboolean deflate;
   const char *description; /* NULL or ImageDescription */
 } NotchTiffLayout;
 NotchTiffWriter *notch_tiff_writer_new (const char *path, const NotchTiffLayout *layout, GError **error);
+/* Likewise with red, green and blue samples for each pixel. */
+NotchTiffWriter *notch_tiff_writer_new_rgb (const char *path, const NotchTiffLayout *layout, GError **error);
 /* n rows of width pixels, the next ones. */
 gboolean notch_tiff_writer_rows (NotchTiffWriter *writer, const void *rows, gint64 n, GError **error);
 /* Finishes the file and gives it its name. */

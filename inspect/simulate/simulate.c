@@ -156,12 +156,12 @@ open_out (const NotchSimulation *s, const char *path, int bits, int channels, co
                                  .height = s->height,
                                  .sample = notch_sensor_sample (bits),
                                  .bits = bits,
-                                 .channels = channels,
                                  .pixel_um = s->pixel_um,
                                  .deflate = deflate,
                                  .description = about };
   out->row = (gsize) s->width * (gsize) channels * notch_sample_size (form.sample);
-  return (out->writer = notch_tiff_writer_new (path, &form, error)) != NULL;
+  out->writer = (channels == 3 ? notch_tiff_writer_new_rgb : notch_tiff_writer_new) (path, &form, error);
+  return out->writer != NULL;
 }
 
 /* Writes all files under names aside; what is asked for is committed by the caller, the image last. */
