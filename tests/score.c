@@ -1,5 +1,5 @@
 /* score.c - tables, statistics and matching */
-#include "inspect/score.h"
+#include "inspect/score/score.h"
 #include "inspect/csv.h"
 #include "inspect/simulate/random.h"
 
@@ -29,6 +29,13 @@ tear_down (Fixture *f, gconstpointer data)
   g_free (f->folder);
   g_free (f->truth);
   g_free (f->found);
+}
+
+static gboolean
+score_one (const Fixture *f, const NotchScoreOptions *options, NotchScore *score, char **report, char **json,
+           GError **error)
+{
+  return notch_score (&(NotchScorePair){ f->truth, f->found }, 1, options, score, report, json, error);
 }
 
 static void
@@ -171,7 +178,7 @@ test_matching (Fixture *f, gconstpointer data)
   NotchScore score;
   g_autofree char *report = NULL, *json = NULL;
   g_autoptr (GError) error = NULL;
-  notch_score (f->truth, f->found, &options, &score, &report, &json, &error);
+  score_one (f, &options, &score, &report, &json, &error);
   g_assert_no_error (error);
   g_assert_cmpint (score.n_truth, ==, 4);
   g_assert_cmpint (score.n_captured, ==, 3);
@@ -192,14 +199,14 @@ test_matching (Fixture *f, gconstpointer data)
 
   options.snr_min = 10; /* what is found of the weak one is no false alarm */
   options.match_px = 1;
-  notch_score (f->truth, f->found, &options, &score, &report, NULL, &error);
+  score_one (f, &options, &score, &report, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpint (score.n_truth, ==, 2);
   g_assert_cmpint (score.n_captured, ==, 2);
   g_assert_cmpint (score.n_false, ==, 3);
   g_clear_pointer (&report, g_free);
   options = (NotchScoreOptions){ .classes = "stain,pit" };
-  notch_score (f->truth, f->found, &options, &score, &report, NULL, &error);
+  score_one (f, &options, &score, &report, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpint (score.n_truth, ==, 1);
   g_assert_cmpint (score.n_false, ==, 2);
@@ -215,7 +222,7 @@ test_nearest (Fixture *f, gconstpointer data)
   NotchScore score;
   g_autofree char *report = NULL, *json = NULL;
   g_autoptr (GError) error = NULL;
-  notch_score (f->truth, f->found, &options, &score, &report, &json, &error);
+  score_one (f, &options, &score, &report, &json, &error);
   g_assert_no_error (error);
   g_assert_cmpint (score.n_captured, ==, 1);
   g_assert_cmpint (score.n_class_right, ==, -1);
@@ -224,7 +231,7 @@ test_nearest (Fixture *f, gconstpointer data)
   g_clear_pointer (&json, g_free);
   write_text (f->truth, "x,y,w,h,box_x,box_y\n50,50,20,2,35,50\n");
   write_text (f->found, "x_px,y_px,peak_snr\n33,50,5\n57,50,9\n90,90,7\n91,95,6\n");
-  notch_score (f->truth, f->found, &options, &score, &report, &json, &error);
+  score_one (f, &options, &score, &report, &json, &error);
   g_assert_no_error (error);
   g_assert_cmpint (score.n_captured, ==, 1); /* 33 is 1.5 from the box, 57 is 2.5 from it */
   g_assert_cmpint (score.n_split, ==, 0);
@@ -241,7 +248,7 @@ test_empty (Fixture *f, gconstpointer data)
   NotchScore score;
   g_autofree char *report = NULL;
   g_autoptr (GError) error = NULL;
-  notch_score (f->truth, f->found, &options, &score, &report, NULL, &error);
+  score_one (f, &options, &score, &report, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpint (score.n_truth, ==, 0);
   g_assert_cmpint (score.n_false, ==, 1);
@@ -264,7 +271,7 @@ test_trouble (Fixture *f, gconstpointer data)
     g_autoptr (GError) error = NULL;
     write_text (f->truth, bad[i][0]);
     write_text (f->found, bad[i][1]);
-    g_assert_false (notch_score (f->truth, f->found, &options, &score, &report, NULL, &error));
+    g_assert_false (score_one (f, &options, &score, &report, NULL, &error));
     g_assert_null (report);
     g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
     g_assert_nonnull (strstr (error->message, bad[i][2]));
