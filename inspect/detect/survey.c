@@ -54,8 +54,7 @@ take_residual (NotchLane *lane, gpointer data, GError **error)
     sample->spread = g_new (float, area);
   const NotchFit fit = notch_plan_fit (sample->plan, &batch);
   gboolean well = k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
-                  && k->fit (lane, &fit) == 0
-                  && k->peek (lane, 0, NOTCH_PLANE_REF, sample->ref) == 0
+                  && k->fit (lane, &fit) == 0 && k->peek (lane, 0, NOTCH_PLANE_REF, sample->ref) == 0
                   && k->peek (lane, 0, NOTCH_PLANE_RES, sample->res) == 0
                   && (!sample->spread || k->peek (lane, 0, NOTCH_PLANE_SPREAD, sample->spread) == 0);
   g_clear_pointer (&sample->band, notch_band_release);

@@ -114,10 +114,12 @@ climb (const Trials *trials, double top, double b[2])
 static gboolean
 fit (const double *snr, const gboolean *captured, int n, double fixed, NotchScoreCurve *curve)
 {
-  double mean = 0, variance = 0;
+  double mean = 0, variance = 0, largest = 0;
   int hits = 0;
-  for (int i = 0; i < n; i++)
+  for (int i = 0; i < n; i++) {
     mean += snr[i] / n, hits += captured[i] != 0;
+    largest = MAX (largest, snr[i]);
+  }
   for (int i = 0; i < n; i++)
     variance += (snr[i] - mean) * (snr[i] - mean) / n;
   if (n < 20 || hits < 3 || n - hits < 3 || !(variance > 0))
@@ -144,6 +146,11 @@ fit (const double *snr, const gboolean *captured, int n, double fixed, NotchScor
     curve->snr50 = curve->middle + log (0.5 / (top - 0.5)) / curve->slope;
   if (top > 0.95)
     curve->snr90 = curve->middle + log (0.9 / (top - 0.9)) / curve->slope;
+  /* What lies beyond all trials was not measured. */
+  if (curve->snr50 > largest)
+    curve->snr50 = NAN;
+  if (curve->snr90 > largest)
+    curve->snr90 = NAN;
   return TRUE;
 }
 

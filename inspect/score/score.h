@@ -16,7 +16,7 @@ void notch_score_poisson (int k, double *low, double *high);
 /* Capture against SNR: P = top / (1 + exp (-slope (SNR - middle))). */
 typedef struct {
   double top, slope, middle;
-  double snr50, snr90; /* where P is 0.5 and 0.9; NAN where the curve does not get there */
+  double snr50, snr90; /* where P is 0.5 and 0.9; NAN where the curve does not get there among the trials */
 } NotchScoreCurve;
 /* Fits the curve to n trials by maximum likelihood. FALSE when there are fewer than 20 trials, 3 captured or 3 missed,
  * or capture does not rise with SNR: nothing can be said then. */
