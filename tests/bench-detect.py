@@ -44,7 +44,7 @@ def simulate():
     images = []
     for seed in range(1, SEEDS + 1):
         image = here(f"{seed}.tif")
-        call(NOTCH, "simulate", "-q", "--size", SIZE, "--die", f"{DIE}x{DIE}", "--defects", setting("DEFECTS", "300"),
+        call(NOTCH, "simulate", "-q", "--size", SIZE, "--die", f"{DIE}x{DIE}", "--defects", setting("DEFECTS", "200"),
              "--snr", setting("SNR", "3:20"), "--seed", seed, "--clean", here(f"{seed}-clean.tif"), "--clean-bits", 32,
              *shlex.split(setting("SIMULATE", "")), "-o", image)
         images.append(image)

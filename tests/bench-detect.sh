@@ -1,6 +1,6 @@
 #!/bin/sh
 # What is found at equal false alarms: notch, the oracle, and other programs on the same images, by the same scorer.
-#   make bench-detect [SIZE=4096x4096] [SEEDS=3] [DEFECTS=300] [SNR=3:20] [TARGET=0.02] [PROGRAMS=notch,oracle,…]
+#   make bench-detect [SIZE=4096x4096] [SEEDS=3] [DEFECTS=200] [SNR=3:20] [TARGET=0.02] [PROGRAMS=notch,oracle,…]
 #                     [SIMULATE='more options of notch simulate'] [RESULT=bench-detect]
 # Every program's threshold is searched until it makes at most TARGET false alarms per Mpx over all images. The result is
 # a table here, and RESULT.csv and RESULT.png. The other programs are those of the folder NOTCH_PEERS; what is missing is

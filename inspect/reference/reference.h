@@ -23,8 +23,8 @@ typedef struct {
 
 typedef struct {
   const char *name, *summary;
-  gboolean
-      exact; /* the reference is what the image is without defects and noise: nothing is fitted, the noise is given */
+  /* The reference is what the image is without defects and noise: nothing is fitted, the noise is the recipe's. */
+  gboolean exact;
   /* Registers what there is to register; fills the plan's warps. */
   gboolean (*prepare) (NotchPlan *plan, const NotchCompute *compute, GError **error);
   /* Rows for tiles whose first row is image row y, `size` rows high. */

@@ -61,7 +61,8 @@ open_template (NotchPlan *plan, const NotchCompute *compute, GError **error)
   const char *path = plan->recipe->reference.image;
   if (!path || !*path) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
-                 "the template method needs an image to compare with; give --reference IMAGE or [reference] image");
+                 "the method %s needs an image to compare with; give --reference IMAGE or [reference] image",
+                 notch_reference_of (plan->recipe)->name);
     return FALSE;
   }
   guint64 budget = (guint64) plan->recipe->detect.memory_mib << 20;

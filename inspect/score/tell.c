@@ -93,7 +93,7 @@ count_truth (Report *r, const NotchTruth *t, Offsets *off, int *right)
   *right += strcmp (t->type, t->class_name) == 0;
 }
 
-static void
+static Offsets
 count_all (Report *r)
 {
   NotchScore *s = r->score;
@@ -118,12 +118,26 @@ count_all (Report *r)
   json_number (r->json, "localisation_all_px", s->localisation_all_px);
   if (s->n_class_right >= 0)
     json_count (r->json, "class_right", s->n_class_right);
+  return off;
+}
+
+static void
+tell_captured (Report *r)
+{
+  const NotchScore *s = r->score;
   double low, high;
   notch_score_wilson (s->n_captured, s->n_truth, &low, &high);
   if (s->n_truth > 0)
     g_string_append_printf (r->text, "captured       %d of %d, %s %% (95 %% interval %s to %s %%)\n", s->n_captured,
                             s->n_truth, notch_number (100.0 * s->n_captured / s->n_truth, 1).text,
                             notch_number (100 * low, 1).text, notch_number (100 * high, 1).text);
+}
+
+/* What else is to be said of defects that were found. */
+static void
+tell_found (Report *r, const Offsets *off)
+{
+  const NotchScore *s = r->score;
   if (s->n_nuisance > 0)
     g_string_append_printf (r->text, "nuisance       %d of %d found, neither captured nor false\n", s->n_nuisance_found,
                             s->n_nuisance);
@@ -131,9 +145,9 @@ count_all (Report *r)
     return;
   g_string_append_printf (r->text, "detections     %s a captured defect, %d to spare\n",
                           notch_number ((double) (s->n_captured + s->n_split) / s->n_captured, 3).text, s->n_split);
-  if (off.n_points > 0)
+  if (off->n_points > 0)
     g_string_append_printf (r->text, "localisation   %s px rms of %d points and blobs, %s px of all\n",
-                            notch_number (s->localisation_px, 3).text, off.n_points,
+                            notch_number (s->localisation_px, 3).text, off->n_points,
                             notch_number (s->localisation_all_px, 3).text);
   else
     g_string_append_printf (r->text, "localisation   %s px rms\n", notch_number (s->localisation_all_px, 3).text);
@@ -431,9 +445,11 @@ notch_score_tell (const NotchTally *tally, const NotchTally *oracle, const GPtrA
 {
   Report r = { tally, options, score, text, json };
   json_builder_begin_object (json);
-  count_all (&r);
-  tell_size (&r);
+  Offsets off = count_all (&r);
+  tell_captured (&r);
   tell_false (&r);
+  tell_found (&r, &off);
+  tell_size (&r);
   if (oracle)
     tell_oracle (&r, oracle);
   score->snr50 = score->snr90 = score->oracle_snr90 = NAN;

@@ -7,7 +7,12 @@
 
 #include "inspect/notch.h"
 
-typedef enum { NOTCH_REFERENCE_AUTO, NOTCH_REFERENCE_DIE, NOTCH_REFERENCE_TEMPLATE, NOTCH_REFERENCE_EXACT } NotchReferenceKind;
+typedef enum {
+  NOTCH_REFERENCE_AUTO,
+  NOTCH_REFERENCE_DIE,
+  NOTCH_REFERENCE_TEMPLATE,
+  NOTCH_REFERENCE_EXACT
+} NotchReferenceKind;
 typedef enum { NOTCH_POLARITY_BOTH, NOTCH_POLARITY_BRIGHT, NOTCH_POLARITY_DARK } NotchPolarity;
 
 /* [region NAME]: a rectangle in every die, from its lower left corner, y up. */
