@@ -1,6 +1,6 @@
 #!/bin/sh
 # notch score from the outside: several images, the files it writes, and the oracle.
-# shellcheck source=tests/tap.sh
+# shellcheck source=tests/tap.sh disable=SC2016
 . "$srcdir/tests/tap.sh"
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
