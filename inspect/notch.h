@@ -177,24 +177,40 @@ NOTCH_API char *notch_simulation_suites (void);
 NOTCH_API gboolean notch_simulate (const NotchSimulation *simulation, const char *image_path, const char *truth_path,
                                    const char *dice_path, GError **error);
 
+/* A truth file and what was found of it. */
+typedef struct {
+  const char *truth, *defects; /* paths */
+} NotchScorePair;
 typedef struct {
   double match_px;     /* a detection may be max (match_px, size / 2) from the truth's box; 0: 2 */
-  double megapixels;   /* of the image, for rates; 0: not known */
+  double megapixels;   /* of an image, for rates; 0: not known */
   double snr_min;      /* count only defects of at least this matched SNR; what is found of others is no false alarm */
   const char *classes; /* likewise only these, comma separated; NULL: all */
+  double promised;     /* false alarms an image that were promised, to be held against what came; 0: no promise */
+  const char *froc;    /* NULL, or a CSV file for capture against false alarms */
+  const char *plot;    /* NULL, or a PNG file for that and capture against SNR */
+  /* NULL, or a folder: every image is inspected again with its clean image as reference, its noise known, and the same
+   * recipe; what that finds is the most that any reference could. Needs the JSON file beside the truth. */
+  const char *oracle;
+  const char *recipe; /* of the oracle; NULL: recipe.ini beside the defects, or the defaults */
+  const char *device; /* of the oracle, as for an inspection */
+  int jobs;
 } NotchScoreOptions;
 typedef struct {
   int n_truth, n_captured, n_detections, n_false;
-  int n_split;       /* detections beyond the first on a captured defect */
-  int n_class_right; /* captured defects with the truth's class; -1: the names have nothing in common */
+  int n_nuisance, n_nuisance_found; /* harmless rows of the truth, and those that were found */
+  int n_split;                      /* detections beyond the first on a captured defect */
+  int n_class_right;                /* captured defects with the truth's class; -1: the names have nothing in common */
   double localisation_px, localisation_all_px; /* rms, of points and blobs (12 px at most) and of all; NAN: none */
   double snr50, snr90;                         /* where half and 90 % are captured; NAN: not to be had */
+  double oracle_snr90;                         /* the oracle's; NAN: none, or not to be had */
 } NotchScore;
-/* Compares a defect list (x_px, y_px and, where it has them, defect_id, peak_snr, class) with the truth (x, y and,
- * where it has them, id, type, w, h, snr, area_px, box_x, box_y). `report` receives a text table: capture per class
- * and SNR with Wilson intervals, SNR50 and SNR90, false alarms, splits, localisation. `json`, if not NULL, the same
- * for machines. Errors name the file and the line. */
-NOTCH_API gboolean notch_score (const char *truth_path, const char *defects_path, const NotchScoreOptions *options,
-                                NotchScore *score, char **report, char **json, GError **error);
+/* Compares defect lists (x_px, y_px and, where they have them, defect_id, peak_snr, class, width_px, height_px) with the
+ * truths (x, y and, where they have them, id, type, w, h, snr, area_px, box_x, box_y, nuisance), all n pairs summed.
+ * `report` receives a text table: capture per class and SNR with Wilson intervals, SNR50 and SNR90 per group with
+ * bootstrap intervals, false alarms, splits, localisation. `json`, if not NULL, the same for machines. Errors name the
+ * file and the line. */
+NOTCH_API gboolean notch_score (const NotchScorePair *pair, int n, const NotchScoreOptions *options, NotchScore *score,
+                                char **report, char **json, GError **error);
 
 G_END_DECLS

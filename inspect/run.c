@@ -321,7 +321,7 @@ static gboolean
 check_reference (const NotchRecipe *recipe, GError **error)
 {
   const char *path = recipe->reference.image;
-  if (notch_reference_of (recipe) != &notch_reference_template || !path || !*path)
+  if (notch_reference_of (recipe) == &notch_reference_die || !path || !*path)
     return TRUE;
   const NotchSourceOptions options = { 0, recipe->detect.colour, (guint64) recipe->detect.memory_mib << 20 };
   g_autoptr (NotchSource) source = notch_source_open (path, &options, error);

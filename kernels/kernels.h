@@ -107,13 +107,15 @@ typedef struct { /* reference tiles: interpolate every source (Lanczos-3), take 
 } NotchRefer;
 
 /* Terms of the least-squares fit of the test on the reference, a bit each. SHADE is G*(u, v, u^2, uv, v^2), u and v
- * running over the piece; SHIFT is the reference's gradient; FOCUS its Laplacian. */
-enum { NOTCH_FIT_GAIN = 1, NOTCH_FIT_SHADE = 2, NOTCH_FIT_SHIFT = 4, NOTCH_FIT_FOCUS = 8 };
+ * running over the piece; SHIFT is the reference's gradient; FOCUS its Laplacian. Without any of them there is still an
+ * offset; NOTHING takes the reference, times `gain`, as it is. */
+enum { NOTCH_FIT_NOTHING = -1, NOTCH_FIT_GAIN = 1, NOTCH_FIT_SHADE = 2, NOTCH_FIT_SHIFT = 4, NOTCH_FIT_FOCUS = 8 };
 #define NOTCH_FIT_MAX 10 /* coefficients: 1, G, Gx, Gy, lap G, G*u, G*v, G*u*u, G*u*v, G*v*v */
 
 typedef struct { /* regress gain, offset, shading, shift and focus out of every piece; leaves RES */
   const NotchBatch *batch;
   int terms;
+  float gain; /* for NOTHING */
 } NotchFit;
 
 /* variance = a + b G + c |grad G|^2 + d (lap G)^2 + e G^2, grey levels squared; see math/noise.h */

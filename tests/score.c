@@ -1,5 +1,5 @@
 /* score.c - tables, statistics and matching */
-#include "inspect/score.h"
+#include "inspect/score/score.h"
 #include "inspect/csv.h"
 #include "inspect/simulate/random.h"
 
@@ -29,6 +29,13 @@ tear_down (Fixture *f, gconstpointer data)
   g_free (f->folder);
   g_free (f->truth);
   g_free (f->found);
+}
+
+static gboolean
+score_one (const Fixture *f, const NotchScoreOptions *options, NotchScore *score, char **report, char **json,
+           GError **error)
+{
+  return notch_score (&(NotchScorePair){ f->truth, f->found }, 1, options, score, report, json, error);
 }
 
 static void
@@ -120,6 +127,25 @@ test_wilson (void)
   g_assert_true (low == 0 && high == 1);
 }
 
+/* Of a count's interval P (X >= k) at the lower end and P (X <= k) at the upper are 1/40. */
+static void
+test_poisson (void)
+{
+  static const double known[][3] = {
+    { 0, 0, 3.6889 }, { 1, 0.0253, 5.5716 }, { 10, 4.7954, 18.3904 }, { 100, 81.364, 121.627 }
+  };
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++) {
+    double low, high;
+    notch_score_poisson ((int) known[i][0], &low, &high);
+    g_assert_cmpfloat_with_epsilon (low, known[i][1], 1e-3);
+    g_assert_cmpfloat_with_epsilon (high, known[i][2], 1e-3);
+  }
+  double low, high; /* large counts neither overflow nor lose their way */
+  notch_score_poisson (100000, &low, &high);
+  g_assert_cmpfloat_with_epsilon (low, 100000 - 1.96 * 316.2, 10);
+  g_assert_cmpfloat_with_epsilon (high, 100000 + 1.96 * 316.2, 10);
+}
+
 static gboolean
 fit_synthetic (double top, double middle, double slope, int n, NotchScoreCurve *curve)
 {
@@ -152,6 +178,40 @@ test_fit (void)
   g_assert_false (fit_synthetic (1, 11, -2, 500, &curve)); /* falls with SNR */
 }
 
+/* An interval holds the truth in about 95 of 100 samples, and that of the gap too, which is narrower than if both were
+ * sampled apart. */
+static void
+test_bootstrap (void)
+{
+  enum { N = 300, SAMPLES = 40 };
+  int holds = 0, gap_holds = 0;
+  double gap_width = 0, width = 0;
+  for (int sample = 0; sample < SAMPLES; sample++) {
+    NotchRandom random = notch_random_at (9, NOTCH_STREAM_DEFECTS, sample, 1);
+    double snr[N];
+    gboolean one[N], two[N];
+    for (int i = 0; i < N; i++) {
+      snr[i] = notch_random_between (&random, 2, 20);
+      double chance = notch_random_unit (&random);
+      one[i] = chance < 1 / (1 + exp (-(snr[i] - 10)));
+      two[i] = chance < 1 / (1 + exp (-(snr[i] - 9)));
+    }
+    NotchScoreCurve a, b;
+    NotchScoreSpread spread;
+    g_assert_true (notch_score_fit (snr, one, N, &a) && notch_score_fit (snr, two, N, &b));
+    if (isnan (a.snr90) || isnan (b.snr90))
+      continue;
+    notch_score_bootstrap (snr, one, &a, two, &b, N, &spread);
+    holds += spread.snr90.low < 10 + log (9) && 10 + log (9) < spread.snr90.high;
+    gap_holds += spread.gap.low < 1 && 1 < spread.gap.high;
+    gap_width += spread.gap.high - spread.gap.low;
+    width += spread.snr90.high - spread.snr90.low;
+  }
+  g_assert_cmpint (holds, >=, 34);
+  g_assert_cmpint (gap_holds, >=, 34);
+  g_assert_cmpfloat (gap_width, <, 1.2 * width);
+}
+
 /* ---- matching ---------------------------------------------------------------------------------------------------- */
 
 static void
@@ -171,7 +231,7 @@ test_matching (Fixture *f, gconstpointer data)
   NotchScore score;
   g_autofree char *report = NULL, *json = NULL;
   g_autoptr (GError) error = NULL;
-  notch_score (f->truth, f->found, &options, &score, &report, &json, &error);
+  score_one (f, &options, &score, &report, &json, &error);
   g_assert_no_error (error);
   g_assert_cmpint (score.n_truth, ==, 4);
   g_assert_cmpint (score.n_captured, ==, 3);
@@ -192,14 +252,14 @@ test_matching (Fixture *f, gconstpointer data)
 
   options.snr_min = 10; /* what is found of the weak one is no false alarm */
   options.match_px = 1;
-  notch_score (f->truth, f->found, &options, &score, &report, NULL, &error);
+  score_one (f, &options, &score, &report, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpint (score.n_truth, ==, 2);
   g_assert_cmpint (score.n_captured, ==, 2);
   g_assert_cmpint (score.n_false, ==, 3);
   g_clear_pointer (&report, g_free);
   options = (NotchScoreOptions){ .classes = "stain,pit" };
-  notch_score (f->truth, f->found, &options, &score, &report, NULL, &error);
+  score_one (f, &options, &score, &report, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpint (score.n_truth, ==, 1);
   g_assert_cmpint (score.n_false, ==, 2);
@@ -215,7 +275,7 @@ test_nearest (Fixture *f, gconstpointer data)
   NotchScore score;
   g_autofree char *report = NULL, *json = NULL;
   g_autoptr (GError) error = NULL;
-  notch_score (f->truth, f->found, &options, &score, &report, &json, &error);
+  score_one (f, &options, &score, &report, &json, &error);
   g_assert_no_error (error);
   g_assert_cmpint (score.n_captured, ==, 1);
   g_assert_cmpint (score.n_class_right, ==, -1);
@@ -224,12 +284,62 @@ test_nearest (Fixture *f, gconstpointer data)
   g_clear_pointer (&json, g_free);
   write_text (f->truth, "x,y,w,h,box_x,box_y\n50,50,20,2,35,50\n");
   write_text (f->found, "x_px,y_px,peak_snr\n33,50,5\n57,50,9\n90,90,7\n91,95,6\n");
-  notch_score (f->truth, f->found, &options, &score, &report, &json, &error);
+  score_one (f, &options, &score, &report, &json, &error);
   g_assert_no_error (error);
   g_assert_cmpint (score.n_captured, ==, 1); /* 33 is 1.5 from the box, 57 is 2.5 from it */
   g_assert_cmpint (score.n_split, ==, 0);
   g_assert_cmpint (score.n_false, ==, 3);
   g_assert_nonnull (strstr (json, "\"froc\""));
+}
+
+/* Two images: places of one do not match those of the other, counts add up, nuisances are neither. */
+static void
+test_several (Fixture *f, gconstpointer data)
+{
+  g_autofree char *truth = g_build_filename (f->folder, "truth-2.csv", NULL);
+  g_autofree char *found = g_build_filename (f->folder, "found-2.csv", NULL);
+  g_autofree char *froc = g_build_filename (f->folder, "froc.csv", NULL);
+  g_autofree char *plot = g_build_filename (f->folder, "plot.png", NULL), *table = NULL;
+  g_autofree char *report = NULL, *json = NULL;
+  g_autoptr (GError) error = NULL;
+  write_text (f->truth, "id,type,x,y,w,h,snr,nuisance\n1,particle,100,100,3,3,9,0\n2,grain,200,200,9,9,30,1\n");
+  write_text (f->found, "x_px,y_px,peak_snr,class,width_px,height_px\n100,100,8,particle,6,3\n200,200,9,pit,9,9\n"
+                        "400,400,6.5,pit,3,3\n");
+  write_text (truth, "id,type,x,y,w,h,snr\n1,pit,400,400,3,3,7\n2,arc-scratch,600,600,60,60,12\n"
+                     "3,nuisance-ler,402,400,9,9,30\n");
+  write_text (found, "x_px,y_px,peak_snr,class,width_px,height_px\n400,400,6,pit,3,3\n100,100,5.5,pit,3,3\n");
+  const NotchScorePair pair[] = { { f->truth, f->found }, { truth, found } };
+  NotchScoreOptions options = { .megapixels = 2, .promised = 0.01, .froc = froc, .plot = plot };
+  NotchScore score;
+  notch_score (pair, 2, &options, &score, &report, &json, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (score.n_truth, ==, 3);
+  g_assert_cmpint (score.n_captured, ==, 2);
+  g_assert_cmpint (score.n_false, ==, 2);
+  g_assert_cmpint (score.n_nuisance, ==, 2);
+  g_assert_cmpint (score.n_nuisance_found, ==, 1); /* the pit beside the other takes its detection */
+  g_assert_nonnull (strstr (report, "false alarms   2 in 2 images, 1 an image, 0.5 per Mpx"));
+  g_assert_nonnull (strstr (report, "promised       0.02; with 2 the mean is 0.24 to 7.22 (95 % interval): more than"));
+  g_assert_nonnull (strstr (report, "size           1.00 of the true one"));
+  g_assert_nonnull (strstr (report, "points and blobs        2"));
+  g_assert_nonnull (strstr (report, "scratches               1"));
+  g_assert_nonnull (strstr (json, "\"missed\" : [\n    \"2:2\"\n  ]"));
+  g_assert_true (g_file_get_contents (froc, &table, NULL, NULL));
+  /* peaks 8 and 6, alarms 6.5 and 5.5 */
+  g_assert_nonnull (strstr (table, "\nall,6.500,1,3,0.3333,0.0615,0.7923,0,0.0000,0.000000\n"
+                                   "all,5.500,2,3,0.6667,0.2077,0.9385,1,0.5000,0.250000\n"
+                                   "all,,2,3,0.6667,0.2077,0.9385,2,1.0000,0.500000\n"));
+  g_assert_true (g_file_test (plot, G_FILE_TEST_EXISTS));
+  g_remove (truth);
+  g_remove (found);
+  g_remove (froc);
+  g_remove (plot);
+  /* Without peaks there is nothing to put a threshold on. */
+  options = (NotchScoreOptions){ .froc = froc };
+  write_text (f->found, "x_px,y_px\n1,1\n");
+  g_clear_pointer (&report, g_free);
+  g_assert_false (score_one (f, &options, &score, &report, NULL, &error));
+  g_assert_nonnull (strstr (error->message, "froc.csv: the defects have no peak_snr"));
 }
 
 static void
@@ -241,7 +351,7 @@ test_empty (Fixture *f, gconstpointer data)
   NotchScore score;
   g_autofree char *report = NULL;
   g_autoptr (GError) error = NULL;
-  notch_score (f->truth, f->found, &options, &score, &report, NULL, &error);
+  score_one (f, &options, &score, &report, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpint (score.n_truth, ==, 0);
   g_assert_cmpint (score.n_false, ==, 1);
@@ -264,7 +374,7 @@ test_trouble (Fixture *f, gconstpointer data)
     g_autoptr (GError) error = NULL;
     write_text (f->truth, bad[i][0]);
     write_text (f->found, bad[i][1]);
-    g_assert_false (notch_score (f->truth, f->found, &options, &score, &report, NULL, &error));
+    g_assert_false (score_one (f, &options, &score, &report, NULL, &error));
     g_assert_null (report);
     g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
     g_assert_nonnull (strstr (error->message, bad[i][2]));
@@ -278,9 +388,12 @@ main (int argc, char **argv)
   g_test_add ("/score/csv", Fixture, NULL, set_up, test_csv, tear_down);
   g_test_add ("/score/csv/trouble", Fixture, NULL, set_up, test_csv_trouble, tear_down);
   g_test_add_func ("/score/wilson", test_wilson);
+  g_test_add_func ("/score/poisson", test_poisson);
   g_test_add_func ("/score/fit", test_fit);
+  g_test_add_func ("/score/bootstrap", test_bootstrap);
   g_test_add ("/score/matching", Fixture, NULL, set_up, test_matching, tear_down);
   g_test_add ("/score/nearest", Fixture, NULL, set_up, test_nearest, tear_down);
+  g_test_add ("/score/several", Fixture, NULL, set_up, test_several, tear_down);
   g_test_add ("/score/empty", Fixture, NULL, set_up, test_empty, tear_down);
   g_test_add ("/score/trouble", Fixture, NULL, set_up, test_trouble, tear_down);
   return g_test_run ();

@@ -200,7 +200,7 @@ test_fit (void)
   int terms = NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS;
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms, 1 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);
@@ -221,6 +221,30 @@ test_fit (void)
   /* Shift coefficients are those of the gradient, on the reference's scale: 1.05 times 0.05 and -0.03 px. */
   g_assert_cmpfloat_with_epsilon (found.fit[0][2], 1.07 * 0.05, 0.01);
   g_assert_cmpfloat_with_epsilon (found.fit[0][3], 1.07 * -0.03, 0.01);
+  bench_close (&bench);
+}
+
+/* A reference that is to be taken as it is: all that differs is the residual, an offset too. */
+static void
+test_fit_nothing (void)
+{
+  Bench bench;
+  bench_open (&bench, &tile_size, 400, 200);
+  for (int y = 0; y < 200; y++)
+    for (int x = 0; x < 400; x++)
+      bench.pixel[y * 400 + x] = (float) (x < 200 ? pattern (x, y) : 3 * pattern (x - 200, y) + 7);
+  NotchTile tile = tile_at (250, 50);
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
+  NotchSourceShift source = { -200, 0, 1, 0 };
+  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+  static float res[AREA];
+  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->refer (bench.lane, &(NotchRefer){ &batch });
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 3 }), ==, 0);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
+  for (int y = 2; y < SIZE - 2; y++)
+    for (int x = 2; x < SIZE - 2; x++) /* values up to 500 in 24 bits */
+      g_assert_cmpfloat_with_epsilon (res[y * SIZE + x], 7, 1e-3);
   bench_close (&bench);
 }
 
@@ -670,6 +694,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stages/gather", test_gather);
   g_test_add_func ("/stages/refer", test_refer);
   g_test_add_func ("/stages/fit", test_fit);
+  g_test_add_func ("/stages/fit/nothing", test_fit_nothing);
   g_test_add_func ("/stages/normalise", test_normalise);
   g_test_add_func ("/stages/filter/calibration", test_filter_calibration);
   g_test_add_func ("/stages/filter/sum", test_filter_sum);

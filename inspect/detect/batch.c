@@ -176,9 +176,14 @@ notch_tile_job_new (const NotchPlan *plan, const NotchReference *reference, gint
   return g_steal_pointer (&job);
 }
 
-int
-notch_plan_fit_terms (const NotchPlan *plan)
+NotchFit
+notch_plan_fit (const NotchPlan *plan, const NotchBatch *batch)
 {
-  return NOTCH_FIT_GAIN | NOTCH_FIT_SHIFT | (plan->recipe->reference.shading ? NOTCH_FIT_SHADE : 0)
-         | (plan->recipe->reference.focus ? NOTCH_FIT_FOCUS : 0);
+  const NotchRecipe *recipe = plan->recipe;
+  if (notch_reference_of (recipe)->exact)
+    return (NotchFit){ batch, NOTCH_FIT_NOTHING, (float) recipe->reference.scale };
+  return (NotchFit){ batch,
+                     NOTCH_FIT_GAIN | NOTCH_FIT_SHIFT | (recipe->reference.shading ? NOTCH_FIT_SHADE : 0)
+                         | (recipe->reference.focus ? NOTCH_FIT_FOCUS : 0),
+                     1 };
 }

@@ -50,10 +50,11 @@ inspect_tile (NotchLane *lane, gpointer data, GError **error)
   const NotchRecipe *recipe = plan->recipe;
   NotchBatch batch = notch_band_batch (task->band, task->job);
   float seed = (float) plan->threshold, grow = MIN ((float) recipe->detect.grow_sigma, seed);
+  const NotchFit fit = notch_plan_fit (plan, &batch);
   NotchTileFound found;
   gboolean well =
       k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
-      && k->fit (lane, &(NotchFit){ &batch, notch_plan_fit_terms (plan) }) == 0
+      && k->fit (lane, &fit) == 0
       && k->normalise (lane, &(NotchNormalise){ &batch, plan->noise, plan->spread_trust }) == 0
       && k->filter (lane, &(NotchFilter){ &batch, plan->n_channels, plan->channel, polarity_of (recipe), NULL }) == 0
       && k->label (lane, &(NotchLabel){ &batch, seed, grow, recipe->detect.merge_px }) == 0

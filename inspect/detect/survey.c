@@ -52,9 +52,9 @@ take_residual (NotchLane *lane, gpointer data, GError **error)
   sample->res = g_new (float, area);
   if (sample->plan->mem_store[NOTCH_MEM_SPREAD])
     sample->spread = g_new (float, area);
+  const NotchFit fit = notch_plan_fit (sample->plan, &batch);
   gboolean well = k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
-                  && k->fit (lane, &(NotchFit){ &batch, notch_plan_fit_terms (sample->plan) }) == 0
-                  && k->peek (lane, 0, NOTCH_PLANE_REF, sample->ref) == 0
+                  && k->fit (lane, &fit) == 0 && k->peek (lane, 0, NOTCH_PLANE_REF, sample->ref) == 0
                   && k->peek (lane, 0, NOTCH_PLANE_RES, sample->res) == 0
                   && (!sample->spread || k->peek (lane, 0, NOTCH_PLANE_SPREAD, sample->spread) == 0);
   g_clear_pointer (&sample->band, notch_band_release);
@@ -332,7 +332,11 @@ notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompu
   }
   if (!take_residuals (plan, reference, compute, samples, error))
     return FALSE;
-  fit_noise (plan, samples);
+  if (reference->exact)
+    plan->noise =
+        (NotchNoise){ .a = (float) plan->recipe->reference.noise_a, .b = (float) plan->recipe->reference.noise_b };
+  else
+    fit_noise (plan, samples);
   NotchLaneSize size = lane_size (plan);
   size.n_channels = 1;
   g_autoptr (NotchCrew) spectrum = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);

@@ -33,5 +33,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchBand, notch_band_release)
 /* The batch of one tile over a band. */
 NotchBatch notch_band_batch (const NotchBand *band, const NotchTileJob *job);
 
-/* The terms that `fit` may use. */
-int notch_plan_fit_terms (const NotchPlan *plan);
+/* What `fit` is to do with a batch. */
+NotchFit notch_plan_fit (const NotchPlan *plan, const NotchBatch *batch);

@@ -7,6 +7,7 @@ notch_reference_of (const NotchRecipe *recipe)
   static const NotchReference *const table[] = {
     [NOTCH_REFERENCE_DIE] = &notch_reference_die,
     [NOTCH_REFERENCE_TEMPLATE] = &notch_reference_template,
+    [NOTCH_REFERENCE_EXACT] = &notch_reference_exact,
   };
   if (recipe->reference.method != NOTCH_REFERENCE_AUTO)
     return table[recipe->reference.method];

@@ -23,6 +23,8 @@ typedef struct {
 
 typedef struct {
   const char *name, *summary;
+  /* The reference is what the image is without defects and noise: nothing is fitted, the noise is the recipe's. */
+  gboolean exact;
   /* Registers what there is to register; fills the plan's warps. */
   gboolean (*prepare) (NotchPlan *plan, const NotchCompute *compute, GError **error);
   /* Rows for tiles whose first row is image row y, `size` rows high. */
@@ -31,7 +33,7 @@ typedef struct {
   void (*pieces) (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArray *source);
 } NotchReference;
 
-extern const NotchReference notch_reference_die, notch_reference_template;
+extern const NotchReference notch_reference_die, notch_reference_template, notch_reference_exact;
 
 /* The method that a recipe asks for. */
 const NotchReference *notch_reference_of (const NotchRecipe *recipe);

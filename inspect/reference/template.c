@@ -1,4 +1,5 @@
-/* template.c - a given image: the same place in it, after a shift and, where the residual asks for it, an affine warp */
+/* template.c - a given image: the same place in it, after a shift and, where the residual asks for it, an affine warp; or
+ * exactly as it lies */
 #include "inspect/reference/reference.h"
 
 #include <math.h>
@@ -53,13 +54,15 @@ register_patches (NotchPlan *plan, NotchCrew *crew, const NotchCompute *compute,
   return TRUE;
 }
 
+/* Opens the second image, which is as large as the first. */
 static gboolean
-prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
+open_template (NotchPlan *plan, const NotchCompute *compute, GError **error)
 {
   const char *path = plan->recipe->reference.image;
   if (!path || !*path) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
-                 "the template method needs an image to compare with; give --reference IMAGE or [reference] image");
+                 "the method %s needs an image to compare with; give --reference IMAGE or [reference] image",
+                 notch_reference_of (plan->recipe)->name);
     return FALSE;
   }
   guint64 budget = (guint64) plan->recipe->detect.memory_mib << 20;
@@ -75,8 +78,16 @@ prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
     return FALSE;
   }
   plan->mem_store[NOTCH_MEM_REFERENCE] = notch_store_new (other, budget, compute->jobs);
-  int side = notch_reference_patch_size ((double) plan->source->width, (double) plan->source->height);
   plan->template_warp = (NotchWarp){ 0 };
+  return TRUE;
+}
+
+static gboolean
+prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
+{
+  if (!open_template (plan, compute, error))
+    return FALSE;
+  int side = notch_reference_patch_size ((double) plan->source->width, (double) plan->source->height);
   if (side == 0) {
     g_ptr_array_add (plan->warning, g_strdup ("the image is too small to be aligned; it is compared as it lies"));
     return TRUE;
@@ -127,6 +138,17 @@ const NotchReference notch_reference_template = {
   .name = "template",
   .summary = "a given image",
   .prepare = prepare,
+  .needs = needs,
+  .pieces = pieces,
+};
+
+/* The image without defects and noise, pixel by pixel, as a simulator knows it: no shift, no fit, and the noise is what
+ * the recipe says. What this method misses, no reference finds. */
+const NotchReference notch_reference_exact = {
+  .name = "exact",
+  .summary = "the image's own truth, from a simulator",
+  .exact = TRUE,
+  .prepare = open_template,
   .needs = needs,
   .pieces = pieces,
 };

@@ -37,7 +37,7 @@ typedef struct {
 } Key;
 
 static const char *const notch_choice[] = { "auto", "down", "left", "up", "right", NULL };
-static const char *const method_choice[] = { "auto", "die", "template", NULL };
+static const char *const method_choice[] = { "auto", "die", "template", "exact", NULL };
 static const char *const polarity_choice[] = { "both", "bright", "dark", NULL };
 static const char *const colour_choice[] = { "luminance", "red", "green", "blue", NULL };
 static const char *const kind_choice[] = { "care", "exclude", NULL };
@@ -86,7 +86,7 @@ static const Key keys[] = {
   { "dice", "excluded", KEY_PAIRS, AT (dice.excluded), 0, -1e6, 1e6, "", NULL,
     "dice to leave out" },
 
-  { "reference", "method", KEY_CHOICE, AT (reference.method), 0, 0, 2, "", method_choice,
+  { "reference", "method", KEY_CHOICE, AT (reference.method), 0, 0, 3, "", method_choice,
     "what a place is compared with; auto: the template if there is one, else the neighbouring dice" },
   { "reference", "image", KEY_STRING, AT (reference.image), 0, 0, 0, "", NULL,
     "the template's file, from the current folder" },
@@ -96,6 +96,12 @@ static const Key keys[] = {
     "take slow changes of brightness for harmless" },
   { "reference", "focus", KEY_BOOL, AT (reference.focus), 1, SWITCH,
     "take changes of focus for harmless" },
+  { "reference", "noise_a", KEY_DOUBLE, AT (reference.noise_a), 1, 1e-12, 1e12, "grey levels squared", NULL,
+    "method exact: variance of the noise where the image is black" },
+  { "reference", "noise_b", KEY_DOUBLE, AT (reference.noise_b), 0, 0, 1e6, "grey levels", NULL,
+    "method exact: what the noise's variance gains with each grey level" },
+  { "reference", "scale", KEY_DOUBLE, AT (reference.scale), 1, 1e-6, 1e6, "", NULL,
+    "method exact: grey levels of the image for one of the template" },
 
   { "detect", "false_alarms", KEY_DOUBLE, AT (detect.false_alarms), 0.1, 1e-6, 1e6, "per image", NULL,
     "how many to expect on an image without defects: sets the threshold" },

@@ -7,7 +7,12 @@
 
 #include "inspect/notch.h"
 
-typedef enum { NOTCH_REFERENCE_AUTO, NOTCH_REFERENCE_DIE, NOTCH_REFERENCE_TEMPLATE } NotchReferenceKind;
+typedef enum {
+  NOTCH_REFERENCE_AUTO,
+  NOTCH_REFERENCE_DIE,
+  NOTCH_REFERENCE_TEMPLATE,
+  NOTCH_REFERENCE_EXACT
+} NotchReferenceKind;
 typedef enum { NOTCH_POLARITY_BOTH, NOTCH_POLARITY_BRIGHT, NOTCH_POLARITY_DARK } NotchPolarity;
 
 /* [region NAME]: a rectangle in every die, from its lower left corner, y up. */
@@ -50,6 +55,8 @@ struct NotchRecipe {
     char *image;             /* template */
     int neighbours;          /* K, 1 to NOTCH_MAX_SOURCES */
     gboolean shading, focus; /* regress them out */
+    double noise_a, noise_b; /* exact: the noise's variance is a + b grey */
+    double scale;            /* exact: of the image's grey levels to the reference's */
   } reference;
   struct {
     double false_alarms; /* expected on an image without defects */

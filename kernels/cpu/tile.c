@@ -545,7 +545,9 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
         lane->basis[(ptrdiff_t) NOTCH_FIT_MAX * stride + n] = test[at] - ref[at];
         n++;
       }
-    if (n >= 16)
+    if (a->terms == NOTCH_FIT_NOTHING)
+      lane->fit[p][1] = a->gain - 1;
+    else if (n >= 16)
       fit_samples (lane, n, a->terms, piece->w * piece->h, lane->fit[p]);
     for (int y = y0; y < y1; y++) {
       ptrdiff_t at = (ptrdiff_t) y * size + x0;
