@@ -90,8 +90,9 @@ typedef enum {
   NOTCH_PLANE_REF,    /* grey levels; after `fit` on the test's scale */
   NOTCH_PLANE_RES,    /* test - reference, grey levels */
   NOTCH_PLANE_Z,      /* residual in sigmas, 0 where masked */
-  NOTCH_PLANE_SCORE,  /* largest calibrated filter response, sigmas, >= 0; its filter in the last bits (math/score.h) */
-  NOTCH_PLANE_FINE,   /* signed response of the first, finest filter, sigmas; 0 where its polarity does not count */
+  NOTCH_PLANE_SCORE,  /* size of the largest calibrated filter response, sigmas; its filter and sign in the last bits
+                       * (math/score.h) */
+  NOTCH_PLANE_FINE,   /* signed response of the first, finest filter, sigmas */
   NOTCH_PLANE_SPREAD, /* sigma that a golden die knows, grey levels; only of tiles that have a piece with a spread */
   NOTCH_N_PLANES
 } NotchPlane;
@@ -102,7 +103,9 @@ typedef struct {
   const NotchBatch *batch;
 } NotchGather;
 
-typedef struct { /* reference tiles: interpolate every source (Lanczos-3), take the median over them; SPREAD likewise */
+typedef struct
+{ /* reference tiles: interpolate every source (Lanczos-3), make three or more equally bright (a ratio that is
+                  * a plane over the piece), take the median over them; SPREAD likewise */
   const NotchBatch *batch;
 } NotchRefer;
 
@@ -156,7 +159,6 @@ typedef struct {
   const NotchBatch *batch;
   int n_channels;
   const NotchChannel *channel; /* the ones given to lane_new, now with their gains */
-  int polarity;                /* 0: both, 1: brighter than the reference only, -1: darker only */
   NotchChannelStats *stats;    /* NULL, or n_channels to add to */
 } NotchFilter;
 
@@ -231,6 +233,7 @@ typedef struct {
   int32_t peak;                          /* largest score, 1/256 sigma */
   int32_t peak_x, peak_y;                /* where; ties go to the smaller y, then x */
   int32_t peak_channel;                  /* which filter gave it */
+  int32_t peak_dark;                     /* 1: it is darker than the reference */
 } NotchBlob;
 
 /* A masked core pixel within `reach` of the core's border: what join needs to see across the seam. */

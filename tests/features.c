@@ -52,7 +52,7 @@ shape_blob (const GArray *shape, gint64 x, gint64 y)
                                    .edge = spot->edge,
                                    .seed = spot->seed };
     notch_blob_add (&blob, &pixel);
-    notch_blob_peak (&blob, pixel.x, pixel.y, spot->score, 1);
+    notch_blob_peak (&blob, pixel.x, pixel.y, spot->score, 1, false);
   }
   notch_joined_init (&joined, &blob, x - 400, y - 400);
   return joined;

@@ -133,6 +133,7 @@ blob_add (NotchBlob *blob, const Image *image, int i, int origin_x, int origin_y
     blob->peak_x = x;
     blob->peak_y = y;
     blob->peak_channel = image->fine[i] % 7;
+    blob->peak_dark = image->fine[i] % 2;
   }
 }
 
@@ -171,6 +172,7 @@ joined_add (NotchJoined *joined, const Image *image, int i)
     joined->peak_x = x;
     joined->peak_y = y;
     joined->peak_channel = image->fine[i] % 7;
+    joined->peak_dark = image->fine[i] % 2;
   }
 }
 
@@ -362,6 +364,7 @@ check_same (const GArray *found, const GArray *want, const gboolean *has_patch)
       SAME (feret[k]);
     SAME (peak);
     SAME (peak_channel);
+    SAME (peak_dark);
     SAME (peak_x);
     SAME (peak_y);
     g_assert_cmpint (a->patch != NULL, ==, has_patch[i]);
@@ -535,7 +538,7 @@ one_label_trial (GRand *rand, NotchLane *lane, int size, int halo)
   for (int i = 0; i < n; i++) {
     const gboolean is_bright = g_rand_int_range (rand, 0, 15 * reach * reach) == 0;
     image->score[i] = g_rand_int_range (rand, 0, 200) == 0 ? SEED + 2 : g_rand_int_range (rand, 0, SEED);
-    image->fine[i] = 7 * (is_bright ? g_rand_int_range (rand, 900, 2000) : g_rand_int_range (rand, 0, 900));
+    image->fine[i] = 14 * (is_bright ? g_rand_int_range (rand, 450, 1000) : g_rand_int_range (rand, 0, 450));
     image->mask[i] = image->score[i] >= SEED || image->fine[i] >= GROW;
     image->ref[i] = 25600; /* flat, so that there are no edges */
     image->edge[i] = image->z2[i] = 0;

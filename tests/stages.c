@@ -319,7 +319,7 @@ test_filter_calibration (void)
       z[i] = (float) gaussian (bench.random);
     bench.k->gather (bench.lane, &(NotchGather){ &batch });
     bench.k->poke (bench.lane, 0, NOTCH_PLANE_Z, z);
-    NotchFilter filter = { &batch, G_N_ELEMENTS (bank), bank, 0, stats };
+    NotchFilter filter = { &batch, G_N_ELEMENTS (bank), bank, stats };
     g_assert_cmpint (bench.k->filter (bench.lane, &filter), ==, 0);
   }
   for (gsize c = 0; c < G_N_ELEMENTS (bank); c++) {
@@ -342,7 +342,7 @@ test_filter_calibration (void)
       z[y * 256 + x] = (float) (20 / sqrt (norm) * exp (-r2 / (2 * 0.8 * 0.8)));
     }
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_Z, z);
-  NotchFilter filter = { &batch, G_N_ELEMENTS (bank), bank, 0, NULL };
+  NotchFilter filter = { &batch, G_N_ELEMENTS (bank), bank, NULL };
   bench.k->filter (bench.lane, &filter);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_SCORE, score);
   int best = 0;
@@ -375,7 +375,7 @@ test_filter_sum (void)
   for (int y = 0; y < N; y++)
     for (int x = 0; x < N; x++)
       shifted[(y + 3) % N * N + (x + 5) % N] = z[y * N + x];
-  NotchFilter filter = { &batch, 1, bank, 0, NULL };
+  NotchFilter filter = { &batch, 1, bank, NULL };
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_Z, z);
   bench.k->filter (bench.lane, &filter);

@@ -64,6 +64,7 @@ notch_joined_init (NotchJoined *joined, const NotchBlob *blob, gint64 x, gint64 
     .y1 = y + blob->y1,
     .peak = blob->peak,
     .peak_channel = blob->peak_channel,
+    .peak_dark = blob->peak_dark,
     .peak_x = x + blob->peak_x,
     .peak_y = y + blob->peak_y,
   };
@@ -132,6 +133,7 @@ merge (NotchJoined *to, NotchJoined *from)
   if (compare_peaks (from->peak, from->peak_x, from->peak_y, to->peak, to->peak_x, to->peak_y) < 0) {
     to->peak = from->peak;
     to->peak_channel = from->peak_channel;
+    to->peak_dark = from->peak_dark;
     to->peak_x = from->peak_x;
     to->peak_y = from->peak_y;
   }

@@ -20,7 +20,7 @@ typedef struct {
   NotchWide res, res_abs, ref, ref_edge, z2;
   gint64 x0, y0, x1, y1; /* px, inclusive */
   gint64 feret[NOTCH_FERET_DIRECTIONS];
-  int peak, peak_channel;
+  int peak, peak_channel, peak_dark;
   gint64 peak_x, peak_y; /* px */
   float *patch;          /* 2 x side x side (test, reference) of the strongest part that has one, or NULL */
   int patch_peak;        /* that part's peak, and where */

@@ -145,7 +145,7 @@ count_above (const NotchChannelStats *stats, double response)
 }
 
 double
-notch_noise_channel_gain (const NotchChannelStats *stats)
+notch_noise_spread (const NotchChannelStats *stats)
 {
   gint64 total = count_above (stats, 0), sum = 0;
   if (total == 0)
@@ -155,17 +155,36 @@ notch_noise_channel_gain (const NotchChannelStats *stats)
     sum += stats->histogram[bin++];
   double within =
       stats->histogram[bin] > 0 ? (0.5 * (double) total - (double) sum) / (double) stats->histogram[bin] : 0.5;
-  double spread = (bin + within) * NOTCH_HISTOGRAM_STEP / 0.67449;
+  return (bin + within) * NOTCH_HISTOGRAM_STEP / 0.67449;
+}
+
+/* The root of the determinant of the gradient's covariance, a sample of the response to the next; 0: nothing counted. */
+static double
+gradient_root (const NotchChannelStats *stats)
+{
+  if (stats->n == 0 || stats->sum2 <= 0)
+    return 0;
+  double xx = stats->sum_dx2 / stats->sum2, yy = stats->sum_dy2 / stats->sum2, xy = stats->sum_dxdy / stats->sum2;
+  return sqrt (MAX (xx * yy - xy * xy, 0));
+}
+
+double
+notch_noise_channel_gain (const NotchChannelStats *stats)
+{
+  gint64 total = count_above (stats, 0);
+  if (total == 0)
+    return 1;
   /* Quieter than the model says is no reason to see more in it: a binarised image has next to no noise, and a recipe may
    * ask for a margin. */
-  spread = MAX (spread, 0.9);
+  double spread = MAX (notch_noise_spread (stats), 0.9);
   /* Where more exceeds t spreads than a Gaussian gives, the response is divided by t / (the t that would give as many);
-   * the largest such factor between 3 and 4.5 counts. Fewer than twenty pixels say nothing. */
-  double widen = 1;
+   * the largest such factor between 3 and 4.5 counts. Neighbouring responses go together, so a count is as uncertain as
+   * that of its independent patches, and only what two standard deviations leave of it is proof. */
+  double det = gradient_root (stats), patch = det > 0 ? MAX (2 * G_PI / det, 1) : 1, widen = 1;
   for (double t = 3; t <= 4.5; t += 0.5) {
-    gint64 n = count_above (stats, t * spread);
-    double p = (double) n / (double) total / 2, low = 0, high = 10;
-    if (n < 20)
+    double n = (double) count_above (stats, t * spread), proven = n - 2 * sqrt (n * patch);
+    double p = proven / (double) total / 2, low = 0, high = 10;
+    if (proven <= 0)
       break;
     for (int i = 0; i < 50; i++) {
       double middle = 0.5 * (low + high);
@@ -182,11 +201,7 @@ notch_noise_channel_gain (const NotchChannelStats *stats)
 double
 notch_noise_peaks (const NotchChannelStats *stats, int decimate, double u, gboolean two_sided)
 {
-  if (stats->n == 0 || stats->sum2 <= 0)
-    return 0;
-  double xx = stats->sum_dx2 / stats->sum2, yy = stats->sum_dy2 / stats->sum2, xy = stats->sum_dxdy / stats->sum2;
-  double det = xx * yy - xy * xy;
-  double peaks = sqrt (MAX (det, 0)) * pow (2 * G_PI, -1.5) * u * exp (-u * u / 2);
+  double peaks = gradient_root (stats) * pow (2 * G_PI, -1.5) * u * exp (-u * u / 2);
   return (two_sided ? 2 : 1) * MIN (peaks, upper_tail (u)) / ((double) decimate * decimate);
 }
 

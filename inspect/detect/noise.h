@@ -17,6 +17,9 @@ NotchNoise notch_noise_fit (const NotchNoiseSample *sample, gsize n, double floo
  * directions, and limits it to 0.3 to 30, so that it can be divided by. */
 void notch_noise_smooth_spectrum (const double *sum, gint64 n_tiles, int size, float *whiten);
 
+/* A Gaussian's sigma from the median of its size; 1 when nothing was counted. */
+double notch_noise_spread (const NotchChannelStats *stats);
+
 /* The gain that gives a channel's responses unit spread (median) and, where its tail is heavier than a Gaussian's, tames
  * that too (ALGORITHMS: counts between 3 and 4.5 sigmas). Responses were counted with gain 1. */
 double notch_noise_channel_gain (const NotchChannelStats *stats);

@@ -31,12 +31,6 @@ task_free (Task *task)
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Task, task_free)
 
-static int
-polarity_of (const NotchRecipe *recipe)
-{
-  return recipe->detect.polarity == NOTCH_POLARITY_BRIGHT ? 1 : recipe->detect.polarity == NOTCH_POLARITY_DARK ? -1 : 0;
-}
-
 /* The pipeline itself: one tile's way from raw rows to blobs. */
 static gboolean
 inspect_tile (NotchLane *lane, gpointer data, GError **error)
@@ -56,7 +50,7 @@ inspect_tile (NotchLane *lane, gpointer data, GError **error)
       k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
       && k->fit (lane, &fit) == 0
       && k->normalise (lane, &(NotchNormalise){ &batch, plan->noise, plan->spread_trust }) == 0
-      && k->filter (lane, &(NotchFilter){ &batch, plan->n_channels, plan->channel, polarity_of (recipe), NULL }) == 0
+      && k->filter (lane, &(NotchFilter){ &batch, plan->n_channels, plan->channel, NULL }) == 0
       && k->label (lane, &(NotchLabel){ &batch, seed, grow, recipe->detect.merge_px }) == 0
       && k->patch (lane, &(NotchPatch){ &batch, pass->patch_side, MAX_PATCHES }) == 0 && k->finish (lane, &found) == 0;
   if (!well)

@@ -1,15 +1,29 @@
 /* survey.c - registration, then noise, filters and threshold from tiles spread over the image
  *
  * The sample tiles' residuals are kept and go through the later stages again: first for the noise model, then for the
- * spectrum, then for the filters' null, each of which needs the one before. */
+ * spectrum, then for the filters' null, each of which needs the one before. Defects in the sample would make all three
+ * believe in more noise than there is, so a few filters look for them first, and what they find is left out. */
 #include "inspect/detect/survey.h"
 
 #include "inspect/detect/noise.h"
+#include "kernels/math/score.h"
 
 #include <math.h>
 #include <string.h>
 
 #define SAMPLE_TILES 24
+
+/* What a filter sees this far out, in its own spreads, is left out of the sample: without defects it happens a few times
+ * in all of it, so next to nothing of the null's tail is lost. */
+#define SCREEN_SIGMA 5.5
+
+/* The filters that look for it: points to stains, three steps apart. */
+static const NotchChannel screen[] = {
+  { NOTCH_CHANNEL_BLOB, 1.1f, 0, 0, 1, 1 },
+  { NOTCH_CHANNEL_BLOB, 3.2f, 0, 0, 2, 1 },
+  { NOTCH_CHANNEL_BLOB, 9.0f, 0, 0, 4, 1 },
+};
+#define N_SCREEN ((int) G_N_ELEMENTS (screen))
 
 /* A sample tile between the rounds. */
 typedef struct {
@@ -83,6 +97,55 @@ bare_batch (const Sample *sample)
   return batch;
 }
 
+/* Takes the discs around what a filter of the screen sees out of a sample. */
+static void
+mask_defects (Sample *sample, const float *score, const double *spread)
+{
+  const NotchTile *tile = &sample->job->tile;
+  int size = sample->plan->tiling.size;
+  for (int y = tile->core_y; y < tile->core_y + tile->core_h; y++)
+    for (int x = tile->core_x; x < tile->core_x + tile->core_w; x++) {
+      float seen = score[(gsize) y * size + x];
+      int c = notch_score_channel (seen);
+      if (c >= N_SCREEN || seen < SCREEN_SIGMA * spread[c])
+        continue;
+      int radius = (int) (2 + 1.5 * screen[c].sigma);
+      for (int v = MAX (y - radius, 0); v <= MIN (y + radius, size - 1); v++) {
+        int half = (int) sqrt ((double) radius * radius - (double) (v - y) * (v - y));
+        for (int u = MAX (x - half, 0); u <= MIN (x + half, size - 1); u++)
+          sample->job->weight[(gsize) v * size + u] = 0;
+      }
+    }
+}
+
+static gboolean
+take_screen (NotchLane *lane, gpointer data, GError **error)
+{
+  Sample *sample = data;
+  if (!lane)
+    return FALSE;
+  gsize area = (gsize) sample->plan->tiling.size * (gsize) sample->plan->tiling.size;
+  NotchBatch batch = bare_batch (sample);
+  g_autofree NotchChannelStats *stats = g_new0 (NotchChannelStats, N_SCREEN);
+  g_autofree float *score = g_new (float, area);
+  NotchFilter filter = { &batch, N_SCREEN, screen, stats };
+  double spread[N_SCREEN];
+  if (!put_back (lane, sample, &batch, error))
+    return FALSE;
+  if (sample->kernels->filter (lane, &filter) != 0 || sample->kernels->peek (lane, 0, NOTCH_PLANE_SCORE, score) != 0)
+    return notch_kernels_error (sample->kernels, lane, error);
+  for (int c = 0; c < N_SCREEN; c++)
+    spread[c] = notch_noise_spread (&stats[c]);
+  if (!sample->job->weight) {
+    sample->job->weight = g_new (float, area);
+    for (gsize i = 0; i < area; i++)
+      sample->job->weight[i] = 1;
+    sample->job->tile.weight = sample->job->weight;
+  }
+  mask_defects (sample, score, spread);
+  return TRUE;
+}
+
 static gboolean
 take_power (NotchLane *lane, gpointer data, GError **error)
 {
@@ -126,18 +189,9 @@ take_null (NotchLane *lane, gpointer data, GError **error)
   const NotchPlan *plan = sample->plan;
   NotchBatch batch = bare_batch (sample);
   sample->stats = g_new0 (NotchChannelStats, plan->n_channels);
-  NotchFilter filter = { &batch, plan->n_channels, plan->channel, 0, sample->stats };
+  NotchFilter filter = { &batch, plan->n_channels, plan->channel, sample->stats };
   return put_back (lane, sample, &batch, error)
          && (sample->kernels->filter (lane, &filter) == 0 || notch_kernels_error (sample->kernels, lane, error));
-}
-
-static gboolean
-run_round (GPtrArray *samples, NotchCrew *crew, NotchCrewWork work, GError **error)
-{
-  for (guint i = 0; i < samples->len; i++)
-    if (!notch_crew_push (crew, work, samples->pdata[i]))
-      break;
-  return notch_crew_wait (crew, error);
 }
 
 /* ---- the bank -------------------------------------------------------------------------------------------------- */
@@ -164,7 +218,7 @@ make_bank (NotchPlan *plan, gboolean fast)
 }
 
 static NotchLaneSize
-lane_size (const NotchPlan *plan)
+lane_size (const NotchPlan *plan, int n_channels, const NotchChannel *channel)
 {
   return (NotchLaneSize){
     .batch = 1,
@@ -173,10 +227,25 @@ lane_size (const NotchPlan *plan)
     .max_blobs = 1,
     .patch_side = 1,
     .max_patches = 1,
-    .n_channels = plan->n_channels,
-    .channel = plan->channel,
+    .n_channels = n_channels,
+    .channel = channel,
     .whiten = plan->whiten,
   };
+}
+
+/* Every sample once through `work`, on lanes with these filters. */
+static gboolean
+run_round (const NotchPlan *plan, const NotchCompute *compute, GPtrArray *samples, int n_channels,
+           const NotchChannel *channel, NotchCrewWork work, GError **error)
+{
+  NotchLaneSize size = lane_size (plan, n_channels, channel);
+  g_autoptr (NotchCrew) crew = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
+  if (!crew)
+    return FALSE;
+  for (guint i = 0; i < samples->len; i++)
+    if (!notch_crew_push (crew, work, samples->pdata[i]))
+      break;
+  return notch_crew_wait (crew, error);
 }
 
 /* Tiles of the sample: spread over those that have something to inspect, in order. */
@@ -208,8 +277,7 @@ static gboolean
 take_residuals (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, GPtrArray *samples,
                 GError **error)
 {
-  NotchLaneSize size = lane_size (plan);
-  size.n_channels = 0;
+  NotchLaneSize size = lane_size (plan, 0, NULL);
   g_autoptr (NotchCrew) crew = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
   g_autoptr (NotchBand) band = NULL;
   gint64 band_row = -1;
@@ -235,8 +303,13 @@ take_residuals (const NotchPlan *plan, const NotchReference *reference, const No
 }
 
 static void
-fit_noise (NotchPlan *plan, GPtrArray *samples)
+fit_noise (NotchPlan *plan, const NotchReference *reference, GPtrArray *samples)
 {
+  if (reference->exact) { /* nothing is unknown but what the recipe says */
+    plan->noise =
+        (NotchNoise){ .a = (float) plan->recipe->reference.noise_a, .b = (float) plan->recipe->reference.noise_b };
+    return;
+  }
   g_autoptr (GArray) taken = g_array_new (FALSE, FALSE, sizeof (NotchNoiseSample));
   int size = plan->tiling.size;
   for (guint i = 0; i < samples->len; i++) {
@@ -332,19 +405,13 @@ notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompu
   }
   if (!take_residuals (plan, reference, compute, samples, error))
     return FALSE;
-  if (reference->exact)
-    plan->noise =
-        (NotchNoise){ .a = (float) plan->recipe->reference.noise_a, .b = (float) plan->recipe->reference.noise_b };
-  else
-    fit_noise (plan, samples);
-  NotchLaneSize size = lane_size (plan);
-  size.n_channels = 1;
-  g_autoptr (NotchCrew) spectrum = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
-  if (!spectrum || !run_round (samples, spectrum, take_power, error))
+  fit_noise (plan, reference, samples);
+  if (!run_round (plan, compute, samples, N_SCREEN, screen, take_screen, error))
     return FALSE;
-  g_clear_pointer (&spectrum, notch_crew_free);
+  fit_noise (plan, reference, samples);
+  if (!run_round (plan, compute, samples, 1, plan->channel, take_power, error))
+    return FALSE;
   fit_spectrum (plan, samples);
-  size = lane_size (plan);
-  g_autoptr (NotchCrew) null = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
-  return null && run_round (samples, null, take_null, error) && set_threshold (plan, samples, error);
+  return run_round (plan, compute, samples, plan->n_channels, plan->channel, take_null, error)
+         && set_threshold (plan, samples, error);
 }

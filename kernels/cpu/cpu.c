@@ -107,6 +107,7 @@ lane_free (NotchLane *lane)
     notch_fft_release (floats[i]);
   free (lane->judged);
   free (lane->fit);
+  free (lane->ref_noise);
   free (lane->run);
   free (lane->run_blob);
   free (lane->row_start);
@@ -135,6 +136,7 @@ lane_allocate (NotchLane *lane)
   lane->basis = notch_fft_alloc ((NOTCH_FIT_MAX + 2) * (size_t) (NOTCH_FIT_SAMPLES + 64));
   lane->normal_weight = notch_fft_alloc (NOTCH_FIT_SAMPLES + 64);
   lane->fit = calloc ((size_t) lane->max_pieces, sizeof *lane->fit);
+  lane->ref_noise = calloc ((size_t) lane->max_pieces, sizeof *lane->ref_noise);
   lane->run = calloc (area / 2 + size, sizeof *lane->run);
   lane->run_blob = calloc (area / 2 + size, sizeof *lane->run_blob);
   lane->row_start = calloc (size + 2, sizeof *lane->row_start);
@@ -150,9 +152,9 @@ lane_allocate (NotchLane *lane)
   lane->shift_product = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
   lane->shift_window = notch_fft_alloc (shift + 1);
   return lane->judged && lane->spectrum && lane->product && lane->response && lane->stack && lane->basis
-         && lane->normal_weight && lane->fit && lane->run && lane->run_blob && lane->row_start && lane->blob
-         && lane->seam && lane->patch && lane->patch_blob && lane->shift_a && lane->shift_b && lane->shift_fa
-         && lane->shift_fb && lane->shift_product && lane->shift_window;
+         && lane->normal_weight && lane->fit && lane->ref_noise && lane->run && lane->run_blob && lane->row_start
+         && lane->blob && lane->seam && lane->patch && lane->patch_blob && lane->shift_a && lane->shift_b
+         && lane->shift_fa && lane->shift_fb && lane->shift_product && lane->shift_window;
 }
 
 static NotchLane *

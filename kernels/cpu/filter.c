@@ -91,14 +91,12 @@ multiply_row (const float *spectrum, const float *transfer, int n, float *produc
 /* A plane of scores, seen as the words that they are. */
 typedef int32_t __attribute__ ((may_alias)) Word;
 
-/* Keeps the largest response and its channel. `sign` is 0, or the polarity that counts. */
+/* Keeps the largest response and its channel. */
 NOTCH_CLONES static void
-keep_largest_row (const float *response, float gain, float sign, int32_t channel, int n, Word *score)
+keep_largest_row (const float *response, float gain, int32_t channel, int n, Word *score)
 {
   for (int i = 0; i < n; i++) {
-    float f = response[i] * gain;
-    float value = sign == 0.0f ? fabsf (f) : f * sign > 0.0f ? f * sign : 0.0f;
-    int32_t packed = notch_score_pack (value, channel);
+    int32_t packed = notch_score_pack (response[i] * gain, channel);
     score[i] = packed > score[i] ? packed : score[i];
   }
 }
@@ -133,12 +131,10 @@ keep_spread_row (const Word *reduced, int times, int n, Word *score)
 }
 
 NOTCH_CLONES static void
-scale_row (const float *from, float gain, float sign, int n, float *to)
+scale_row (const float *from, float gain, int n, float *to)
 {
-  for (int i = 0; i < n; i++) {
-    float f = from[i] * gain;
-    to[i] = sign == 0.0f || f * sign > 0.0f ? f : 0.0f;
-  }
+  for (int i = 0; i < n; i++)
+    to[i] = from[i] * gain;
 }
 
 /* Filters the tile's spectrum by channel c; the response lies in lane->response, side x side. */
@@ -189,8 +185,7 @@ apply_weight (NotchLane *lane, const NotchTile *tile)
   float *score = lane->plane[NOTCH_PLANE_SCORE], *fine = lane->plane[NOTCH_PLANE_FINE];
   for (ptrdiff_t i = 0; i < (ptrdiff_t) lane->is.size * lane->is.size; i++) {
     float weight = !lane->judged[i] ? 0 : tile->weight ? tile->weight[i] : 1;
-    int32_t channel = notch_score_channel (score[i]);
-    ((Word *) score)[i] = notch_score_pack (score[i] * weight, channel);
+    ((Word *) score)[i] = notch_score_scale (score[i], weight);
     fine[i] *= weight;
   }
 }
@@ -230,10 +225,10 @@ notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
     int y0 = tile->core_y / d, y1 = (tile->core_y + tile->core_h - 1 + d / 2) / d + 1;
     y1 = y1 < side ? y1 : side;
     for (int y = y0; y < y1; y++)
-      keep_largest_row (lane->response + (ptrdiff_t) y * side, gain, (float) a->polarity, c, side,
+      keep_largest_row (lane->response + (ptrdiff_t) y * side, gain, c, side,
                         (Word *) score[level] + (ptrdiff_t) y * side);
     for (int y = y0; c == 0 && y < y1; y++)
-      scale_row (lane->response + (ptrdiff_t) y * size, gain, (float) a->polarity, size,
+      scale_row (lane->response + (ptrdiff_t) y * size, gain, size,
                  lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) y * size);
   }
   for (int level = 1; level < 3; level++)

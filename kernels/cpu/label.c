@@ -3,9 +3,13 @@
 #include "kernels/math/blob.h"
 #include "kernels/math/noise.h"
 #include "kernels/math/score.h"
+#include "kernels/math/template.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* Rounds of cutting: each brings to light peaks that a stronger one hid. */
+#define MAX_CUTS 4
 
 /* One byte a pixel: 0 outside, 1 grown, 2 seed. */
 NOTCH_CLONES static void
@@ -118,23 +122,14 @@ choose_blobs (NotchLane *lane, const uint8_t *mask, int32_t n_runs, int reach)
   }
 }
 
-/* How far a filter reaches, px; -1 for a number that stands for none. */
-static float
-reach_of (const NotchLane *lane, int channel)
-{
-  if (channel >= lane->is.n_channels)
-    return -1;
-  const NotchChannel *c = &lane->is.channel[channel];
-  return c->kind == NOTCH_CHANNEL_LINE ? c->length : c->sigma;
-}
-
-/* Around a strong small defect the coarse filters respond, too. A pixel is part of the blob itself when a filter that
- * reaches no further than the one of the blob's peak explains it best, or when the finest filter sees it. */
+/* Is a pixel no more than what a wide filter sees of the blob's peak? */
 static bool
-belongs (const NotchLane *lane, const NotchBlob *peak, float score, float fine, float grow)
+is_skirt (const NotchLane *lane, const NotchBlob *blob, int x, int y, float score)
 {
-  float own = reach_of (lane, notch_score_channel (score)), most = reach_of (lane, peak->peak_channel);
-  return most < 0 || own <= 1.7f * most || fabsf (fine) >= grow;
+  int own = notch_score_channel (score), of = blob->peak_channel;
+  return own < lane->is.n_channels && of < lane->is.n_channels
+         && notch_template_skirt (&lane->is.channel[own], score, &lane->is.channel[of], (float) blob->peak / 256,
+                                  (float) (x - blob->peak_x), (float) (y - blob->peak_y));
 }
 
 /* Finds the blob's peak among the run's pixels. */
@@ -143,24 +138,21 @@ find_peak (const NotchLane *lane, const NotchRun *run, NotchBlob *blob)
 {
   const float *score = lane->plane[NOTCH_PLANE_SCORE] + (ptrdiff_t) run->y * lane->is.size;
   for (int x = run->x0; x <= run->x1; x++)
-    notch_blob_peak (blob, x, run->y, score[x], notch_score_channel (score[x]));
+    notch_blob_peak (blob, x, run->y, score[x], notch_score_channel (score[x]), notch_score_dark (score[x]));
 }
 
 static void
-measure_run (const NotchLane *lane, const NotchRun *run, NotchBlob *blob, const uint8_t *mask, float grow)
+measure_run (const NotchLane *lane, const NotchRun *run, NotchBlob *blob, const uint8_t *mask)
 {
   int size = lane->is.size;
   for (int x = run->x0; x <= run->x1; x++) {
     ptrdiff_t at = (ptrdiff_t) run->y * size + x;
     const float *g = lane->plane[NOTCH_PLANE_REF] + at;
     float gx = notch_grad_x (g), gy = notch_grad_y (g, size);
-    float score = lane->plane[NOTCH_PLANE_SCORE][at], fine = lane->plane[NOTCH_PLANE_FINE][at];
-    if (!belongs (lane, blob, score, fine, grow))
-      continue;
     NotchBlobPixel pixel = {
       .x = x,
       .y = run->y,
-      .fine = fine,
+      .fine = lane->plane[NOTCH_PLANE_FINE][at],
       .res = lane->plane[NOTCH_PLANE_RES][at],
       .ref = g[0],
       .edge = sqrtf (gx * gx + gy * gy),
@@ -213,36 +205,50 @@ blob_at (const NotchLane *lane, int x, int y)
   return -1;
 }
 
-/* Takes out of the mask what a component's coarse filters added around its peak, and connects what is left anew: two
- * strong points are not one defect because a wide filter sees them both. At a seam the tile beyond may hold nothing but
- * such a skirt; it stays tied to the blob that has the peak. */
-static int32_t
-cut_skirts (NotchLane *lane, uint8_t *mask, int32_t n_runs, int reach, float grow)
+/* Takes the skirts around the peaks out of the mask, but for what the finest filter sees: that may be part of a defect, and
+ * is none by itself. Returns whether anything changed. */
+static bool
+cut_skirts (NotchLane *lane, uint8_t *mask, int32_t n_runs, float grow)
 {
-  int size = lane->is.size;
+  bool cut = false;
   for (int32_t i = 0; i < n_runs; i++)
     for (int x = lane->run[i].x0; x <= lane->run[i].x1; x++) {
-      ptrdiff_t at = (ptrdiff_t) lane->run[i].y * size + x;
+      int y = lane->run[i].y;
+      ptrdiff_t at = (ptrdiff_t) y * lane->is.size + x;
       int32_t b = lane->run_blob[i];
-      if (b < 0
-          || !belongs (lane, &lane->blob[b], lane->plane[NOTCH_PLANE_SCORE][at], lane->plane[NOTCH_PLANE_FINE][at],
-                       grow))
-        mask[at] = 0;
+      uint8_t left = mask[at];
+      if (b < 0)
+        left = 0;
+      else if (left == 2 && is_skirt (lane, &lane->blob[b], x, y, lane->plane[NOTCH_PLANE_SCORE][at]))
+        left = fabsf (lane->plane[NOTCH_PLANE_FINE][at]) >= grow;
+      cut |= left != mask[at];
+      mask[at] = left;
     }
-  for (int b = 0; b < lane->n_blobs; b++)
-    lane->peak[b] = (NotchPeakPlace){ lane->blob[b].peak_x, lane->blob[b].peak_y };
-  n_runs = find_components (lane, mask, reach);
-  int kept = 0;
-  for (int i = 0; i < lane->n_seams; i++) {
-    NotchSeam seam = lane->seam[i];
-    NotchPeakPlace peak = lane->peak[seam.blob];
-    seam.blob = blob_at (lane, seam.x, seam.y);
-    if (seam.blob < 0)
-      seam.blob = blob_at (lane, peak.x, peak.y);
-    if (seam.blob >= 0)
-      lane->seam[kept++] = seam;
+  return cut;
+}
+
+/* Connects what is left of the mask anew, until nothing is cut any more: two strong points are not one defect because a
+ * wide filter sees them both. At a seam the tile beyond may hold nothing but a skirt; it stays tied to the blob that has
+ * its peak. */
+static int32_t
+part_blobs (NotchLane *lane, uint8_t *mask, int32_t n_runs, const NotchLabel *a)
+{
+  for (int round = 0; round < MAX_CUTS && !lane->swamped && cut_skirts (lane, mask, n_runs, a->grow); round++) {
+    for (int b = 0; b < lane->n_blobs; b++)
+      lane->peak[b] = (NotchPeakPlace){ lane->blob[b].peak_x, lane->blob[b].peak_y };
+    n_runs = find_components (lane, mask, a->reach);
+    int kept = 0;
+    for (int i = 0; i < lane->n_seams; i++) {
+      NotchSeam seam = lane->seam[i];
+      NotchPeakPlace peak = lane->peak[seam.blob];
+      seam.blob = blob_at (lane, seam.x, seam.y);
+      if (seam.blob < 0)
+        seam.blob = blob_at (lane, peak.x, peak.y);
+      if (seam.blob >= 0)
+        lane->seam[kept++] = seam;
+    }
+    lane->n_seams = kept;
   }
-  lane->n_seams = kept;
   return n_runs;
 }
 
@@ -259,11 +265,10 @@ notch_cpu_label (NotchLane *lane, const NotchLabel *a)
   }
   int32_t n_runs = find_components (lane, mask, a->reach);
   note_seams (lane, n_runs, a->reach);
-  if (!lane->swamped)
-    n_runs = cut_skirts (lane, mask, n_runs, a->reach, a->grow);
+  n_runs = part_blobs (lane, mask, n_runs, a);
   for (int32_t i = 0; i < n_runs; i++)
     if (lane->run_blob[i] >= 0)
-      measure_run (lane, &lane->run[i], &lane->blob[lane->run_blob[i]], mask, a->grow);
+      measure_run (lane, &lane->run[i], &lane->blob[lane->run_blob[i]], mask);
   lane->n_inspected = 0;
   for (int y = tile->core_y; y < y1; y++)
     for (int x = tile->core_x; x < tile->core_x + tile->core_w; x++)

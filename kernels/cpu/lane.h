@@ -35,6 +35,12 @@ typedef struct {
 /* refer: rows that a source works on */
 #define NOTCH_SOURCE_ROWS 9
 
+/* The noise of a piece's reference in variances of the image's: of its level, its slopes and its Laplacian, and level times
+ * Laplacian; the other products are 0. */
+typedef struct {
+  double level, slope_x, slope_y, bend, level_bend;
+} NotchRefNoise;
+
 /* fit: at most so many samples a piece */
 #define NOTCH_FIT_SAMPLES 4096
 
@@ -54,6 +60,7 @@ struct NotchLane {
   float *stack;                 /* refer: ring of rows a source */
   float *basis, *normal_weight; /* fit: sampled terms */
   float (*fit)[NOTCH_FIT_MAX];  /* a row a piece */
+  NotchRefNoise *ref_noise;     /* likewise */
   int max_pieces;
 
   NotchRun *run;

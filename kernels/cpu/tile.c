@@ -210,6 +210,7 @@ typedef struct {
   double left, top, zoom;  /* coarse: position of the piece's first pixel in mem, and the step from pixel to pixel */
   float *ring[NOTCH_TAPS]; /* rows filtered along x; coarse: taps by column */
   float *out, *raw, *mixed;
+  double level, slope_x, slope_y; /* what it is multiplied by: in the piece's middle, and over its width and height */
 } Source;
 
 static void
@@ -301,9 +302,140 @@ source_row (Source *source, int y, int w)
   return source->out;
 }
 
+/* ---- equal brightness ------------------------------------------------------------------------------------------------- */
+
+#define EQUAL_BLOCKS 8  /* a side of a piece */
+#define EQUAL_LEAST  64 /* px: a smaller piece tells too little */
+#define EQUAL_STEP   4  /* px: rows that are looked at */
+
+/* Adds up a row by blocks. */
+static void
+add_blocks (const float *row, int w, double sum[EQUAL_BLOCKS])
+{
+  for (int b = 0; b < EQUAL_BLOCKS; b++) {
+    float part = 0;
+    for (int x = b * w / EQUAL_BLOCKS; x < (b + 1) * w / EQUAL_BLOCKS; x++)
+      part += row[x];
+    sum[b] += (double) part;
+  }
+}
+
+/* Sums of a source over the blocks of a piece; whole pixels do. FALSE: there is nothing to divide by. */
+static bool
+sum_blocks (Source *source, const NotchPiece *piece, double sum[EQUAL_BLOCKS][EQUAL_BLOCKS])
+{
+  int64_t x = (int64_t) floor (source->left + 0.5), y = (int64_t) floor (source->top + 0.5);
+  bool any = true;
+  memset (sum, 0, sizeof (double) * EQUAL_BLOCKS * EQUAL_BLOCKS);
+  for (int b = 0; b < EQUAL_BLOCKS; b++) {
+    for (int v = b * piece->h / EQUAL_BLOCKS; v < (b + 1) * piece->h / EQUAL_BLOCKS; v += EQUAL_STEP) {
+      notch_cpu_fetch (source->pixels, x, y + v, piece->w, source->raw);
+      add_blocks (source->raw, piece->w, sum[b]);
+    }
+    for (int c = 0; c < EQUAL_BLOCKS; c++)
+      any &= sum[b][c] > 0;
+  }
+  return any;
+}
+
+/* Dice are lit and focused differently; a median over values that differ by more than noise would follow one source here
+ * and another there. Each source is multiplied by what makes it as bright as their mean, a plane over the piece; what
+ * the mean itself is off by, `fit` finds. */
+static void
+equalise (Source *source, int k, const NotchPiece *piece)
+{
+  double sum[NOTCH_MAX_SOURCES][EQUAL_BLOCKS][EQUAL_BLOCKS];
+  for (int j = 0; j < k; j++)
+    source[j].level = 1, source[j].slope_x = source[j].slope_y = 0;
+  if (k < 3 || piece->w < EQUAL_LEAST || piece->h < EQUAL_LEAST)
+    return;
+  for (int j = 0; j < k; j++)
+    if (source[j].coarse || !sum_blocks (&source[j], piece, sum[j]))
+      return;
+  for (int j = 0; j < k; j++) {
+    double level = 0, slope_x = 0, slope_y = 0, squares = 0;
+    for (int b = 0; b < EQUAL_BLOCKS; b++)
+      for (int c = 0; c < EQUAL_BLOCKS; c++) {
+        double mean = 0, u = (c + 0.5) / EQUAL_BLOCKS - 0.5, v = (b + 0.5) / EQUAL_BLOCKS - 0.5;
+        for (int i = 0; i < k; i++)
+          mean += sum[i][b][c] / k;
+        double ratio = mean / sum[j][b][c];
+        ratio = ratio < 0.5 ? 0.5 : ratio > 2 ? 2 : ratio;
+        level += ratio, slope_x += ratio * u, slope_y += ratio * v;
+        squares += u * u;
+      }
+    source[j].level = level / (EQUAL_BLOCKS * EQUAL_BLOCKS);
+    source[j].slope_x = slope_x / squares, source[j].slope_y = slope_y / squares; /* of a whole width, a whole height */
+  }
+}
+
+NOTCH_CLONES static void
+scale_along (const float *from, float factor, float step, int n, float *to)
+{
+  for (int i = 0; i < n; i++)
+    to[i] = from[i] * (factor + step * (float) i);
+}
+
+/* Row y of a source at the brightness that it was given. */
+static float *
+equal_row (Source *source, int y, const NotchPiece *piece)
+{
+  float *row = source_row (source, y, piece->w);
+  if (source->level == 1 && source->slope_x == 0 && source->slope_y == 0)
+    return row;
+  double factor =
+      source->level + source->slope_y * ((y + 0.5) / piece->h - 0.5) + source->slope_x * (0.5 / piece->w - 0.5);
+  scale_along (row, (float) factor, (float) (source->slope_x / piece->w), piece->w, source->mixed);
+  return source->mixed;
+}
+
+/* ---- what noise a reference carries ------------------------------------------------------------------------------------ */
+
+/* Autocovariance of taps at a distance. */
+static double
+tap_likeness (const float tap[NOTCH_TAPS], bool plain, int apart)
+{
+  double sum = 0;
+  if (plain)
+    return apart == 0;
+  for (int i = 0; i + apart < NOTCH_TAPS; i++)
+    sum += (double) tap[i] * (double) tap[i + apart];
+  return sum;
+}
+
+/* The noise of the median of k sources as a part of an image's: white before it was interpolated. A golden die's mean
+ * and a mesh have next to none. */
+static NotchRefNoise
+noise_of (const Source *source, const NotchSourceShift *shift, const NotchPiece *piece)
+{
+  int k = piece->n_sources;
+  NotchRefNoise noise = { 0 };
+  /* A median of k Gaussians varies more than their mean; beyond two it is a sixth to a half, here what eight have. */
+  double share = (k > 2 ? 1.25 : 1.0) / ((double) k * (double) k);
+  for (int j = 0; j < k; j++) {
+    const Source *s = &source[j];
+    if (s->coarse || (shift[j].mem != NOTCH_MEM_IMAGE && piece->n_spreads > 0))
+      continue;
+    double x[3], y[3];
+    for (int apart = 0; apart < 3; apart++) {
+      x[apart] = tap_likeness (s->along, s->plain_x, apart);
+      y[apart] = tap_likeness (s->across, s->plain_y, apart);
+    }
+    noise.level += share * x[0] * y[0];
+    noise.slope_x += share * 0.5 * (x[0] - x[2]) * y[0];
+    noise.slope_y += share * 0.5 * (y[0] - y[2]) * x[0];
+    noise.level_bend += share * (2 * x[1] * y[0] + 2 * x[0] * y[1] - 4 * x[0] * y[0]);
+    noise.bend +=
+        share
+        * (20 * x[0] * y[0] + 2 * x[2] * y[0] + 2 * x[0] * y[2] + 8 * x[1] * y[1] - 16 * (x[1] * y[0] + x[0] * y[1]));
+  }
+  return noise;
+}
+
 /* The median over sources `first` to `first` + k - 1 of a piece. */
 static void
-refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, int first, int k, float *plane)
+refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, int first, int k, float *plane,
+             NotchRefNoise *noise)
 {
   int size = lane->is.size, stride = size + 32;
   Source source[NOTCH_MAX_SOURCES];
@@ -312,10 +444,13 @@ refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, 
   for (int j = 0; j < k; j++)
     source_start (&source[j], batch, lane->tile, piece, &batch->source[first + j],
                   lane->stack + (ptrdiff_t) j * NOTCH_SOURCE_ROWS * stride, stride);
+  equalise (source, k, piece);
+  if (noise)
+    *noise = noise_of (source, &batch->source[first], piece);
   for (int y = 0; y < piece->h && k > 0; y++) {
     float *row[NOTCH_MAX_SOURCES], *to = plane + (ptrdiff_t) (piece->y + y) * size + piece->x;
     for (int j = 0; j < k; j++)
-      row[j] = source_row (&source[j], y, piece->w);
+      row[j] = equal_row (&source[j], y, piece);
     if (k == 1)
       memcpy (to, row[0], sizeof (float) * (size_t) piece->w);
     else
@@ -337,9 +472,11 @@ notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
     memset (lane->plane[NOTCH_PLANE_SPREAD], 0, sizeof (float) * area);
   for (int p = 0; p < tile->n_pieces; p++) {
     const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
-    refer_piece (lane, a->batch, piece, piece->first_source, piece->n_sources, lane->plane[NOTCH_PLANE_REF]);
+    refer_piece (lane, a->batch, piece, piece->first_source, piece->n_sources, lane->plane[NOTCH_PLANE_REF],
+                 &lane->ref_noise[p]);
     if (piece->n_spreads > 0)
-      refer_piece (lane, a->batch, piece, piece->first_source + piece->n_sources, 1, lane->plane[NOTCH_PLANE_SPREAD]);
+      refer_piece (lane, a->batch, piece, piece->first_source + piece->n_sources, 1, lane->plane[NOTCH_PLANE_SPREAD],
+                   NULL);
   }
   return 0;
 }
@@ -416,10 +553,13 @@ quick_select (float *v, int n, int k)
   return v[k];
 }
 
-/* Solves the m x m system by Cholesky with a ridge on the scale of each term; FALSE: not positive. */
-static bool
-solve (double matrix[NOTCH_FIT_MAX][NOTCH_FIT_MAX], double right[NOTCH_FIT_MAX], int m)
+/* Solves the m x m system by Cholesky with a ridge on the scale of each term. A term of which no more than `least` is left
+ * beside those before it gets 0: in a flat piece there is nothing to tell a gain or a focus by. */
+static void
+solve (double matrix[NOTCH_FIT_MAX][NOTCH_FIT_MAX], double right[NOTCH_FIT_MAX], const double least[NOTCH_FIT_MAX],
+       int m)
 {
+  bool left_out[NOTCH_FIT_MAX] = { false };
   for (int i = 0; i < m; i++)
     matrix[i][i] *= 1 + 1e-6;
   for (int i = 0; i < m; i++)
@@ -428,58 +568,76 @@ solve (double matrix[NOTCH_FIT_MAX][NOTCH_FIT_MAX], double right[NOTCH_FIT_MAX],
       for (int k = 0; k < j; k++)
         sum -= matrix[i][k] * matrix[j][k];
       if (i != j)
-        matrix[i][j] = sum / matrix[j][j];
-      else if (sum <= 1e-12 * (1 + matrix[i][i]))
-        return false;
-      else
-        matrix[i][i] = sqrt (sum);
+        matrix[i][j] = left_out[j] ? 0 : sum / matrix[j][j];
+      else {
+        left_out[i] = sum <= least[i] || sum <= 1e-12 * (1 + matrix[i][i]);
+        matrix[i][i] = left_out[i] ? 1 : sqrt (sum);
+        for (int k = 0; left_out[i] && k < i; k++)
+          matrix[i][k] = 0;
+      }
     }
   for (int i = 0; i < m; i++) {
     for (int k = 0; k < i; k++)
       right[i] -= matrix[i][k] * right[k];
-    right[i] /= matrix[i][i];
+    right[i] = left_out[i] ? 0 : right[i] / matrix[i][i];
   }
   for (int i = m - 1; i >= 0; i--) {
     for (int k = i + 1; k < m; k++)
       right[i] -= matrix[k][i] * right[k];
-    right[i] /= matrix[i][i];
+    right[i] = left_out[i] ? 0 : right[i] / matrix[i][i];
   }
-  return true;
 }
 
-/* Robust least squares of test - reference on the terms: pixels beyond four robust sigmas of the last round are left
- * out (ALGORITHMS: iteratively reweighted, three rounds). `n` samples lie in columns of `basis`. */
+/* What the reference's own noise adds to the products of two terms, a sample; u and v run evenly from -1 to 1. */
+static double
+noise_product (const NotchRefNoise *noise, int a, int b)
+{
+  /* Powers of u and v that a term's reference is multiplied by; -1: none of it. */
+  static const int power_u[NOTCH_FIT_MAX] = { -1, 0, -1, -1, -1, 1, 0, 2, 1, 0 },
+                   power_v[NOTCH_FIT_MAX] = { -1, 0, -1, -1, -1, 0, 1, 0, 1, 2 };
+  static const double mean[5] = { 1, 0, 1.0 / 3, 0, 1.0 / 5 }; /* of u^0 to u^4 */
+  if (power_u[a] >= 0 && power_u[b] >= 0)
+    return noise->level * mean[power_u[a] + power_u[b]] * mean[power_v[a] + power_v[b]];
+  if (a == b)
+    return a == 2 ? noise->slope_x : a == 3 ? noise->slope_y : a == 4 ? noise->bend : 0;
+  int other = a == 4 ? b : b == 4 ? a : 0;
+  return power_u[other] >= 0 ? noise->level_bend * mean[power_u[other]] * mean[power_v[other]] : 0;
+}
+
+/* Robust least squares of test - reference on the terms, reweighted three times: pixels beyond four robust sigmas of the
+ * last round are left out (Holland and Welsch 1977). The terms are made of a reference that is noisy itself, and its noise
+ * stands in the difference, too; after the first round the noise is known, and what it adds to the products is taken off
+ * (Fuller, Measurement Error Models, 1987, 2.2). Otherwise the fit would smooth the reference by its Laplacian, and make
+ * up for the contrast that this costs by a gain that is wrong for all that is flat. `n` samples lie in columns of `basis`. */
 static void
-fit_samples (NotchLane *lane, int n, int terms, int area, float coefficient[NOTCH_FIT_MAX])
+fit_samples (NotchLane *lane, int n, int terms, int area, const NotchRefNoise *noise, float coefficient[NOTCH_FIT_MAX])
 {
   int use[NOTCH_FIT_MAX], m = terms_in_use (terms, area, use), stride = NOTCH_FIT_SAMPLES + 64;
   int padded = (n + 7) / 8 * 8;
   float *basis = lane->basis, *right = basis + (ptrdiff_t) NOTCH_FIT_MAX * stride, *left = right + stride;
   float *weight = lane->normal_weight;
+  double variance = 0, count = n; /* of the image's noise; samples that have weight */
   for (int i = 0; i < padded; i++)
     weight[i] = i < n;
   for (int i = n; i < padded; i++)
     for (int j = 0; j <= NOTCH_FIT_MAX; j++)
       basis[(ptrdiff_t) j * stride + i] = 0;
-  memset (coefficient, 0, sizeof (float) * NOTCH_FIT_MAX);
-  for (int round = 0; round < 3; round++) {
-    double matrix[NOTCH_FIT_MAX][NOTCH_FIT_MAX], solution[NOTCH_FIT_MAX];
-    bool solved = false;
-    for (int tries = m; tries > 0 && !solved; tries = tries > 2 ? 2 : tries - 1) { /* a flat piece has only 1, G or 1 */
-      for (int i = 0; i < tries; i++) {
-        const float *term = basis + (ptrdiff_t) use[i] * stride;
-        for (int j = 0; j <= i; j++)
-          matrix[i][j] = weighted_dot (term, basis + (ptrdiff_t) use[j] * stride, weight, padded);
-        solution[i] = weighted_dot (term, right, weight, padded);
-      }
-      solved = solve (matrix, solution, tries);
-      if (solved)
-        for (int i = 0; i < NOTCH_FIT_MAX; i++)
-          coefficient[i] = 0;
-      for (int i = 0; solved && i < tries; i++)
-        coefficient[use[i]] = (float) solution[i];
+  for (int round = 0;; round++) {
+    double matrix[NOTCH_FIT_MAX][NOTCH_FIT_MAX], solution[NOTCH_FIT_MAX], least[NOTCH_FIT_MAX];
+    for (int i = 0; i < m; i++) {
+      const float *term = basis + (ptrdiff_t) use[i] * stride;
+      for (int j = 0; j <= i; j++)
+        matrix[i][j] = weighted_dot (term, basis + (ptrdiff_t) use[j] * stride, weight, padded)
+                       - variance * count * noise_product (noise, use[i], use[j]);
+      /* The reference has its noise with the other sign in test - reference. */
+      solution[i] = weighted_dot (term, right, weight, padded) + variance * count * noise_product (noise, use[i], 1);
+      least[i] = 0.5 * variance * count * noise_product (noise, use[i], use[i]);
     }
-    if (!solved || round == 2)
+    solve (matrix, solution, least, m);
+    memset (coefficient, 0, sizeof (float) * NOTCH_FIT_MAX);
+    for (int i = 0; i < m; i++)
+      coefficient[use[i]] = (float) solution[i];
+    if (round == 2)
       return;
     for (int i = 0; i < n; i++) {
       float r = right[i];
@@ -488,9 +646,13 @@ fit_samples (NotchLane *lane, int n, int terms, int area, float coefficient[NOTC
       left[i] = fabsf (r);
     }
     memcpy (weight, left, sizeof (float) * (size_t) n);
-    float cut = 4 * 1.4826f * quick_select (weight, n, n / 2) + 1e-6f;
-    for (int i = 0; i < n; i++)
+    float spread = 1.4826f * quick_select (weight, n, n / 2), cut = 4 * spread + 1e-6f;
+    variance = (double) spread * (double) spread / (1 + noise->level);
+    count = 0;
+    for (int i = 0; i < n; i++) {
       weight[i] = left[i] <= cut;
+      count += (double) weight[i];
+    }
   }
 }
 
@@ -548,7 +710,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     if (a->terms == NOTCH_FIT_NOTHING)
       lane->fit[p][1] = a->gain - 1;
     else if (n >= 16)
-      fit_samples (lane, n, a->terms, piece->w * piece->h, lane->fit[p]);
+      fit_samples (lane, n, a->terms, piece->w * piece->h, &lane->ref_noise[p], lane->fit[p]);
     for (int y = y0; y < y1; y++) {
       ptrdiff_t at = (ptrdiff_t) y * size + x0;
       apply_row (test + at, ref + at, size, lane->fit[p], du * (float) (x0 - piece->x) - 1, du,

@@ -52,13 +52,14 @@ typedef struct {
 
 /* Keeps the peak; ties go to the smaller y, then x. */
 NOTCH_FN void
-notch_blob_peak (NotchBlob *blob, int x, int y, float score, int channel)
+notch_blob_peak (NotchBlob *blob, int x, int y, float score, int channel, bool dark)
 {
   int32_t peak = (int32_t) notch_fixed (score > 8e6f ? 8e6f : score);
   if (peak > blob->peak || (peak == blob->peak && (y < blob->peak_y || (y == blob->peak_y && x < blob->peak_x)))) {
     blob->peak = peak;
     blob->peak_x = x, blob->peak_y = y;
     blob->peak_channel = channel;
+    blob->peak_dark = dark;
   }
 }
 

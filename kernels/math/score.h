@@ -1,7 +1,7 @@
-/* score.h - a pixel's largest response and the filter that gave it, in one word
+/* score.h - a pixel's largest response, the filter that gave it and the side it is on, in one word
  *
  * A non-negative float orders like its bits, so the largest response is an integer maximum; the lowest six bits of the
- * mantissa carry the filter's number, which costs the score 4e-6 of its value. */
+ * mantissa carry the filter's number and the seventh the sign, which costs the score 1e-5 of its value. */
 #pragma once
 
 #include <string.h>
@@ -11,13 +11,36 @@
 
 #define NOTCH_SCORE_CHANNELS 64 /* what six bits can count */
 
-/* The bits of a response that is not negative, with its channel. */
+#define NOTCH_SCORE_DARK 64 /* the bit of what is darker than the reference */
+
+/* The size of a response, its channel and its side. */
 NOTCH_FN int32_t
 notch_score_pack (float response, int32_t channel)
 {
   int32_t bits;
   memcpy (&bits, &response, sizeof bits);
-  return (bits & ~(NOTCH_SCORE_CHANNELS - 1)) | channel;
+  int32_t dark = bits < 0 ? NOTCH_SCORE_DARK : 0;
+  return (bits & 0x7fffff80) | dark | channel;
+}
+
+/* A score made smaller or larger; its channel and side stay. */
+NOTCH_FN int32_t
+notch_score_scale (float score, float factor)
+{
+  int32_t bits;
+  memcpy (&bits, &score, sizeof bits);
+  int32_t kept = bits & 127;
+  score *= factor;
+  memcpy (&bits, &score, sizeof bits);
+  return (bits & 0x7fffff80) | kept;
+}
+
+NOTCH_FN bool
+notch_score_dark (float score)
+{
+  int32_t bits;
+  memcpy (&bits, &score, sizeof bits);
+  return (bits & NOTCH_SCORE_DARK) != 0;
 }
 
 NOTCH_FN int32_t
