@@ -108,6 +108,8 @@ NOTCH_API gboolean notch_inspect_run (char **images, const NotchInspectOptions *
 
 /* One line a device: what can compute here, and which `auto` would take and why. */
 NOTCH_API char *notch_devices_describe (void);
+/* Whether "auto", "cpu", "cuda" or "cuda:N" can be used. */
+NOTCH_API gboolean notch_device_check (const char *name, GError **error);
 
 /* ---- simulation and scoring ------------------------------------------------------------------------------------ */
 

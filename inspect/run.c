@@ -333,9 +333,13 @@ prepare (Run *run, GError **error)
 {
   const NotchInspectOptions *options = run->options;
   run->recipe = options->recipe ? notch_recipe_copy (options->recipe) : notch_recipe_new ();
-  if (options->reference) {
+  const char *template = options->reference ? options->reference : run->recipe->reference.image;
+  if (template && *template) { /* the recipe as used finds it from every folder */
+    char *whole = g_canonicalize_filename (template, NULL);
     g_free (run->recipe->reference.image);
-    run->recipe->reference.image = g_canonicalize_filename (options->reference, NULL);
+    run->recipe->reference.image = whole;
+  }
+  if (options->reference) {
     if (run->recipe->reference.method == NOTCH_REFERENCE_AUTO)
       run->recipe->reference.method = NOTCH_REFERENCE_TEMPLATE;
   }

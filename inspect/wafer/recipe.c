@@ -4,16 +4,16 @@
  * drives the reading in the file's order. */
 #include "inspect/wafer/recipe.h"
 
-#include <errno.h>
-#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "inspect/image/write.h"
+#include "inspect/text.h"
 #include "kernels/kernels.h"
 
 typedef enum {
   KEY_DOUBLE,
+  KEY_WHOLE, /* a double that is a whole number */
   KEY_INT,
   KEY_INT64,
   KEY_BOOL,
@@ -66,13 +66,13 @@ static const Key keys[] = {
     "the wafer's radius in the image; 0: found" },
 
   { "dice", "pitch_x_um", KEY_DOUBLE, AT (dice.pitch_x_um), 0, 0.01, 1e6, "µm", NULL,
-    "from die to die along a row, street included; 0: pitch_x_px rules" },
+    "from die to die along a row, street included; 0: from pitch_x_px, else found" },
   { "dice", "pitch_y_um", KEY_DOUBLE, AT (dice.pitch_y_um), 0, 0.01, 1e6, "µm", NULL,
-    "from die to die down a column, street included; 0: pitch_y_px rules" },
+    "from die to die down a column, street included; 0: from pitch_y_px, else found" },
   { "dice", "pitch_x_px", KEY_DOUBLE, AT (dice.pitch_x_px), 0, 8, 1e6, "px", NULL,
-    "the same in the image; 0: from pitch_x_um, else found" },
+    "the same in this image, and what counts where both are given; they must agree to 1 %; 0: from pitch_x_um" },
   { "dice", "pitch_y_px", KEY_DOUBLE, AT (dice.pitch_y_px), 0, 8, 1e6, "px", NULL,
-    "the same in the image; 0: from pitch_y_um, else found" },
+    "the same in this image, likewise; 0: from pitch_y_um" },
   { "dice", "origin_x_px", KEY_DOUBLE, AT (dice.origin_x_px), NAN, -1e7, 1e7, "px", NULL,
     "left border of die 0,0, empty: found; a die that begins with the first pixel has -0.5" },
   { "dice", "origin_y_px", KEY_DOUBLE, AT (dice.origin_y_px), NAN, -1e7, 1e7, "px", NULL,
@@ -89,7 +89,7 @@ static const Key keys[] = {
   { "reference", "method", KEY_CHOICE, AT (reference.method), 0, 0, 3, "", method_choice,
     "what a place is compared with; auto: the template if there is one, else the neighbouring dice" },
   { "reference", "image", KEY_STRING, AT (reference.image), 0, 0, 0, "", NULL,
-    "the template's file, from the current folder" },
+    "the template's file: beside the recipe if the recipe names it, else (--set, --reference) in the current folder" },
   { "reference", "neighbours", KEY_INT, AT (reference.neighbours), 8, 1, NOTCH_MAX_SOURCES, "dice", NULL,
     "how many dice make the reference" },
   { "reference", "shading", KEY_BOOL, AT (reference.shading), 1, SWITCH,
@@ -146,13 +146,13 @@ static const Key keys[] = {
   { "classify", "class.", KEY_RULES, AT (classify.rule), 0, 0, 0, "", NULL,
     "an expression over a defect's columns; the first that holds gives the class, else it is \"other\"" },
 
-  { "limits", "defects", KEY_DOUBLE, AT (limits.defects), -1, 0, 1e12, "per image", NULL,
+  { "limits", "defects", KEY_WHOLE, AT (limits.defects), -1, 0, 1e12, "per image", NULL,
     "an image with more is rejected; -1: no limit" },
-  { "limits", "defects_per_die", KEY_DOUBLE, AT (limits.defects_per_die), -1, 0, 1e12, "per die", NULL,
+  { "limits", "defects_per_die", KEY_WHOLE, AT (limits.defects_per_die), -1, 0, 1e12, "per die", NULL,
     "an image that has a die with more is rejected; -1: no limit" },
   { "limits", "density_per_cm2", KEY_DOUBLE, AT (limits.density_per_cm2), -1, 0, 1e12, "1/cm²", NULL,
     "an image with more defects an inspected area is rejected; -1: no limit" },
-  { "limits", "failed_dice", KEY_DOUBLE, AT (limits.failed_dice), -1, 0, 1e12, "dice", NULL,
+  { "limits", "failed_dice", KEY_WHOLE, AT (limits.failed_dice), -1, 0, 1e12, "dice", NULL,
     "an image with more dice that differ nearly everywhere, or are blank, is rejected; -1: no limit" },
   { "limits", "class.", KEY_CLASS_LIMITS, AT (limits.per_class), 0, 0, 1e12, "per image", NULL,
     "an image with more defects of that class is rejected; -1: no limit" },
@@ -244,6 +244,7 @@ set_default (const Key *key, gpointer base)
   gpointer at = G_STRUCT_MEMBER_P (base, key->offset);
   switch (key->type) {
   case KEY_DOUBLE:
+  case KEY_WHOLE:
     *(double *) at = key->fallback;
     break;
   case KEY_INT64:
@@ -274,6 +275,7 @@ notch_recipe_new (void)
   recipe->region = g_ptr_array_new_with_free_func (free_region);
   recipe->classify.rule = g_ptr_array_new_with_free_func (free_rule);
   recipe->limits.per_class = g_ptr_array_new_with_free_func (free_class_limit);
+  recipe->place = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   for (gsize i = 0; i < G_N_ELEMENTS (keys); i++)
     if (!in_region (&keys[i]))
       set_default (&keys[i], recipe);
@@ -305,6 +307,12 @@ notch_recipe_copy (const NotchRecipe *recipe)
     const NotchClassLimit *limit = recipe->limits.per_class->pdata[i];
     add_class_limit (copy->limits.per_class, limit->name, limit->most);
   }
+  copy->place = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  GHashTableIter iter;
+  gpointer key, place;
+  g_hash_table_iter_init (&iter, recipe->place);
+  while (g_hash_table_iter_next (&iter, &key, &place))
+    g_hash_table_insert (copy->place, g_strdup (key), g_strdup (place));
   return copy;
 }
 
@@ -319,6 +327,7 @@ notch_recipe_free (NotchRecipe *recipe)
   g_ptr_array_unref (recipe->region);
   g_ptr_array_unref (recipe->classify.rule);
   g_ptr_array_unref (recipe->limits.per_class);
+  g_hash_table_unref (recipe->place);
   g_free (recipe);
 }
 
@@ -371,6 +380,7 @@ append_range (GString *to, const Key *key)
     g_string_append (to, "a whole number, 0 or more, default -1");
     break;
   case KEY_DOUBLE:
+  case KEY_WHOLE:
   case KEY_INT:
   case KEY_INT64:
     append_number (to, key->least);
@@ -625,6 +635,7 @@ assign (NotchRecipe *recipe, const char *group, const char *name, const char *te
   double number = 0;
   switch (key->type) {
   case KEY_DOUBLE:
+  case KEY_WHOLE:
   case KEY_INT:
   case KEY_INT64:
   case KEY_CLASS_LIMITS: {
@@ -635,7 +646,7 @@ assign (NotchRecipe *recipe, const char *group, const char *name, const char *te
       return refuse (key, group, name, value, "is out of range", error);
     if (key->type != KEY_DOUBLE && number != floor (number))
       return refuse (key, group, name, value, "is not a whole number", error);
-    if (key->type == KEY_DOUBLE)
+    if (key->type == KEY_DOUBLE || key->type == KEY_WHOLE)
       *(double *) at = number;
     else if (key->type == KEY_INT)
       *(int *) at = (int) number;
@@ -682,54 +693,114 @@ is_smooth (int n)
   return n == 1;
 }
 
-/* Keys that do not fit each other; names the one to change. */
-static char *
-find_conflict (const NotchRecipe *recipe, const char **group, const char **key)
+/* Where a group or, with a key, that key was given is remembered for messages that come later. */
+static void
+set_place (NotchRecipe *recipe, const char *group, const char *key, char *place)
 {
-  *group = "detect";
-  *key = "tile_px";
-  if (!is_smooth (recipe->detect.tile_px))
-    return g_strdup_printf ("%d has a prime factor other than 2, 3 and 5; 256, 360, 480, 512, 600, 640, 720, 768, 960 "
-                            "and 1024 have none",
-                            recipe->detect.tile_px);
-  *key = "halo_px";
-  if (4 * recipe->detect.halo_px > recipe->detect.tile_px)
-    return g_strdup_printf ("%d leaves little of a tile of %d px; it may be at most a quarter of tile_px",
-                            recipe->detect.halo_px, recipe->detect.tile_px);
-  *key = "largest_px";
-  if (recipe->detect.largest_px < recipe->detect.smallest_px)
-    return g_strdup ("it is below smallest_px; it may be that or more");
-  *group = "dice";
-  *key = "pitch_y_px";
-  gboolean has_x = recipe->dice.pitch_x_um > 0 || recipe->dice.pitch_x_px > 0;
-  gboolean has_y = recipe->dice.pitch_y_um > 0 || recipe->dice.pitch_y_px > 0;
-  if (has_x != has_y)
-    return g_strdup ("one pitch is given and the other is not; give pitch_x and pitch_y, or neither");
-  *group = "report";
-  *key = "crop_px";
-  if (recipe->report.crop_px > 2 * recipe->detect.halo_px)
-    return g_strdup_printf ("%d is more than twice halo_px, which is %d; make it smaller or the halo larger",
-                            recipe->report.crop_px, recipe->detect.halo_px);
-  for (guint i = 0; i < recipe->region->len; i++) {
-    const NotchRegion *region = recipe->region->pdata[i];
-    *group = region->name;
-    *key = !(region->width_um > 0) ? "width_um" : "height_um";
-    if (!(region->width_um > 0) || !(region->height_um > 0))
-      return g_strdup ("it must be given, 0.001 to 1000000 (µm)");
-  }
-  return NULL;
+  g_hash_table_replace (recipe->place, g_strdup_printf ("%s]%s", group, key ? key : ""), place);
+}
+
+char *
+notch_recipe_place (const NotchRecipe *recipe, const char *group, const char *key)
+{
+  g_autofree char *whole = g_strdup_printf ("%s]%s", group, key), *only = g_strdup_printf ("%s]", group);
+  const char *place = g_hash_table_lookup (recipe->place, whole);
+  place = place ? place : g_hash_table_lookup (recipe->place, only);
+  place = place ? place : recipe->path;
+  return g_strdup_printf ("%s%s[%s] %s", place ? place : "", place ? ": " : "", group, key);
+}
+
+static gboolean clash (const NotchRecipe *recipe, const char *group, const char *key, GError **error,
+                       const char *format, ...) G_GNUC_PRINTF (5, 6);
+
+/* A key that does not fit others: names the one to change. */
+static gboolean
+clash (const NotchRecipe *recipe, const char *group, const char *key, GError **error, const char *format, ...)
+{
+  g_autofree char *place = notch_recipe_place (recipe, group, key);
+  va_list arguments;
+  va_start (arguments, format);
+  g_autofree char *what = g_strdup_vprintf (format, arguments);
+  va_end (arguments);
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "%s: %s", place, what);
+  return FALSE;
+}
+
+/* Two ways to give one length. */
+static gboolean
+check_pitch (const NotchRecipe *recipe, char axis, double um, double px, GError **error)
+{
+  const char px_key[] = { 'p', 'i', 't', 'c', 'h', '_', axis, '_', 'p', 'x', 0 };
+  double pixel = recipe->wafer.pixel_um;
+  if (!(um > 0) || !(px > 0) || !(pixel > 0) || fabs (px * pixel - um) <= 0.01 * um)
+    return TRUE;
+  char text[3][G_ASCII_DTOSTR_BUF_SIZE];
+  const double value[] = { px, px * pixel, um };
+  for (int i = 0; i < 3; i++)
+    g_ascii_formatd (text[i], sizeof text[i], "%.7g", value[i]);
+  return clash (recipe, "dice", px_key, error, "%s px are %s µm, and pitch_%c_um is %s; set one of the two to 0",
+                text[0], text[1], axis, text[2]);
 }
 
 gboolean
 notch_recipe_check (const NotchRecipe *recipe, GError **error)
 {
-  const char *group = NULL, *key = NULL;
-  g_autofree char *conflict = find_conflict (recipe, &group, &key);
-  if (!conflict)
-    return TRUE;
-  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "[%s%s] %s: %s", known_group (group) ? "" : "region ", group,
-               key, conflict);
-  return FALSE;
+  int tile = recipe->detect.tile_px, halo = recipe->detect.halo_px;
+  if (!is_smooth (tile))
+    return clash (recipe, "detect", "tile_px", error,
+                  "%d has a prime factor other than 2, 3 and 5; 256, 360, 480, 512, 600, 640, 720, 768, 960 "
+                  "and 1024 have none",
+                  tile);
+  if (4 * halo > tile)
+    return clash (recipe, "detect", "halo_px", error,
+                  "%d leaves little of a tile of %d px; it may be at most a quarter of tile_px", halo, tile);
+  if (recipe->detect.largest_px < recipe->detect.smallest_px)
+    return clash (recipe, "detect", "largest_px", error, "it is below smallest_px; it may be that or more");
+  gboolean has_x = recipe->dice.pitch_x_um > 0 || recipe->dice.pitch_x_px > 0;
+  gboolean has_y = recipe->dice.pitch_y_um > 0 || recipe->dice.pitch_y_px > 0;
+  if (has_x != has_y)
+    return clash (recipe, "dice", "pitch_y_px", error,
+                  "one pitch is given and the other is not; give pitch_x and pitch_y, or neither");
+  if (!check_pitch (recipe, 'x', recipe->dice.pitch_x_um, recipe->dice.pitch_x_px, error)
+      || !check_pitch (recipe, 'y', recipe->dice.pitch_y_um, recipe->dice.pitch_y_px, error))
+    return FALSE;
+  if (recipe->report.crop_px > 2 * halo)
+    return clash (recipe, "report", "crop_px", error,
+                  "%d is more than twice halo_px, which is %d; make it smaller or the halo larger",
+                  recipe->report.crop_px, halo);
+  for (guint i = 0; i < recipe->region->len; i++) {
+    const NotchRegion *region = recipe->region->pdata[i];
+    g_autofree char *group = g_strconcat ("region ", region->name, NULL);
+    const char *key = !(region->width_um > 0) ? "width_um" : "height_um";
+    if (!(region->width_um > 0) || !(region->height_um > 0))
+      return clash (recipe, group, key, error, "it must be given, 0.001 to 1000000 (µm)");
+  }
+  return TRUE;
+}
+
+gboolean
+notch_recipe_check_regions (const NotchRecipe *recipe, double width, double height, const char *unit, GError **error)
+{
+  const double slack = 1.001;
+  for (guint i = 0; i < recipe->region->len; i++) {
+    const NotchRegion *region = recipe->region->pdata[i];
+    g_autofree char *group = g_strconcat ("region ", region->name, NULL);
+    gboolean wide = region->x_um + region->width_um > width * slack;
+    if (!wide && region->y_um + region->height_um <= height * slack)
+      continue;
+    double from = wide ? region->x_um : region->y_um, most = (wide ? width : height) - from;
+    char text[2][G_ASCII_DTOSTR_BUF_SIZE];
+    g_ascii_formatd (text[0], sizeof text[0], "%.6g", wide ? width : height);
+    g_ascii_formatd (text[1], sizeof text[1], "%.6g", MAX (most, 0));
+    if (most > 0)
+      return clash (recipe, group, wide ? "width_um" : "height_um", error,
+                    "the region reaches out of the die, which is %s %s %s; with this %s it may be at most %s %s", text[0],
+                    unit, wide ? "wide" : "high", wide ? "x_um" : "y_um", text[1], unit);
+    return clash (recipe, group, wide ? "x_um" : "y_um", error,
+                  "the region begins outside the die, which is %s %s %s; it must be less than that", text[0], unit,
+                  wide ? "wide" : "high");
+  }
+  return TRUE;
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
@@ -780,23 +851,6 @@ scan_lines (const char *text, int *wrong)
   return g_steal_pointer (&places);
 }
 
-static int
-find_line (const GPtrArray *places, const char *group, const char *key)
-{
-  int line = 0;
-  for (guint i = 0; i < places->len; i++) {
-    const Place *place = places->pdata[i];
-    const char *name = g_str_has_prefix (place->group, "region ") ? place->group + strlen ("region ") : place->group;
-    if (strcmp (name, group) != 0)
-      continue;
-    if (!place->key)
-      line = line ? line : place->line;
-    else if (strcmp (place->key, key) == 0)
-      return place->line;
-  }
-  return MAX (line, 1);
-}
-
 NotchRecipe *
 notch_recipe_parse (const char *text, const char *name, GError **error)
 {
@@ -819,11 +873,12 @@ notch_recipe_parse (const char *text, const char *name, GError **error)
     return NULL;
   }
   g_autoptr (NotchRecipe) recipe = notch_recipe_new ();
-  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  recipe->path = g_strdup (name);
   for (guint i = 0; i < places->len; i++) {
     const Place *place = places->pdata[i];
     gboolean ok = TRUE;
-    if (!g_hash_table_add (seen, g_strdup_printf ("%s]%s", place->group, place->key ? place->key : ""))) {
+    g_autofree char *key = g_strdup_printf ("%s]%s", place->group, place->key ? place->key : "");
+    if (g_hash_table_contains (recipe->place, key)) {
       g_set_error (&local, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "[%s]%s%s: it stands here for the second time; keep one",
                    place->group, place->key ? " " : "", place->key ? place->key : "");
       ok = FALSE;
@@ -842,37 +897,18 @@ notch_recipe_parse (const char *text, const char *name, GError **error)
       g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "%s:%d: %s", name, place->line, local->message);
       return NULL;
     }
+    set_place (recipe, place->group, place->key, g_strdup_printf ("%s:%d", name, place->line));
   }
-  const char *group = NULL, *key = NULL;
-  g_autofree char *conflict = find_conflict (recipe, &group, &key);
-  if (conflict) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "%s:%d: [%s%s] %s: %s", name, find_line (places, group, key),
-                 known_group (group) ? "" : "region ", group, key, conflict);
-    return NULL;
-  }
-  return g_steal_pointer (&recipe);
+  return notch_recipe_check (recipe, error) ? g_steal_pointer (&recipe) : NULL;
 }
 
 NotchRecipe *
 notch_recipe_load (const char *path, GError **error)
 {
-  g_autofree char *text = NULL;
-  gsize n = 0;
-  g_autoptr (GError) local = NULL;
-  if (!g_file_get_contents (path, &text, &n, &local)) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
-                 "%s: the recipe cannot be read (%s); check the name and its permissions", path,
-                 g_access (path, R_OK) != 0 ? g_strerror (errno) : local->message);
-    return NULL;
-  }
-  if (memchr (text, '\0', n)) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "%s: it is not text, so it is no recipe", path);
-    return NULL;
-  }
-  NotchRecipe *recipe = notch_recipe_parse (text, path, error);
+  g_autofree char *text = notch_text_load (path, "a recipe", error);
+  NotchRecipe *recipe = text ? notch_recipe_parse (text, path, error) : NULL;
   if (!recipe)
     return NULL;
-  recipe->path = g_strdup (path);
   /* A recipe and its template travel together: the name counts from the recipe's folder. */
   if (recipe->reference.image && *recipe->reference.image) {
     g_autofree char *folder = g_path_get_dirname (path), *from = g_canonicalize_filename (folder, NULL);
@@ -891,14 +927,18 @@ notch_recipe_set (NotchRecipe *recipe, const char *assignment, GError **error)
   /* A region's name may hold anything but a dot, a class's name none: the first dot ends the group. */
   char *dot = strchr (left, '.');
   if (!equals || !dot || dot == left || dot[1] == '\0') {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "\"%s\": this is not group.key=value", assignment);
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "--set %s: this is not group.key=value", assignment);
     return FALSE;
   }
   *dot = '\0';
-  if (check_group (left, error) && assign (recipe, left, dot + 1, equals + 1, error))
-    return TRUE;
-  g_prefix_error (error, "\"%s\": ", assignment);
-  return FALSE;
+  if (!check_group (left, error) || !assign (recipe, left, dot + 1, equals + 1, error)) {
+    g_prefix_error (error, "--set %s: ", assignment);
+    return FALSE;
+  }
+  /* Messages about other keys of the group may well come from this change. */
+  set_place (recipe, left, dot + 1, g_strdup_printf ("--set %s", assignment));
+  set_place (recipe, left, NULL, g_strdup_printf ("--set %s", assignment));
+  return TRUE;
 }
 
 static void
@@ -948,6 +988,7 @@ append_value (GString *to, const Key *key, gconstpointer base)
   g_string_append_printf (to, "%s=", key->key);
   switch (key->type) {
   case KEY_DOUBLE:
+  case KEY_WHOLE:
     append_number (to, *(const double *) at);
     break;
   case KEY_INT:
@@ -1021,11 +1062,7 @@ gboolean
 notch_recipe_save (const NotchRecipe *recipe, const char *path, GError **error)
 {
   g_autofree char *text = notch_recipe_to_string (recipe);
-  g_autoptr (GError) local = NULL;
-  if (g_file_set_contents (path, text, -1, &local)) /* writes aside and renames */
-    return TRUE;
-  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_WRITE, "%s: the recipe cannot be written: %s", path, local->message);
-  return FALSE;
+  return notch_write_file (path, text, -1, error);
 }
 
 /* Text for man (7): backslashes and hyphens are special there. */
