@@ -3,8 +3,50 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
+
+void
+notch_append_shortest (GString *to, double value)
+{
+  char text[G_ASCII_DTOSTR_BUF_SIZE];
+  if (isnan (value))
+    return;
+  if (value == floor (value) && fabs (value) < 1e15) {
+    g_string_append (to, g_ascii_formatd (text, sizeof text, "%.0f", value + 0.0));
+    return;
+  }
+  for (int digits = 1; digits <= 17; digits++) {
+    char format[8];
+    g_snprintf (format, sizeof format, "%%.%dg", digits);
+    g_ascii_formatd (text, sizeof text, format, value);
+    if (g_ascii_strtod (text, NULL) == value)
+      break;
+  }
+  g_string_append (to, text);
+}
+
+char *
+notch_json_text (JsonNode *root)
+{
+  g_autofree char *long_text = json_to_string (root, TRUE);
+  GString *text = g_string_new (NULL);
+  gboolean quoted = FALSE;
+  for (const char *c = long_text; *c;) {
+    gsize n = quoted ? 0 : strspn (c, "+-.0123456789eE");
+    if (n > 0 && strcspn (c, ".") < n) { /* "e" alone is of true and false */
+      notch_append_shortest (text, g_ascii_strtod (c, NULL));
+      c += n;
+      continue;
+    }
+    quoted ^= *c == '"';
+    if (*c == '\\') /* what follows ends no string */
+      g_string_append_c (text, *c++);
+    g_string_append_c (text, *c++);
+  }
+  return g_string_free (text, FALSE);
+}
 
 char *
 notch_text_load (const char *path, const char *wanted, GError **error)

@@ -55,6 +55,7 @@ typedef struct {
 
 typedef struct {
   char *path, *stem;
+  char *asked; /* what --resume compares; NULL: nothing */
   gint64 width, height;
   int page;
   NotchSample sample;

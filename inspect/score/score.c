@@ -1,5 +1,6 @@
 /* score.c - compares lists of defects with the truth: reading and matching */
 #include "inspect/score/score.h"
+#include "inspect/text.h"
 
 #include <math.h>
 #include <string.h>
@@ -221,7 +222,7 @@ notch_score (const NotchScorePair *pair, int n, const NotchScoreOptions *options
   notch_score_tell (tally, oracle, groups, options, score, text, builder);
   if (json) {
     g_autoptr (JsonNode) root = json_builder_get_root (builder);
-    *json = json_to_string (root, TRUE);
+    *json = notch_json_text (root);
   }
   *report = g_string_free (g_steal_pointer (&text), FALSE);
   return TRUE;

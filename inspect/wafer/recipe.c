@@ -333,27 +333,6 @@ notch_recipe_free (NotchRecipe *recipe)
 
 /* ---- words and numbers ------------------------------------------------------------------------------------------- */
 
-/* The shortest text that gives the same number again; none for NAN. */
-static void
-append_number (GString *to, double value)
-{
-  char text[G_ASCII_DTOSTR_BUF_SIZE];
-  if (isnan (value))
-    return;
-  if (value == floor (value) && fabs (value) < 1e15) {
-    g_string_append (to, g_ascii_formatd (text, sizeof text, "%.0f", value + 0.0));
-    return;
-  }
-  for (int digits = 1; digits <= 17; digits++) {
-    char format[8];
-    g_snprintf (format, sizeof format, "%%.%dg", digits);
-    g_ascii_formatd (text, sizeof text, format, value);
-    if (g_ascii_strtod (text, NULL) == value)
-      break;
-  }
-  g_string_append (to, text);
-}
-
 /* "true or false", "auto, down, …", "0.1 to 7, default 3": what a key may be. */
 static void
 append_range (GString *to, const Key *key)
@@ -383,11 +362,11 @@ append_range (GString *to, const Key *key)
   case KEY_WHOLE:
   case KEY_INT:
   case KEY_INT64:
-    append_number (to, key->least);
+    notch_append_shortest (to, key->least);
     g_string_append (to, " to ");
-    append_number (to, key->most);
+    notch_append_shortest (to, key->most);
     g_string_append_printf (to, "%s%s, default ", *key->unit ? " " : "", key->unit);
-    append_number (to, key->fallback);
+    notch_append_shortest (to, key->fallback);
     if (isnan (key->fallback))
       g_string_append (to, "empty");
     break;
@@ -989,7 +968,7 @@ append_value (GString *to, const Key *key, gconstpointer base)
   switch (key->type) {
   case KEY_DOUBLE:
   case KEY_WHOLE:
-    append_number (to, *(const double *) at);
+    notch_append_shortest (to, *(const double *) at);
     break;
   case KEY_INT:
     g_string_append_printf (to, "%d", *(const int *) at);
