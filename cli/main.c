@@ -83,7 +83,8 @@ print_help (void)
                                            "Finds, measures and classifies defects in images of wafers.\n\n");
   for (int i = 0; commands[i]; i++)
     g_string_append_printf (text, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
-  g_string_append (text, "\n`notch COMMAND --help` tells a command's options; `notch --version` what this build has.\n");
+  g_string_append (text,
+                   "\n`notch COMMAND --help` tells a command's options; `notch --version` what this build has.\n");
   notch_put (text->str);
 }
 

@@ -19,7 +19,9 @@ static NotchRecipe *
 read_recipe (const char *path, GError **error)
 {
   g_autoptr (NotchRecipe) recipe = path ? notch_recipe_load (path, error) : notch_recipe_new ();
-  return recipe && notch_apply_settings (recipe, settings, error) && notch_recipe_verify (recipe, error) ? g_steal_pointer (&recipe) : NULL;
+  return recipe && notch_apply_settings (recipe, settings, error) && notch_recipe_verify (recipe, error)
+             ? g_steal_pointer (&recipe)
+             : NULL;
 }
 
 static void

@@ -8,9 +8,9 @@
 #include "inspect/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
-#include <fcntl.h>
 #include <math.h>
 #include <string.h>
 #include <sys/file.h>

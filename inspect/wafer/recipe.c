@@ -773,8 +773,8 @@ notch_recipe_check_regions (const NotchRecipe *recipe, double width, double heig
     g_ascii_formatd (text[1], sizeof text[1], "%.6g", MAX (most, 0));
     if (most > 0)
       return clash (recipe, group, wide ? "width_um" : "height_um", error,
-                    "the region reaches out of the die, which is %s %s %s; with this %s it may be at most %s %s", text[0],
-                    unit, wide ? "wide" : "high", wide ? "x_um" : "y_um", text[1], unit);
+                    "the region reaches out of the die, which is %s %s %s; with this %s it may be at most %s %s",
+                    text[0], unit, wide ? "wide" : "high", wide ? "x_um" : "y_um", text[1], unit);
     return clash (recipe, group, wide ? "x_um" : "y_um", error,
                   "the region begins outside the die, which is %s %s %s; it must be less than that", text[0], unit,
                   wide ? "wide" : "high");
