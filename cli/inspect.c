@@ -9,6 +9,7 @@
 static char *recipe_path, *output, *reference, *golden, *model, *speed, *formats, *shard, *jobs, *page, *false_alarms;
 static char **settings;
 static gboolean resume, as_json, no_progress;
+static char description[2048];
 
 static const GOptionEntry entries[] = {
   { "recipe", 'r', 0, G_OPTION_ARG_FILENAME, &recipe_path, "recipe to follow; without one the die grid is found",
@@ -24,7 +25,7 @@ static const GOptionEntry entries[] = {
   { "shard", 0, 0, G_OPTION_ARG_STRING, &shard, "do every N-th image, beginning with the I-th", "I/N" },
   { "false-alarms", 0, 0, G_OPTION_ARG_STRING, &false_alarms,
     "false alarms to expect on an image without defects (0.1)", "X" },
-  { "format", 0, 0, G_OPTION_ARG_STRING, &formats, "reports to write, with commas between", "LIST" },
+  { "format", 0, 0, G_OPTION_ARG_STRING, &formats, "reports to write, with commas between, see below", "LIST" },
   { "set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &settings, "override a key of the recipe", "GROUP.KEY=VALUE" },
   { "json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print a summary of the run on standard output", NULL },
   { "no-progress", 0, 0, G_OPTION_ARG_NONE, &no_progress, "no bar and no line an image", NULL },
@@ -132,12 +133,23 @@ run (int n, char **arguments, const NotchCommon *common)
   return summary.n_trouble > 0 ? NOTCH_EXIT_TROUBLE : summary.n_reject > 0 ? NOTCH_EXIT_REJECT : NOTCH_EXIT_OK;
 }
 
+static void
+prepare (void)
+{
+  g_autofree char *reports = notch_reports_describe ();
+  g_snprintf (description, sizeof description,
+              "Exit status: 0 all images are within the recipe's limits, 1 at least one is not, 2 trouble.\n\n"
+              "Reports for --format; those with * are written without it:\n%s",
+              reports);
+}
+
 const NotchCommand notch_command_inspect = {
   .name = "inspect",
   .arguments = "IMAGE…",
   .summary = "finds, measures and classifies defects, and writes reports",
-  .description = "Exit status: 0 all images are within the recipe's limits, 1 at least one is not, 2 trouble.",
+  .description = description,
   .options = entries,
+  .prepare = prepare,
   .least = 1,
   .most = -1,
   .run = run,

@@ -104,6 +104,9 @@ typedef struct {
 NOTCH_API gboolean notch_inspect_run (char **images, const NotchInspectOptions *options, NotchProgressFunc progress,
                                       gpointer data, NotchRunSummary *summary, char **json, GError **error);
 
+/* One line a report that can be written: its name, what it is and its files; those of the default set are marked. */
+NOTCH_API char *notch_reports_describe (void);
+
 /* ---- devices --------------------------------------------------------------------------------------------------- */
 
 /* One line a device: what can compute here, and which `auto` would take and why. */
