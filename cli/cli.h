@@ -5,6 +5,9 @@
 
 enum { NOTCH_EXIT_OK = 0, NOTCH_EXIT_REJECT = 1, NOTCH_EXIT_TROUBLE = 2 };
 
+/* What options may be at most. */
+enum { NOTCH_MAX_JOBS = 4096, NOTCH_MAX_PAGE = 65535 };
+
 /* What every command takes. */
 typedef struct {
   gboolean quiet, verbose;
@@ -29,4 +32,8 @@ extern const NotchCommand notch_command_devices, notch_command_inspect, notch_co
 int notch_complain (const GError *error);
 /* Data that was asked for, on stdout, byte by byte: g_print would write question marks for what the locale cannot show. */
 void notch_put (const char *text);
+/* A whole number from `least` to `most`; without a text *value stays. FALSE, and said, for anything else. */
+gboolean notch_read_whole (const char *option, const char *text, int least, int most, int *value);
+/* Every --set on a recipe. */
+gboolean notch_apply_settings (NotchRecipe *recipe, char **settings, GError **error);
 void notch_say (const char *format, ...) G_GNUC_PRINTF (1, 2); /* stderr, with the program's name before it */

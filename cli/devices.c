@@ -4,6 +4,9 @@
 static int
 run (int n, char **arguments, const NotchCommon *common)
 {
+  g_autoptr (GError) error = NULL;
+  if (common->device && !notch_device_check (common->device, &error))
+    return notch_complain (error);
   g_autofree char *text = notch_devices_describe ();
   notch_put (text);
   return NOTCH_EXIT_OK;

@@ -6,11 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static char *recipe_path, *output, *reference, *golden, *model, *speed, *formats, *shard;
+static char *recipe_path, *output, *reference, *golden, *model, *speed, *formats, *shard, *jobs, *page, *false_alarms;
 static char **settings;
-static int jobs, page;
-static double false_alarms = -1;
 static gboolean resume, as_json, no_progress;
+static char description[2048];
 
 static const GOptionEntry entries[] = {
   { "recipe", 'r', 0, G_OPTION_ARG_FILENAME, &recipe_path, "recipe to follow; without one the die grid is found",
@@ -20,13 +19,13 @@ static const GOptionEntry entries[] = {
   { "golden", 0, 0, G_OPTION_ARG_FILENAME, &golden, "golden reference to compare with", "FILE" },
   { "model", 0, 0, G_OPTION_ARG_FILENAME, &model, "trained classifier", "FILE" },
   { "speed", 0, 0, G_OPTION_ARG_STRING, &speed, "full, or fast for a quick screen", "SPEED" },
-  { "jobs", 'j', 0, G_OPTION_ARG_INT, &jobs, "threads (one a processor)", "N" },
-  { "page", 0, 0, G_OPTION_ARG_INT, &page, "page of a multi-page TIFF (1)", "N" },
+  { "jobs", 'j', 0, G_OPTION_ARG_STRING, &jobs, "threads (one a processor)", "N" },
+  { "page", 0, 0, G_OPTION_ARG_STRING, &page, "page of a multi-page TIFF (1)", "N" },
   { "resume", 0, 0, G_OPTION_ARG_NONE, &resume, "leave out images that are finished", NULL },
   { "shard", 0, 0, G_OPTION_ARG_STRING, &shard, "do every N-th image, beginning with the I-th", "I/N" },
-  { "false-alarms", 0, 0, G_OPTION_ARG_DOUBLE, &false_alarms,
+  { "false-alarms", 0, 0, G_OPTION_ARG_STRING, &false_alarms,
     "false alarms to expect on an image without defects (0.1)", "X" },
-  { "format", 0, 0, G_OPTION_ARG_STRING, &formats, "reports to write, with commas between", "LIST" },
+  { "format", 0, 0, G_OPTION_ARG_STRING, &formats, "reports to write, with commas between, see below", "LIST" },
   { "set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &settings, "override a key of the recipe", "GROUP.KEY=VALUE" },
   { "json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print a summary of the run on standard output", NULL },
   { "no-progress", 0, 0, G_OPTION_ARG_NONE, &no_progress, "no bar and no line an image", NULL },
@@ -44,13 +43,11 @@ static NotchRecipe *
 make_recipe (GError **error)
 {
   g_autoptr (NotchRecipe) recipe = recipe_path ? notch_recipe_load (recipe_path, error) : notch_recipe_new ();
-  for (int i = 0; recipe && settings && settings[i]; i++)
-    if (!notch_recipe_set (recipe, settings[i], error))
-      return NULL;
-  if (recipe && false_alarms != -1) {
-    char text[G_ASCII_DTOSTR_BUF_SIZE];
-    g_autofree char *setting =
-        g_strconcat ("detect.false_alarms=", g_ascii_dtostr (text, sizeof text, false_alarms), NULL);
+  if (!recipe || !notch_apply_settings (recipe, settings, error))
+    return NULL;
+  if (false_alarms) {
+    /* An empty value would be the default, which nobody asks for in this way. */
+    g_autofree char *setting = g_strconcat ("detect.false_alarms=", *false_alarms ? false_alarms : "\"\"", NULL);
     if (!notch_recipe_set (recipe, setting, error))
       return NULL;
   }
@@ -92,8 +89,6 @@ run (int n, char **arguments, const NotchCommon *common)
     .golden = golden,
     .device = common->device,
     .formats = formats,
-    .page = page,
-    .jobs = jobs,
     .resume = resume,
     .fast = g_strcmp0 (speed, "fast") == 0,
   };
@@ -105,10 +100,11 @@ run (int n, char **arguments, const NotchCommon *common)
     notch_say ("--output: name a folder");
     return NOTCH_EXIT_TROUBLE;
   }
-  if (jobs < 0 || page < 0 || !parse_shard (&options)) {
-    notch_say ("%s", jobs < 0   ? "--jobs: give a number from 1"
-                     : page < 0 ? "--page: pages count from 1"
-                                : "--shard: give I/N with I from 1 to N");
+  if (!notch_read_whole ("--jobs", jobs, 1, NOTCH_MAX_JOBS, &options.jobs)
+      || !notch_read_whole ("--page", page, 1, NOTCH_MAX_PAGE, &options.page))
+    return NOTCH_EXIT_TROUBLE;
+  if (!parse_shard (&options)) {
+    notch_say ("--shard %s: give I/N with I from 1 to N", shard);
     return NOTCH_EXIT_TROUBLE;
   }
   if (model) {
@@ -137,12 +133,23 @@ run (int n, char **arguments, const NotchCommon *common)
   return summary.n_trouble > 0 ? NOTCH_EXIT_TROUBLE : summary.n_reject > 0 ? NOTCH_EXIT_REJECT : NOTCH_EXIT_OK;
 }
 
+static void
+prepare (void)
+{
+  g_autofree char *reports = notch_reports_describe ();
+  g_snprintf (description, sizeof description,
+              "Exit status: 0 all images are within the recipe's limits, 1 at least one is not, 2 trouble.\n\n"
+              "Reports for --format; those with * are written without it:\n%s",
+              reports);
+}
+
 const NotchCommand notch_command_inspect = {
   .name = "inspect",
   .arguments = "IMAGE…",
   .summary = "finds, measures and classifies defects, and writes reports",
-  .description = "Exit status: 0 all images are within the recipe's limits, 1 at least one is not, 2 trouble.",
+  .description = description,
   .options = entries,
+  .prepare = prepare,
   .least = 1,
   .most = -1,
   .run = run,

@@ -1,19 +1,39 @@
 /* main.c - the table of commands */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const NotchCommand *const commands[] = {
   &notch_command_simulate, &notch_command_score,   &notch_command_inspect,
   &notch_command_recipe,   &notch_command_devices, NULL,
 };
 
+static int put_fault; /* errno of a write that failed */
+
 void
 notch_put (const char *text)
 {
-  fputs (text, stdout);
+  if ((fputs (text, stdout) < 0 || fflush (stdout) != 0) && put_fault == 0)
+    put_fault = errno;
+}
+
+/* A full disk or a closed descriptor shows when what is left is written, so this is the last thing that is done, also
+ * after a help text that GLib prints. */
+static void
+check_put (void)
+{
+  if (fflush (stdout) != 0 && put_fault == 0)
+    put_fault = errno;
+  if (put_fault == 0 && !ferror (stdout))
+    return;
+  notch_say ("standard output: it cannot be written%s%s; make room, or send it elsewhere", put_fault ? ": " : "",
+             put_fault ? g_strerror (put_fault) : "");
+  _exit (NOTCH_EXIT_TROUBLE);
 }
 
 void
@@ -33,14 +53,55 @@ notch_complain (const GError *error)
   return NOTCH_EXIT_TROUBLE;
 }
 
+gboolean
+notch_read_whole (const char *option, const char *text, int least, int most, int *value)
+{
+  gint64 number = 0;
+  if (!text)
+    return TRUE;
+  if (!g_ascii_string_to_signed (text, 10, least, most, &number, NULL)) {
+    notch_say ("%s %s: give a whole number from %d to %d", option, text, least, most);
+    return FALSE;
+  }
+  *value = (int) number;
+  return TRUE;
+}
+
+gboolean
+notch_apply_settings (NotchRecipe *recipe, char **settings, GError **error)
+{
+  for (int i = 0; settings && settings[i]; i++)
+    if (!notch_recipe_set (recipe, settings[i], error))
+      return FALSE;
+  return TRUE;
+}
+
 static void
 print_help (void)
 {
-  g_print (
-      "usage: notch COMMAND [OPTION…] [ARGUMENT…]\n\nFinds, measures and classifies defects in images of wafers.\n\n");
+  g_autoptr (GString) text = g_string_new ("usage: notch COMMAND [OPTION…] [ARGUMENT…]\n\n"
+                                           "Finds, measures and classifies defects in images of wafers.\n\n");
   for (int i = 0; commands[i]; i++)
-    g_print ("  %-10s %s\n", commands[i]->name, commands[i]->summary);
-  g_print ("\n`notch COMMAND --help` tells a command's options; `notch --version` what this build has.\n");
+    g_string_append_printf (text, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+  g_string_append (text,
+                   "\n`notch COMMAND --help` tells a command's options; `notch --version` what this build has.\n");
+  notch_put (text->str);
+}
+
+/* What the library tells about its work: with --verbose, in lines like all others. */
+static GLogWriterOutput
+write_log (GLogLevelFlags level, const GLogField *fields, gsize n, gpointer verbose)
+{
+  const char *message = NULL, *domain = NULL;
+  for (gsize i = 0; i < n; i++)
+    if (strcmp (fields[i].key, "MESSAGE") == 0)
+      message = fields[i].value;
+    else if (strcmp (fields[i].key, "GLIB_DOMAIN") == 0)
+      domain = fields[i].value;
+  if (!*(const gboolean *) verbose || !message || !(level & G_LOG_LEVEL_INFO) || g_strcmp0 (domain, G_LOG_DOMAIN) != 0)
+    return g_log_writer_default (level, fields, n, NULL);
+  notch_say ("%s", message);
+  return G_LOG_WRITER_HANDLED;
 }
 
 /* GOption reads "-j 2" but not "-j2", which everybody types: a short option with its value attached is cut in two. */
@@ -68,7 +129,7 @@ part_values (int argc, char **argv, const GOptionEntry *entries)
 static int
 run_command (const NotchCommand *command, int argc, char **argv)
 {
-  NotchCommon common = { 0 };
+  static NotchCommon common;
   const GOptionEntry shared[] = {
     { "quiet", 'q', 0, G_OPTION_ARG_NONE, &common.quiet, "say only what went wrong", NULL },
     { "verbose", 'v', 0, G_OPTION_ARG_NONE, &common.verbose, "say what is being done", NULL },
@@ -97,11 +158,11 @@ run_command (const NotchCommand *command, int argc, char **argv)
   if (n > 0 && strcmp (arguments[0], "--") == 0)
     arguments++, n--;
   if (n < command->least || (command->most >= 0 && n > command->most)) {
-    notch_say ("%s wants %s; `%s --help` tells more", command->name, command->arguments, program);
+    notch_say ("%s %s%s; `%s --help` tells more", command->name, command->most == 0 ? "takes no arguments" : "wants ",
+               command->most == 0 ? "" : command->arguments, program);
     return NOTCH_EXIT_TROUBLE;
   }
-  if (common.verbose)
-    g_setenv ("G_MESSAGES_DEBUG", "notch", FALSE);
+  g_log_set_writer_func (write_log, &common.verbose, NULL);
   int status = command->run (n, arguments, &common);
   g_free (common.device);
   return status;
@@ -111,6 +172,7 @@ int
 main (int argc, char **argv)
 {
   setlocale (LC_ALL, "");
+  atexit (check_put);
   if (argc < 2 || strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0 || strcmp (argv[1], "help") == 0) {
     print_help ();
     return argc < 2 ? NOTCH_EXIT_TROUBLE : NOTCH_EXIT_OK;

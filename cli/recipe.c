@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static char *base_path, *output;
+static char *base_path, *output, *page_text;
 static char **settings;
 static int page;
 
@@ -11,7 +11,7 @@ static const GOptionEntry options[] = {
   { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "new: write to a file (standard output)", "FILE" },
   { "recipe", 'r', 0, G_OPTION_ARG_FILENAME, &base_path, "new: begin with this recipe; what it gives is kept", "FILE" },
   { "set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &settings, "override a key", "GROUP.KEY=VALUE" },
-  { "page", 0, 0, G_OPTION_ARG_INT, &page, "page of a multi-page TIFF (1)", "N" },
+  { "page", 0, 0, G_OPTION_ARG_STRING, &page_text, "page of a multi-page TIFF (1)", "N" },
   G_OPTION_ENTRY_NULL,
 };
 
@@ -19,10 +19,9 @@ static NotchRecipe *
 read_recipe (const char *path, GError **error)
 {
   g_autoptr (NotchRecipe) recipe = path ? notch_recipe_load (path, error) : notch_recipe_new ();
-  for (int i = 0; recipe && settings && settings[i]; i++)
-    if (!notch_recipe_set (recipe, settings[i], error))
-      return NULL;
-  return recipe && notch_recipe_verify (recipe, error) ? g_steal_pointer (&recipe) : NULL;
+  return recipe && notch_apply_settings (recipe, settings, error) && notch_recipe_verify (recipe, error)
+             ? g_steal_pointer (&recipe)
+             : NULL;
 }
 
 static void
@@ -72,11 +71,17 @@ static int
 run (int n, char **arguments, const NotchCommon *common)
 {
   g_autoptr (GError) error = NULL;
+  if (!notch_read_whole ("--page", page_text, 1, NOTCH_MAX_PAGE, &page))
+    return NOTCH_EXIT_TROUBLE;
+  if (strcmp (arguments[0], "new") != 0 && strcmp (arguments[0], "check") != 0) {
+    notch_say ("recipe %s: there is no such word; it wants %s", arguments[0], notch_command_recipe.arguments);
+    return NOTCH_EXIT_TROUBLE;
+  }
   if (strcmp (arguments[0], "new") == 0 && n == 2)
     return make (arguments[1], common, &error) ? NOTCH_EXIT_OK : notch_complain (error);
   if (strcmp (arguments[0], "check") == 0)
     return check (arguments[1], n > 2 ? arguments[2] : NULL, common, &error) ? NOTCH_EXIT_OK : notch_complain (error);
-  notch_say ("recipe wants new IMAGE or check RECIPE [IMAGE]; `notch recipe --help` tells more");
+  notch_say ("recipe new wants one IMAGE; `notch recipe --help` tells more");
   return NOTCH_EXIT_TROUBLE;
 }
 

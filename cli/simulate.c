@@ -76,6 +76,11 @@ run (int n, char **arguments, const NotchCommon *common)
     notch_say ("say where the image goes: notch simulate -o IMAGE.tif");
     return NOTCH_EXIT_TROUBLE;
   }
+  const char *dot = strrchr (output, '.');
+  if (dot && (g_ascii_strcasecmp (dot, ".png") == 0 || g_ascii_strcasecmp (dot, ".jpg") == 0)) {
+    notch_say ("%s: what is written is TIFF; give it a name that ends with .tif", output);
+    return NOTCH_EXIT_TROUBLE;
+  }
   if (was_given ("size") && was_given ("dice")) {
     notch_say ("--size and --dice both say how large the image is; leave one out");
     return NOTCH_EXIT_TROUBLE;
@@ -94,6 +99,10 @@ run (int n, char **arguments, const NotchCommon *common)
   g_autofree char *dice_path = dice ? g_strdup (dice) : beside (output, "-dice.csv");
   if (!notch_simulate (&simulation, output, truth_path, dice_path, &error))
     return notch_complain (error);
+  const char *const written[] = { output, truth_path, dice_path, simulation.clean };
+  for (gsize i = 0; i < G_N_ELEMENTS (written) && common->verbose; i++)
+    if (written[i])
+      notch_say ("%s: written", written[i]);
   return NOTCH_EXIT_OK;
 }
 

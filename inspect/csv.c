@@ -1,5 +1,6 @@
 /* csv.c */
 #include "inspect/csv.h"
+#include "inspect/text.h"
 
 #include <math.h>
 #include <string.h>
@@ -45,13 +46,9 @@ read_record (const char *path, const char **at, gint64 *line, GError **error)
 NotchCsv *
 notch_csv_load (const char *path, GError **error)
 {
-  g_autofree char *text = NULL;
-  g_autoptr (GError) why = NULL;
-  gsize n = 0;
-  if (!g_file_get_contents (path, &text, &n, &why))
-    return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: cannot be read: %s", path, why->message), NULL;
-  if (memchr (text, 0, n))
-    return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: is no table of text; give a CSV file", path), NULL;
+  g_autofree char *text = notch_text_load (path, "a CSV file", error);
+  if (!text)
+    return NULL;
   g_autoptr (NotchCsv) csv = g_new0 (NotchCsv, 1);
   csv->path = g_strdup (path);
   csv->row = g_ptr_array_new_with_free_func ((GDestroyNotify) g_strfreev);

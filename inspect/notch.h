@@ -104,10 +104,15 @@ typedef struct {
 NOTCH_API gboolean notch_inspect_run (char **images, const NotchInspectOptions *options, NotchProgressFunc progress,
                                       gpointer data, NotchRunSummary *summary, char **json, GError **error);
 
+/* One line a report that can be written: its name, what it is and its files; those of the default set are marked. */
+NOTCH_API char *notch_reports_describe (void);
+
 /* ---- devices --------------------------------------------------------------------------------------------------- */
 
 /* One line a device: what can compute here, and which `auto` would take and why. */
 NOTCH_API char *notch_devices_describe (void);
+/* Whether "auto", "cpu", "cuda" or "cuda:N" can be used. */
+NOTCH_API gboolean notch_device_check (const char *name, GError **error);
 
 /* ---- simulation and scoring ------------------------------------------------------------------------------------ */
 

@@ -5,12 +5,15 @@
 #include "inspect/detect/inspect.h"
 #include "inspect/image/write.h"
 #include "inspect/report/report.h"
+#include "inspect/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
 #include <math.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 /* What an earlier run into the same folder found. */
@@ -30,6 +33,7 @@ typedef struct {
   char **stem; /* beside image */
   int n;
   char *header, **row; /* of summary.csv */
+  gboolean *ours;      /* beside row: it is this run's, whatever summary.csv says */
   Earlier *earlier;    /* beside row, as long as that is an earlier run's */
   NotchProgressFunc progress;
   gpointer data;
@@ -69,8 +73,13 @@ make_folder (const char *path, GError **error)
 {
   if (g_mkdir_with_parents (path, 0777) == 0)
     return TRUE;
+  int reason = errno;
+  if (g_file_test (path, G_FILE_TEST_EXISTS)) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_WRITE, "%s: is a file; name a folder with -o", path);
+    return FALSE;
+  }
   g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_WRITE, "%s: the folder cannot be made: %s; name another with -o", path,
-               g_strerror (errno));
+               g_strerror (reason));
   return FALSE;
 }
 
@@ -87,16 +96,60 @@ make_output (const char *path, GError **error)
   return FALSE;
 }
 
-/* Finished is what has its row and its marker, which is the last file that an image gets. All others start anew, and
- * lose both. */
+/* ---- what was asked for ---------------------------------------------------------------------------------------- */
+
+/* A file as it is now: another size or another time, another file. */
+static void
+append_file (GString *to, const char *path)
+{
+  GStatBuf info;
+  if (path && *path && g_stat (path, &info) == 0)
+    g_string_append_printf (to, "%s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT ".%09ld\n", path, (gint64) info.st_size,
+                            (gint64) info.st_mtim.tv_sec, (long) info.st_mtim.tv_nsec);
+}
+
+/* One word for everything that an image's results follow from, before anything is found in it: version, recipe, options,
+ * the image and the template. */
+static char *
+ask (const Run *run, int i)
+{
+  const NotchInspectOptions *options = run->options;
+  g_autofree char *recipe = notch_recipe_to_string (run->recipe);
+  g_autoptr (GString) text = g_string_new (recipe);
+  g_string_append_printf (text, "%s %s %d %d\n", notch_version (), options->formats ? options->formats : "",
+                          MAX (options->page, 1), options->fast);
+  append_file (text, run->image[i]);
+  append_file (text, run->recipe->reference.image);
+  return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text->str, (gssize) text->len);
+}
+
+/* What a finished image was asked for; NULL where it is not finished. */
+static char *
+asked_before (const char *marker)
+{
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  if (!json_parser_load_from_file (parser, marker, NULL))
+    return NULL;
+  JsonNode *root = json_parser_get_root (parser);
+  if (!root || !JSON_NODE_HOLDS_OBJECT (root))
+    return NULL;
+  return g_strdup (json_object_get_string_member_with_default (json_node_get_object (root), "asked", NULL));
+}
+
+/* Finished is what has its row and its marker, which is the last file that an image gets, if that was asked for the
+ * same. All others start anew, and lose both. */
 static gboolean
 finished_before (Run *run, int i)
 {
   g_autofree char *marker = g_build_filename (run->output, run->stem[i], "summary.json", NULL);
-  if (run->options->resume && run->row[i] && g_file_test (marker, G_FILE_TEST_EXISTS))
-    return TRUE;
+  if (run->options->resume && run->row[i]) {
+    g_autofree char *before = asked_before (marker), *now = ask (run, i);
+    if (g_strcmp0 (before, now) == 0)
+      return TRUE;
+  }
   g_unlink (marker);
   g_clear_pointer (&run->row[i], g_free);
+  run->ours[i] = TRUE;
   return FALSE;
 }
 
@@ -134,13 +187,15 @@ parse_verdict (const char *name)
   return verdict;
 }
 
-/* Rows of an earlier run, for images that are not done again. A table that cannot be read has none. */
+/* Rows that are not this run's: those of earlier runs, and of other shards. A table that cannot be read, or has other
+ * columns, as another recipe gives it, has none. */
 static void
 load_rows (Run *run)
 {
   g_autofree char *path = g_build_filename (run->output, "summary.csv", NULL);
   g_autoptr (NotchCsv) csv = notch_csv_load (path, NULL);
-  if (!csv)
+  g_autofree char *header = csv ? join_fields (csv->name) : NULL;
+  if (g_strcmp0 (header, run->header) != 0)
     return;
   g_autoptr (GHashTable) index = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   for (int i = 0; i < run->n; i++)
@@ -150,25 +205,46 @@ load_rows (Run *run)
   for (guint k = 0; k < csv->row->len; k++) {
     g_autofree char *key = row_key (notch_csv_text (csv, k, file), notch_csv_text (csv, k, stem));
     int i = GPOINTER_TO_INT (g_hash_table_lookup (index, key)) - 1;
-    if (i < 0)
+    if (i < 0 || run->ours[i])
       continue;
     g_free (run->row[i]);
     run->row[i] = join_fields (csv->row->pdata[k]);
     run->earlier[i].verdict = parse_verdict (notch_csv_text (csv, k, verdict));
     run->earlier[i].n_defects = g_ascii_strtoll (notch_csv_text (csv, k, defects), NULL, 10);
   }
-  run->header = join_fields (csv->name);
+}
+
+/* Other shards may write the table at the same time: whoever does holds the folder. -1 where the file system knows no
+ * such thing; then there is nobody to wait for. */
+static int
+hold_folder (const char *path)
+{
+  int fd = g_open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  int held = -1;
+  while (fd >= 0 && (held = flock (fd, LOCK_EX)) != 0 && errno == EINTR)
+    ;
+  if (fd >= 0 && held != 0) {
+    close (fd);
+    return -1;
+  }
+  return fd;
 }
 
 static gboolean
 save_rows (Run *run, GError **error)
 {
+  int folder = hold_folder (run->output);
+  if (run->options->resume || run->options->n_shards > 0)
+    load_rows (run);
   g_autofree char *path = g_build_filename (run->output, "summary.csv", NULL);
   g_autoptr (GString) text = g_string_new (run->header);
   for (int i = 0; i < run->n; i++)
     if (run->row[i])
       g_string_append (text, run->row[i]);
-  return notch_write_file (path, text->str, (gssize) text->len, error);
+  gboolean well = notch_write_file (path, text->str, (gssize) text->len, error);
+  if (folder >= 0)
+    close (folder);
+  return well;
 }
 
 /* ---- progress -------------------------------------------------------------------------------------------------- */
@@ -269,8 +345,6 @@ count_image (Run *run, int i, NotchVerdict verdict, gint64 n_defects, gboolean s
 static void
 keep_row (Run *run, int i, const NotchResult *result)
 {
-  g_free (run->header);
-  run->header = notch_summary_header (result);
   g_free (run->row[i]);
   run->row[i] = notch_summary_row (result);
 }
@@ -280,6 +354,7 @@ inspect_image (Run *run, int i, GError **error)
 {
   const NotchInspectOptions *options = run->options;
   g_autofree char *folder = g_build_filename (run->output, run->stem[i], NULL);
+  g_autofree char *asked = ask (run, i); /* before it is opened: who replaces it meanwhile has replaced it */
   run->pixels = 0;
   tell (run, "reading", 0);
   g_autoptr (NotchInspection) inspection =
@@ -297,12 +372,15 @@ inspect_image (Run *run, int i, GError **error)
   NotchResult *result = inspection->result;
   result->stem = g_strdup (run->stem[i]);
   result->device = g_strdup (run->device);
+  result->asked = g_steal_pointer (&asked);
   result->page = MAX (options->page, 1);
   gint64 start = g_get_monotonic_time ();
   tell (run, "reports", 0.87);
   if (!make_folder (folder, error))
     return FALSE;
-  NotchReportJob job = { .result = result, .folder = folder, .store = inspection->store, .jobs = run->compute.jobs };
+  NotchReportJob job = {
+    .result = result, .folder = folder, .store = inspection->store, .jobs = run->compute.jobs, .start = start
+  };
   if (!notch_reports_write (&job, options->formats, error))
     return FALSE;
   result->seconds[2] = (double) (g_get_monotonic_time () - start) / 1e6;
@@ -333,9 +411,13 @@ prepare (Run *run, GError **error)
 {
   const NotchInspectOptions *options = run->options;
   run->recipe = options->recipe ? notch_recipe_copy (options->recipe) : notch_recipe_new ();
-  if (options->reference) {
+  const char *template = options->reference ? options->reference : run->recipe->reference.image;
+  if (template && *template) { /* the recipe as used finds it from every folder */
+    char *whole = g_canonicalize_filename (template, NULL);
     g_free (run->recipe->reference.image);
-    run->recipe->reference.image = g_canonicalize_filename (options->reference, NULL);
+    run->recipe->reference.image = whole;
+  }
+  if (options->reference) {
     if (run->recipe->reference.method == NOTCH_REFERENCE_AUTO)
       run->recipe->reference.method = NOTCH_REFERENCE_TEMPLATE;
   }
@@ -359,6 +441,9 @@ prepare (Run *run, GError **error)
   g_autoptr (GPtrArray) names = notch_rules_class_names (run->rules);
   if (!notch_limits_check (run->recipe, names, error))
     return FALSE;
+  gint64 none = 0;
+  const NotchResult columns = { .class_name = names, .class_count = &none };
+  run->header = notch_summary_header (&columns);
   int index = 0;
   char fault[256] = "", text[256] = "";
   run->compute.jobs = options->jobs > 0 ? options->jobs : (int) g_get_num_processors ();
@@ -387,9 +472,25 @@ clear_run (Run *run)
   for (int i = 0; i < run->n; i++)
     g_free (run->row[i]);
   g_free (run->row);
+  g_free (run->ours);
   g_free (run->earlier);
   g_free (run->header);
   g_free (run->device);
+}
+
+/* An image that an earlier run finished. */
+static void
+note_earlier (Run *run, int i)
+{
+  const Earlier *earlier = &run->earlier[i];
+  g_autofree char *line =
+      g_strdup_printf ("%s: %s, %" G_GINT64_FORMAT " defect%s, from an earlier run", run->image[i],
+                       notch_verdict_name[earlier->verdict], earlier->n_defects, earlier->n_defects == 1 ? "" : "s");
+  count_image (run, i, earlier->verdict, earlier->n_defects, TRUE, NULL);
+  run->pixels = 0;
+  run->now.verdict = earlier->verdict;
+  run->now.finished = line;
+  tell (run, "reports", 1);
 }
 
 /* An image failed: it is told, counted and has its row, and the run goes on. */
@@ -429,7 +530,7 @@ run_images (Run *run, GError **error)
     run->now.verdict = NOTCH_VERDICT_PASS;
     run->summary->n_images++;
     if (finished_before (run, i)) {
-      count_image (run, i, run->earlier[i].verdict, run->earlier[i].n_defects, TRUE, NULL);
+      note_earlier (run, i);
       continue;
     }
     if (!inspect_image (run, i, &failure)) {
@@ -441,7 +542,7 @@ run_images (Run *run, GError **error)
       note_failure (run, i, failure);
     }
     run->pixels_before += run->pixels;
-    if (run->header && !save_rows (run, error))
+    if (!save_rows (run, error))
       return FALSE;
   }
   return TRUE;
@@ -466,7 +567,7 @@ finish_json (Run *run, char **json)
   json_builder_end_object (run->json);
   g_autoptr (JsonNode) root = json_builder_get_root (run->json);
   if (json)
-    *json = json_to_string (root, TRUE);
+    *json = notch_json_text (root);
 }
 
 gboolean
@@ -482,6 +583,7 @@ notch_inspect_run (char **images, const NotchInspectOptions *options, NotchProgr
     .n = n,
     .stem = choose_stems (images, n),
     .row = g_new0 (char *, n + 1),
+    .ours = g_new0 (gboolean, n + 1),
     .earlier = g_new0 (Earlier, n + 1),
     .progress = progress,
     .data = data,

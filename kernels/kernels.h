@@ -168,7 +168,8 @@ typedef struct { /* pixels at or above `seed`, grown over |fine| >= grow; within
   int reach;        /* px, 1 is plain 8-connectivity */
 } NotchLabel;
 
-typedef struct { /* crops of TEST and REF around the blobs that `label` found with a seed, strongest first */
+typedef struct { /* crops of TEST and REF around the blobs that `label` found with a seed, strongest
+                  * first; TEST is NAN outside the image, REF where there is none */
   const NotchBatch *batch;
   int side;     /* px, at most twice the halo */
   int per_tile; /* at most so many a tile */

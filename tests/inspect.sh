@@ -96,6 +96,52 @@ ok "--json names the verdict" grep -q '"verdict" *: *"pass"' run.json
 is "a line an image where there is no terminal" "$("$NOTCH" inspect --format defects -o lines a.tif clean.tif 2>&1 | wc -l)" 2
 is "none with --no-progress" "$("$NOTCH" inspect --no-progress --format defects -o lines a.tif 2>&1 | wc -l)" 0
 
+# What a result follows from has changed: it is done again. What is left out is told.
+"$NOTCH" inspect -q --format defects -o kept a.tif
+is "resume tells what it leaves out" "$("$NOTCH" inspect --resume --format defects -o kept a.tif 2>&1)" \
+  "a.tif: pass, $(($(wc -l <kept/a/defects.csv) - 1)) defects, from an earlier run"
+is "other limits are judged" "$(status "$NOTCH" inspect --resume --format defects --set limits.defects=1 -o kept a.tif)" 1
+is "and left out afterwards" \
+  "$("$NOTCH" inspect --resume --format defects --set limits.defects=1 -o kept a.tif 2>&1 | grep -c 'reject, .*, from an earlier run$')" 1
+again () {
+  name=$1
+  shift
+  is "$name: done again" "$("$NOTCH" inspect --resume --format defects -o kept "$@" 2>&1 | grep -c ' Mpx/s')" 1
+}
+again "another recipe" --set classify.class.huge="area_px > 1000" a.tif
+again "other filters" --speed fast a.tif
+again "other reports" --format defects,dice a.tif
+cp -p a.tif kept.tif
+again "an image" kept.tif
+cp clean.tif kept.tif
+again "another image under its name" kept.tif
+is "and then no more" "$("$NOTCH" inspect --resume --format defects -o kept kept.tif 2>&1)" "kept.tif: pass, 0 defects, from an earlier run"
+
+# Shards that run at the same time lose none of each other's rows.
+for i in 1 2 3 4 5 6; do cp small.tif s$i.tif 2>/dev/null || cp clean.tif s$i.tif; done
+for i in 1 2 3; do
+  "$NOTCH" inspect -q -j1 --format defects -o together --shard $i/3 s1.tif s2.tif s3.tif s4.tif s5.tif s6.tif &
+done
+wait
+is "shards at the same time: every image has its row" "$(grep -c '^s[1-6].tif,.*,pass,' together/summary.csv)" 6
+
+# ---- what is written is documented --------------------------------------------------------------------------------------
+"$NOTCH" inspect -q -o whole a.tif
+documented () {
+  grep -q -e "\(Va\|Cm\|,\) $1\( \|$\)" "$srcdir/docs/notch-inspect.1"
+}
+for column in $(head -n 1 whole/a/defects.csv | tr , ' ') $(head -n 1 whole/a/dice.csv | tr , ' ') \
+  $(head -n 1 whole/summary.csv | tr , '\n' | sed '/^class_/d') class_NAME \
+  $(sed -n 's/^ *"\([a-z_]*\)" : .*/\1/p' whole/a/summary.json | grep -vx 'scratch\|stain\|pit\|particle\|other\|inspected\|[a-e]\|.*_cm2\|defects_per_die'); do
+  ok "notch-inspect.1 has $column" documented "$column"
+done
+for report in $("$NOTCH" inspect --help | sed -n 's/^  \([a-z]*\) *[* ] .*(.*)$/\1/p'); do
+  ok "notch-inspect.1 has the report $report" documented "$report"
+done
+is "every report is in --help" "$("$NOTCH" inspect --help | grep -c '^  [a-z]* *\* .*(.*)$')" 7
+ok "numbers in JSON are as short as they can be" grep -q '"false_alarms" : 0.1,' whole/a/summary.json
+is "the reports' time is known" "$(grep -c '"report" : 0,' whole/a/summary.json)" 0
+
 # ---- recipes and references ---------------------------------------------------------------------------------------------
 "$NOTCH" recipe new -q -o r.ini a.tif 2>new.txt
 is "a new recipe is right" "$(status "$NOTCH" recipe check r.ini a.tif)" 0

@@ -125,6 +125,10 @@ test_errors (void)
     { "[limits]\nclass.pit=-2\n", "r:2: [limits] class.pit: \"-2\" is out of range" },
     { "[limits]\nclass.pit=1.5\n", "is not a whole number" },
     { "[detect]\nlines=true\nlines=false\n", "r:3: [detect] lines: it stands here for the second time" },
+    { "[wafer]\npixel_um=2\n[dice]\npitch_x_px=100\npitch_y_px=100\npitch_y_um=250\n",
+      "r:5: [dice] pitch_y_px: 100 px are 200 µm, and pitch_y_um is 250; set one of the two to 0" },
+    { "[limits]\ndefects=1.5\n", "r:2: [limits] defects: \"1.5\" is not a whole number" },
+    { "[limits]\nfailed_dice=0.1\n", "is not a whole number" },
     { "[detect]\n[dice]\n[detect]\n", "r:3: [detect]: it stands here for the second time" },
     { "lines=true\n", "r:1: this is neither" },
     { "[detect]\nlines\n", "r:2: this is neither" },
@@ -151,6 +155,38 @@ test_errors (void)
     g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE);
   }
   g_autoptr (GError) error = NULL;
+  g_autoptr (NotchRecipe) agrees = notch_recipe_parse (
+      "[wafer]\npixel_um=2\n[dice]\npitch_x_px=100.4\npitch_y_px=100\npitch_x_um=200\n", "r", &error);
+  g_assert_no_error (error);
+  /* What --set breaks is told as such, also for a copy; what it does not touch keeps its line. */
+  g_assert_true (notch_recipe_set (agrees, "detect.halo_px=200", &error));
+  g_autoptr (NotchRecipe) copy = notch_recipe_copy (agrees);
+  g_assert_false (notch_recipe_check (copy, &error));
+  g_assert_true (g_str_has_prefix (error->message, "--set detect.halo_px=200: [detect] halo_px: 200 leaves little"));
+  g_clear_error (&error);
+  g_autofree char *place = notch_recipe_place (copy, "dice", "pitch_x_px"),
+                  *nowhere = notch_recipe_place (copy, "report", "crops");
+  g_assert_cmpstr (place, ==, "r:4: [dice] pitch_x_px");
+  g_assert_cmpstr (nowhere, ==, "r: [report] crops");
+
+  static const struct {
+    double x, width, die;
+    const char *message;
+  } region[] = { { 10, 80, 100, NULL },
+                 { 10, 95, 100,
+                   "[region a] width_um: the region reaches out of the die, which is 100 µm wide; with this "
+                   "x_um it may be at most 90 µm" },
+                 { 110, 5, 100, "[region a] x_um: the region begins outside the die" } };
+  for (gsize i = 0; i < G_N_ELEMENTS (region); i++) {
+    g_autofree char *text =
+        g_strdup_printf ("[region a]\nx_um=%d\nwidth_um=%d\nheight_um=1\n", (int) region[i].x, (int) region[i].width);
+    g_autoptr (NotchRecipe) wide = notch_recipe_parse (text, "r", &error);
+    g_assert_no_error (error);
+    gboolean fits = notch_recipe_check_regions (wide, region[i].die, 100, "µm", &error);
+    g_assert_true (fits == !region[i].message);
+    g_assert_true (fits || strstr (error->message, region[i].message));
+    g_clear_error (&error);
+  }
   g_assert_null (notch_recipe_load ("/nonexistent/recipe.ini", &error));
   g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
 }

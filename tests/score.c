@@ -258,6 +258,15 @@ test_matching (Fixture *f, gconstpointer data)
   g_assert_cmpint (score.n_captured, ==, 2);
   g_assert_cmpint (score.n_false, ==, 3);
   g_clear_pointer (&report, g_free);
+  options = (NotchScoreOptions){ .classes = "stain,pti" };
+  g_assert_false (score_one (f, &options, &score, &report, NULL, &error));
+  g_assert_nonnull (strstr (error->message, "\"pti\"; they have particle, scratch, stain, other"));
+  g_clear_error (&error);
+  options.classes = NULL;
+  const NotchScorePair swapped = { .truth = f->found, .defects = f->truth };
+  g_assert_false (notch_score (&swapped, 1, &options, &score, &report, NULL, &error));
+  g_assert_nonnull (strstr (error->message, "are the files swapped?"));
+  g_clear_error (&error);
   options = (NotchScoreOptions){ .classes = "stain,pit" };
   score_one (f, &options, &score, &report, NULL, &error);
   g_assert_no_error (error);

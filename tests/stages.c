@@ -494,6 +494,24 @@ test_label (void)
   g_assert_cmpint (found.patch_blob[0], ==, 0);
   g_assert_cmpint (found.patch_blob[1], ==, 2);
   g_assert_cmpfloat (found.patch[8 * 8], ==, 10); /* the reference follows the test */
+
+  /* Where the image ends a crop has no pixels, where the pieces end it has no reference. */
+  tile.inside_x = 40, tile.inside_w = SIZE - 40;
+  piece.h = 33;
+  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &batch, 6, 3, 2 }), ==, 0);
+  g_assert_cmpint (bench.k->patch (bench.lane, &(NotchPatch){ &batch, 8, 8 }), ==, 0);
+  bench.k->finish (bench.lane, &found);
+  g_assert_cmpint (found.n_patches, >=, 1);
+  const float *crop = found.patch;
+  int n_test = 0, n_reference = 0;
+  for (int i = 0; i < 64; i++)
+    n_test += isfinite (crop[i]), n_reference += isfinite (crop[64 + i]);
+  g_assert_cmpint (n_test, >, 0);
+  g_assert_cmpint (n_test % 8, ==, 0);
+  g_assert_cmpint (n_test, <, 64);
+  g_assert_cmpint (n_reference, >, 0);
+  g_assert_cmpint (n_reference, <, n_test);
   bench_close (&bench);
 }
 

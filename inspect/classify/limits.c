@@ -30,9 +30,10 @@ notch_limits_check (const NotchRecipe *recipe, const GPtrArray *class_names, GEr
     if (find_class (class_names, limit->name, &index))
       continue;
     g_autoptr (GString) names = join_names (class_names);
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
-                 "%s%s[limits] class.%s: no rule of [classify] gives this class; classes are %s",
-                 recipe->path ? recipe->path : "", recipe->path ? ": " : "", limit->name, names->str);
+    g_autofree char *key = g_strconcat ("class.", limit->name, NULL);
+    g_autofree char *place = notch_recipe_place (recipe, "limits", key);
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "%s: no rule of [classify] gives this class; classes are %s",
+                 place, names->str);
     return FALSE;
   }
   return TRUE;

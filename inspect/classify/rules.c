@@ -475,8 +475,9 @@ notch_rules_new (const NotchRecipe *recipe, GError **error)
   for (guint i = 0; i < recipe->classify.rule->len; i++) {
     const NotchRule *rule = recipe->classify.rule->pdata[i];
     if (!add_rule (rules, rule, error)) {
-      g_prefix_error (error, "%s%s[classify] class.%s = %s: ", recipe->path ? recipe->path : "",
-                      recipe->path ? ": " : "", rule->name, rule->expression);
+      g_autofree char *key = g_strconcat ("class.", rule->name, NULL);
+      g_autofree char *place = notch_recipe_place (recipe, "classify", key);
+      g_prefix_error (error, "%s = %s: ", place, rule->expression);
       return NULL;
     }
   }

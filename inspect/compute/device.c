@@ -157,6 +157,13 @@ notch_device_choose (const char *name, int *index, char **why, GError **error)
   return kernels;
 }
 
+gboolean
+notch_device_check (const char *name, GError **error)
+{
+  int index = 0;
+  return notch_device_choose (name, &index, NULL, error) != NULL;
+}
+
 char *
 notch_devices_describe (void)
 {

@@ -81,14 +81,19 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
         notch_discover (inspection->store, inspection->source, reduced, inspection->recipe, error);
     if (!found)
       return FALSE;
-    g_info ("%s: %s", inspection->source->path, found->report);
+    g_auto (GStrv) line = g_strsplit (found->report, "\n", -1);
+    for (int i = 0; line[i]; i++)
+      if (*line[i])
+        g_info ("%s: %s", inspection->source->path, line[i]);
     if (found->warning)
       g_ptr_array_add (plan->warning, g_steal_pointer (&found->warning));
     if (!found->grid) {
       g_set_error (
           error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
-          "no dice were found that repeat; give their pitch in a recipe ([dice] pitch_x_um and pitch_y_um), or an "
-          "image to compare with (--reference)");
+          "no dice were found that repeat in its %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
+          " px; at least two of %d px or more must be in it, side by side; give their pitch in a recipe ([dice] "
+          "pitch_x_um and pitch_y_um), or an image to compare with (--reference)",
+          inspection->source->width, inspection->source->height, NOTCH_LEAST_DIE_PX);
       return FALSE;
     }
     plan->grid = g_steal_pointer (&found->grid);

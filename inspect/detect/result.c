@@ -15,6 +15,7 @@ notch_result_free (NotchResult *result)
   g_clear_pointer (&result->reason, g_ptr_array_unref);
   g_free (result->path);
   g_free (result->stem);
+  g_free (result->asked);
   g_free (result->reference_name);
   g_free (result->class_count);
   g_free (result->device);

@@ -50,11 +50,12 @@ typedef struct {
   int class_index;                /* into NotchResult.class_name */
   double confidence;              /* 0 to 1 */
   int cluster, repeater;          /* 0: none */
-  float *patch;                   /* 2 x patch_side^2 (test, reference), or NULL */
+  float *patch;                   /* 2 x patch_side^2 (test, reference; NAN: none), or NULL */
 } NotchDefect;
 
 typedef struct {
   char *path, *stem;
+  char *asked; /* what --resume compares; NULL: nothing */
   gint64 width, height;
   int page;
   NotchSample sample;

@@ -17,6 +17,10 @@ static gboolean
 read_head (const char *path, guint8 head[HEAD_BYTES], gsize *n, GError **error)
 {
   struct stat info;
+  if (!*path) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "an empty file name; name an image");
+    return FALSE;
+  }
   if (stat (path, &info) != 0) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: cannot be opened (%s); check the name and its permissions",
                  path, g_strerror (errno));

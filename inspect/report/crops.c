@@ -70,12 +70,15 @@ choose_tones (Crop *crop)
   }
 }
 
+/* x and y are px on the page: where there is nothing to show, they are hatched. */
 static guint8
-tone (const Crop *crop, int panel, gsize i)
+tone (const Crop *crop, int panel, gsize i, int x, int y)
 {
   double value = panel == 0 ? crop->test[i] : panel == 1 ? crop->reference[i] : crop->test[i] - crop->reference[i];
+  if (!isfinite (value))
+    return (guint8) ((x + y) / 3 % 3 == 0 ? NOTCH_N_GREYS * 5 / 12 : NOTCH_N_GREYS / 4);
   if (panel == 2)
-    return notch_palette_diverging (isfinite (value) && crop->range > 0 ? value / crop->range : 0);
+    return notch_palette_diverging (crop->range > 0 ? value / crop->range : 0);
   double grey = (value - crop->low) / (crop->high - crop->low) * (NOTCH_N_GREYS - 1) + 0.5;
   return (guint8) (grey > 0 ? MIN (grey, NOTCH_N_GREYS - 1) : 0);
 }
@@ -97,7 +100,7 @@ fill_panels (gpointer data, int y, int n, guint8 *to, GError **error)
     for (int panel = 0; panel < N_PANELS; panel++)
       for (int x = 0; x < crop->side * ZOOM; x++)
         to[(gsize) i * crop->width + panel_x (crop, panel) + x] =
-            tone (crop, panel, (gsize) (row / ZOOM) * crop->side + x / ZOOM);
+            tone (crop, panel, (gsize) (row / ZOOM) * crop->side + x / ZOOM, x, row);
   }
   return TRUE;
 }
@@ -164,7 +167,8 @@ write_crop (const NotchReportJob *job, const NotchDefect *defect, const char *fo
   y = crop.top + crop.side * ZOOM + GAP / 2.;
 
   g_autoptr (GString) range = g_string_new ("difference ±");
-  notch_append_number (range, crop.range, crop.range < 10 ? 2 : 0);
+  notch_append_number (range, crop.range, crop.range < 1 ? 3 : crop.range < 10 ? 1 : 0);
+  g_string_append (range, " grey levels, orange brighter");
   const char *const under[N_PANELS] = { "test", "reference", range->str };
   words.wrap = crop.side * ZOOM;
   double high = 0;

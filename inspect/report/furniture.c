@@ -2,6 +2,7 @@
 #include "inspect/report/paint.h"
 
 #include <math.h>
+#include <string.h>
 
 /* ---- classes --------------------------------------------------------------------------------------------------- */
 
@@ -19,24 +20,60 @@ typedef enum {
 static const NotchInk class_ink[] = { NOTCH_INK_VERMILLION, NOTCH_INK_YELLOW, NOTCH_INK_PURPLE,
                                       NOTCH_INK_GREEN,      NOTCH_INK_ORANGE, NOTCH_INK_SKY };
 
+/* Names that every fab knows look the same whatever the order of the rules, one for each ink. */
+static const char *const usual_class[G_N_ELEMENTS (class_ink)] = { "scratch",  "stain",  "pit",
+                                                                   "particle", "bridge", "open" };
+
 static gboolean
 is_other (const NotchResult *result, int class_index)
 {
   return class_index < 0 || class_index + 1 >= (int) notch_n_classes (result);
 }
 
+static int
+usual_slot (const char *name)
+{
+  for (int i = 0; i < (int) G_N_ELEMENTS (usual_class); i++)
+    if (strcmp (name, usual_class[i]) == 0)
+      return i;
+  return -1;
+}
+
+/* The look of a class: a usual one has its own; others have those that no usual class of this recipe needs, then new
+ * pairs of a colour and a shape. */
+static int
+class_slot (const NotchResult *result, int class_index)
+{
+  int slot = usual_slot (notch_class_name (result, class_index)), before = 0;
+  if (slot >= 0)
+    return slot;
+  guint taken = 0; /* a bit a slot */
+  for (int i = 0; i + 1 < (int) notch_n_classes (result); i++) {
+    int usual = usual_slot (notch_class_name (result, i));
+    taken |= usual >= 0 ? 1u << usual : 0;
+    before += usual < 0 && i < class_index;
+  }
+  for (slot = 0; slot < (int) G_N_ELEMENTS (class_ink); slot++)
+    if (!(taken & 1u << slot) && before-- == 0)
+      return slot;
+  return slot + before;
+}
+
 NotchInk
 notch_class_ink (const NotchResult *result, int class_index)
 {
-  return is_other (result, class_index) ? NOTCH_INK_WHITE : class_ink[class_index % (int) G_N_ELEMENTS (class_ink)];
+  return is_other (result, class_index) ? NOTCH_INK_WHITE
+                                        : class_ink[class_slot (result, class_index) % (int) G_N_ELEMENTS (class_ink)];
 }
 
 /* After the colours have all been used, shapes are one further, so that no pair comes twice soon. */
 static Shape
 class_shape (const NotchResult *result, int class_index)
 {
-  int round = class_index / (int) G_N_ELEMENTS (class_ink);
-  return is_other (result, class_index) ? SHAPE_OTHER : (Shape) ((class_index + round) % N_SHAPES);
+  if (is_other (result, class_index))
+    return SHAPE_OTHER;
+  int slot = class_slot (result, class_index);
+  return (Shape) ((slot + slot / (int) G_N_ELEMENTS (class_ink)) % N_SHAPES);
 }
 
 static void

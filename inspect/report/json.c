@@ -6,6 +6,7 @@
 
 #include "inspect/image/write.h"
 #include "inspect/report/report.h"
+#include "inspect/text.h"
 
 static void
 add_number (JsonBuilder *to, const char *name, double value)
@@ -204,15 +205,32 @@ add_files (JsonBuilder *to, const NotchReportJob *job)
   json_builder_end_array (to);
 }
 
+/* This file is the last report, so that what the reports took is known but for itself. */
+static void
+add_seconds (JsonBuilder *to, const NotchReportJob *job)
+{
+  const double *seconds = job->result->seconds;
+  double report = job->start > 0 ? (double) (g_get_monotonic_time () - job->start) / 1e6 : seconds[2];
+  double whole = seconds[3] + (job->start > 0 ? report : 0);
+  const struct {
+    const char *name;
+    double value;
+  } step[] = { { "read", seconds[0] }, { "inspect", seconds[1] }, { "report", report }, { "whole", whole } };
+  begin (to, "seconds");
+  for (guint i = 0; i < G_N_ELEMENTS (step); i++)
+    add_number (to, step[i].name, round (step[i].value * 1e6) / 1e6);
+  json_builder_end_object (to);
+}
+
 gboolean
 notch_report_json (const NotchReportJob *job, GError **error)
 {
-  static const char *const step[] = { "read", "inspect", "report", "whole" };
   const NotchResult *result = job->result;
   g_autoptr (JsonBuilder) to = json_builder_new ();
   json_builder_begin_object (to);
   add_text (to, "version", notch_version ());
   add_text (to, "device", result->device);
+  add_text (to, "asked", result->asked);
   add_image (to, result);
   add_text (to, "verdict", notch_verdict_name[result->verdict]);
   add_lines (to, "reasons", result->reason);
@@ -222,18 +240,12 @@ notch_report_json (const NotchReportJob *job, GError **error)
   add_detection (to, result);
   add_grid (to, result);
   add_wafer (to, &result->outline);
-  begin (to, "seconds");
-  for (guint i = 0; i < G_N_ELEMENTS (step); i++)
-    add_number (to, step[i], result->seconds[i]);
-  json_builder_end_object (to);
+  add_seconds (to, job);
   add_files (to, job);
   json_builder_end_object (to);
 
-  g_autoptr (JsonGenerator) generator = json_generator_new ();
   g_autoptr (JsonNode) root = json_builder_get_root (to);
-  json_generator_set_root (generator, root);
-  json_generator_set_pretty (generator, TRUE);
-  g_autofree char *text = json_generator_to_data (generator, NULL);
+  g_autofree char *text = notch_json_text (root);
   g_autofree char *lines = g_strconcat (text, "\n", NULL);
   g_autofree char *path = g_build_filename (job->folder, "summary.json", NULL);
   return notch_write_file (path, lines, -1, error);

@@ -79,6 +79,27 @@ edge_cell (NotchPaint *paint, const double x[4], const double y[4])
   notch_paint_stroke (paint, NOTCH_INK_SLATE, 0.6, 0.8, 0);
 }
 
+static double
+dot_radius (const Map *map)
+{
+  double apart = sqrt (map->frame.width * map->frame.height / MAX (notch_n_defects (map->result), 1));
+  return CLAMP (apart / 8, 2.5, 6);
+}
+
+static gboolean
+has_dot (const Map *map, const NotchBox *box)
+{
+  double radius = dot_radius (map) * 1.25; /* with its rim */
+  for (guint i = 0; i < notch_n_defects (map->result); i++) {
+    const double *value = notch_defect (map->result, i)->value;
+    double x = notch_view_x (&map->view, value[NOTCH_FEATURE_X]), y = notch_view_y (&map->view, value[NOTCH_FEATURE_Y]);
+    if (x > box->x - radius && x < box->x + box->width + radius && y > box->y - radius
+        && y < box->y + box->height + radius)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static void
 write_count (const Map *map, const NotchDie *die, const double x[4], const double y[4])
 {
@@ -89,7 +110,13 @@ write_count (const Map *map, const NotchDie *die, const double x[4], const doubl
     return;
   g_autofree char *count = g_strdup_printf ("%" G_GINT64_FORMAT, die->n_defects);
   NotchBox room = notch_paint_measure (map->paint, count, &words);
-  notch_paint_words (map->paint, x[2] - room.width - 4, y[2] - room.height - 2, count, &words);
+  for (int corner = 0; corner < 4; corner++) { /* the first that no dot covers: lower right, lower left, upper ones */
+    room.x = corner % 2 ? x[3] + 4 : x[2] - room.width - 4;
+    room.y = corner < 2 ? y[2] - room.height - 2 : y[1] + 2;
+    if (!has_dot (map, &room))
+      break;
+  }
+  notch_paint_words (map->paint, room.x, room.y, count, &words);
 }
 
 /* First all cells, then what a neighbour's cell must not cover. */
@@ -143,8 +170,7 @@ paint_dots (const Map *map)
 {
   const NotchResult *result = map->result;
   guint n = notch_n_defects (result);
-  double apart = sqrt (map->frame.width * map->frame.height / MAX (n, 1));
-  double radius = CLAMP (apart / 8, 2.5, 6);
+  double radius = dot_radius (map);
   for (guint i = 0; i < n; i++) {
     const NotchDefect *defect = notch_defect (result, i);
     notch_paint_dot (map->paint, result, defect->class_index, notch_view_x (&map->view, defect->value[NOTCH_FEATURE_X]),

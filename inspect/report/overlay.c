@@ -266,12 +266,16 @@ paint_die (const Scene *scene, const NotchDie *die, double letters)
   gboolean plain = status == NOTCH_STATUS_OK || status == NOTCH_STATUS_DEFECTIVE;
   g_autofree char *name = g_strdup_printf ("%d,%d", die->col, die->row);
   g_autofree char *text = plain ? g_strdup (name) : g_strdup_printf ("%s %s", name, notch_status_name[status]);
-  if (notch_paint_measure (scene->paint, text, &words).width > x[1] - x[0] - 8 * scene->unit) {
+  /* A cell that begins outside the image is labelled where it enters; one of which little is seen, with less or not. */
+  double label_x = MAX (x[0], scene->image.x) + 5 * scene->unit, label_y = MAX (y[0], scene->image.y) + 3 * scene->unit;
+  double right = scene->image.x + scene->image.width, bottom = scene->image.y + scene->image.height;
+  if (notch_paint_measure (scene->paint, text, &words).width > MIN (x[1], right) - label_x - 3 * scene->unit) {
     g_free (text);
     text = g_steal_pointer (&name);
   }
-  /* A cell that begins outside the image is labelled where it enters. */
-  double label_x = MAX (x[0], scene->image.x) + 5 * scene->unit, label_y = MAX (y[0], scene->image.y) + 3 * scene->unit;
+  NotchBox least = notch_paint_measure (scene->paint, text, &words);
+  if (label_x + least.width > right || label_y + least.height > bottom)
+    return;
   NotchBox box = notch_paint_words (scene->paint, label_x, label_y, text, &words);
   room_take (scene->room, &box);
 }

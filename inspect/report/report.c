@@ -54,6 +54,16 @@ notch_reports_check (const char *formats, GError **error)
   return TRUE;
 }
 
+char *
+notch_reports_describe (void)
+{
+  GString *text = g_string_new (NULL);
+  for (const NotchReport *const *report = notch_reports; *report; report++)
+    g_string_append_printf (text, "  %-8s %c %s (%s)\n", (*report)->name, (*report)->by_default ? '*' : ' ',
+                            (*report)->summary, (*report)->files);
+  return g_string_free (text, FALSE);
+}
+
 gboolean
 notch_reports_wanted (const NotchReport *report, const char *formats)
 {

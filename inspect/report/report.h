@@ -8,6 +8,7 @@ typedef struct {
   const char *folder; /* OUT/STEM, exists */
   NotchStore *store;  /* the image's rows, for what is drawn at full size */
   int jobs;
+  gint64 start;        /* g_get_monotonic_time () when the reports were begun; 0: not known */
   const char *formats; /* the list that is being written; notch_reports_write fills it in */
 } NotchReportJob;
 

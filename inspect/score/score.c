@@ -1,5 +1,6 @@
 /* score.c - compares lists of defects with the truth: reading and matching */
 #include "inspect/score/score.h"
+#include "inspect/text.h"
 
 #include <math.h>
 #include <string.h>
@@ -27,6 +28,47 @@ need_place (const NotchCsv *csv, guint row, int cx, int cy, double *x, double *y
   g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: line %" G_GINT64_FORMAT ": a defect has no place", csv->path,
                g_array_index (csv->line, gint64, row));
   return FALSE;
+}
+
+/* Each file has a place under the other's name: nobody means that. */
+static gboolean
+check_order (const NotchCsv *truth, const NotchCsv *found, GError **error)
+{
+  if (notch_csv_column (truth, "x") >= 0 || notch_csv_column (found, "x_px") >= 0
+      || notch_csv_column (truth, "x_px") < 0 || notch_csv_column (found, "x") < 0)
+    return TRUE;
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+               "%s: has the columns of found defects, and %s those of the truth; are the files swapped? The truth "
+               "comes first",
+               truth->path, found->path);
+  return FALSE;
+}
+
+/* A class that neither file has, nor any wafer that is simulated, is a slip. */
+static gboolean
+check_classes (const NotchCsv *truth, const NotchCsv *found, const char *classes, GError **error)
+{
+  g_auto (GStrv) wanted = classes ? g_strsplit (classes, ",", -1) : NULL;
+  g_autoptr (GString) known = g_string_new (NULL);
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+  for (int file = 0; wanted && file < 2; file++) {
+    const NotchCsv *csv = file == 0 ? truth : found;
+    int column = notch_csv_column (csv, file == 0 ? "type" : "class");
+    for (guint i = 0; i < csv->row->len; i++) {
+      const char *name = notch_csv_text (csv, i, column);
+      if (*name && g_hash_table_add (seen, (gpointer) name))
+        g_string_append_printf (known, "%s%s", known->len ? ", " : "", name);
+    }
+  }
+  static const char *const usual[] = { "particle", "pit", "scratch", "bridge", "open", "stain", NULL };
+  for (int k = 0; wanted && wanted[k]; k++)
+    if (!g_hash_table_contains (seen, wanted[k]) && !g_strv_contains (usual, wanted[k])) {
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+                   "--classes %s: neither %s nor %s has a defect of class \"%s\"; they have %s", classes, truth->path,
+                   found->path, wanted[k], known->len ? known->str : "no classes");
+      return FALSE;
+    }
+  return TRUE;
 }
 
 static gboolean
@@ -155,8 +197,8 @@ notch_tally_new (const NotchScorePair *pair, int n, const NotchScoreOptions *opt
     guint first_truth = tally->truth->len, first_found = tally->found->len;
     const NotchCsv *truth = load (tally, pair[i].truth, error),
                    *found = truth ? load (tally, pair[i].defects, error) : NULL;
-    if (!found || !read_truth (truth, i, options, tally->truth, error)
-        || !read_detections (found, i, tally->found, error))
+    if (!found || !check_order (truth, found, error) || !check_classes (truth, found, options->classes, error)
+        || !read_truth (truth, i, options, tally->truth, error) || !read_detections (found, i, tally->found, error))
       return NULL;
     match (tally->truth, first_truth, tally->found, first_found);
   }
@@ -180,7 +222,7 @@ notch_score (const NotchScorePair *pair, int n, const NotchScoreOptions *options
   notch_score_tell (tally, oracle, groups, options, score, text, builder);
   if (json) {
     g_autoptr (JsonNode) root = json_builder_get_root (builder);
-    *json = json_to_string (root, TRUE);
+    *json = notch_json_text (root);
   }
   *report = g_string_free (g_steal_pointer (&text), FALSE);
   return TRUE;

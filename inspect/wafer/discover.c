@@ -10,7 +10,7 @@
 /* The period is looked for in so many px a side: large enough for streets, small enough to be quick. */
 #define PERIOD_PX 1024
 /* Dice smaller than this at full size are not looked for: they would rather be cells. */
-#define LEAST_DIE 48
+#define LEAST_DIE NOTCH_LEAST_DIE_PX
 
 /* The image in work, and what is known about it. */
 typedef struct {
@@ -274,16 +274,9 @@ check_grid (const Discovery *d, const NotchGrid *grid, GError **error)
 {
   double width = hypot (grid->ax, grid->ay), height = hypot (grid->bx, grid->by);
   double pixel_um = d->found->pixel_um > 0 ? d->found->pixel_um : 1;
-  for (guint i = 0; i < d->recipe->region->len; i++) {
-    const NotchRegion *region = d->recipe->region->pdata[i];
-    if (region->x_um + region->width_um > width * pixel_um * 1.001
-        || region->y_um + region->height_um > height * pixel_um * 1.001) {
-      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
-                   "the recipe's [region %s] reaches out of the die, which is %.6g x %.6g %s; make it smaller",
-                   region->name, width * pixel_um, height * pixel_um, d->found->pixel_um > 0 ? "µm" : "px");
-      return FALSE;
-    }
-  }
+  if (!notch_recipe_check_regions (d->recipe, width * pixel_um, height * pixel_um, d->found->pixel_um > 0 ? "µm" : "px",
+                                   error))
+    return FALSE;
   int whole = notch_grid_count (grid, NOTCH_DIE_WHOLE);
   if (whole == 0 && !d->recipe->dice.partial) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,

@@ -7,6 +7,9 @@
 /* The longer side of the overview that discovery wants, px at most. */
 #define NOTCH_OVERVIEW_PX 2048
 
+/* Dice smaller than this are not looked for. */
+#define NOTCH_LEAST_DIE_PX 48
+
 /* A grid that is less sure than this is no grid. */
 #define NOTCH_SURE 0.5
 

@@ -33,7 +33,8 @@ typedef struct { /* a row of [limits]: class.NAME = count */
 } NotchClassLimit;
 
 struct NotchRecipe {
-  char *path; /* where it was read from, or NULL */
+  char *path;        /* where it was read from, or NULL */
+  GHashTable *place; /* "group]key" and "group]" to "FILE:LINE" or "--set …": where they were given */
   struct {
     double diameter_mm, edge_exclusion_mm;      /* diameter 0: found in the image or none */
     int notch;                                  /* 0 down, 1 left, 2 up, 3 right; -1 found in the image */
@@ -90,3 +91,8 @@ struct NotchRecipe {
 NotchRecipe *notch_recipe_parse (const char *text, const char *name, GError **error);
 /* Whether the keys fit each other; a recipe that was loaded does, one that was changed by notch_recipe_set may not. */
 gboolean notch_recipe_check (const NotchRecipe *recipe, GError **error);
+/* Whether the regions lie in a die of a size, in `unit`, which is what their lengths are then. */
+gboolean notch_recipe_check_regions (const NotchRecipe *recipe, double width, double height, const char *unit,
+                                     GError **error);
+/* What a message about a key begins with: "FILE:LINE: [group] key", "--set …: [group] key". */
+char *notch_recipe_place (const NotchRecipe *recipe, const char *group, const char *key);

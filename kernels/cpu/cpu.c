@@ -128,7 +128,7 @@ lane_allocate (NotchLane *lane)
       return false;
   lane->max_pieces = 4096;
   lane->max_seams = (int) (8 * 32 * size);
-  lane->judged = calloc (2 * area, 1); /* the second half is scratch */
+  lane->judged = calloc (2 * area, 1);
   lane->spectrum = notch_fft_alloc (2 * size * (size / 2 + 1));
   lane->product = notch_fft_alloc (2 * size * (size / 2 + 1));
   lane->response = notch_fft_alloc (area);

@@ -5,6 +5,7 @@
 #include "kernels/math/score.h"
 #include "kernels/math/template.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,6 +287,25 @@ stronger (const NotchBlob *a, const NotchBlob *b)
   return a->peak_y != b->peak_y ? a->peak_y < b->peak_y : a->peak_x < b->peak_x;
 }
 
+/* Where a patch has no pixel of the image, and no reference, it has no number. */
+static void
+blank_patch (const NotchLane *lane, int x, int y, int side, float *patch)
+{
+  const NotchTile *tile = lane->tile;
+  const uint8_t *covered = lane->judged + (ptrdiff_t) lane->is.size * lane->is.size;
+  for (int row = 0; row < side; row++)
+    for (int col = 0; col < side; col++) {
+      int tx = x + col, ty = y + row;
+      bool inside = tx >= tile->inside_x && tx < tile->inside_x + tile->inside_w && ty >= tile->inside_y
+                    && ty < tile->inside_y + tile->inside_h;
+      ptrdiff_t at = (ptrdiff_t) row * side + col;
+      if (!inside)
+        patch[at] = NAN;
+      if (!inside || !covered[(ptrdiff_t) ty * lane->is.size + tx])
+        patch[(ptrdiff_t) side * side + at] = NAN;
+    }
+}
+
 int
 notch_cpu_patch (NotchLane *lane, const NotchPatch *a)
 {
@@ -318,6 +338,7 @@ notch_cpu_patch (NotchLane *lane, const NotchPatch *a)
       memcpy (to + (ptrdiff_t) row * side, lane->plane[NOTCH_PLANE_TEST] + at, sizeof (float) * (size_t) side);
       memcpy (to + (ptrdiff_t) (side + row) * side, lane->plane[NOTCH_PLANE_REF] + at, sizeof (float) * (size_t) side);
     }
+    blank_patch (lane, x, y, side, to);
   }
   return 0;
 }

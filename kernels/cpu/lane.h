@@ -50,7 +50,8 @@ struct NotchLane {
   float *plane[NOTCH_N_PLANES]; /* size x size each */
   const NotchTile *tile;        /* in work */
   float *reduced_score[3];      /* the score on every 2nd and 4th pixel, by log2 of the decimation; [0] is not used */
-  uint8_t *judged;              /* size x size: 1 where the pixel and its neighbours have a reference and a weight */
+  uint8_t *judged;              /* size x size: 1 where the pixel and its neighbours have a reference and a weight;
+                                 * then size x size: 1 where the pixel has a reference */
   bool all_judged, any_spread;
 
   NotchFft *fft[3]; /* by log2 of the decimation */
