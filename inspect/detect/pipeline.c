@@ -46,13 +46,13 @@ inspect_tile (NotchLane *lane, gpointer data, GError **error)
   float seed = (float) plan->threshold, grow = MIN ((float) recipe->detect.grow_sigma, seed);
   const NotchFit fit = notch_plan_fit (plan, &batch);
   NotchTileFound found;
-  gboolean well =
-      k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
-      && k->fit (lane, &fit) == 0
-      && k->normalise (lane, &(NotchNormalise){ &batch, plan->noise, plan->spread_trust }) == 0
-      && k->filter (lane, &(NotchFilter){ &batch, plan->n_channels, plan->channel, NULL }) == 0
-      && k->label (lane, &(NotchLabel){ &batch, seed, grow, recipe->detect.merge_px }) == 0
-      && k->patch (lane, &(NotchPatch){ &batch, pass->patch_side, MAX_PATCHES }) == 0 && k->finish (lane, &found) == 0;
+  gboolean well = k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
+                  && k->fit (lane, &fit) == 0
+                  && k->normalise (lane, &(NotchNormalise){ &batch, plan->noise, plan->spread_trust }) == 0
+                  && k->filter (lane, &(NotchFilter){ &batch, plan->n_channels, plan->channel, NULL }) == 0
+                  && k->label (lane, &(NotchLabel){ &batch, seed, grow, recipe->detect.merge_px }) == 0
+                  && k->patch (lane, &(NotchPatch){ &batch, pass->patch_side, MAX_PATCHES }) == 0
+                  && k->finish (lane, &found) == 0;
   if (!well)
     return notch_kernels_error (k, lane, error);
   g_mutex_lock (&pass->lock);
