@@ -6,8 +6,13 @@
 #include <string.h>
 
 static const NotchCommand *const commands[] = {
-  &notch_command_simulate, &notch_command_score,   &notch_command_inspect,
-  &notch_command_recipe,   &notch_command_devices, NULL,
+  &notch_command_simulate,
+  &notch_command_score,
+  &notch_command_inspect,
+  &notch_command_learn,
+  &notch_command_recipe,
+  &notch_command_devices,
+  NULL,
 };
 
 void
