@@ -5,6 +5,7 @@
 #include "inspect/detect/inspect.h"
 #include "inspect/image/write.h"
 #include "inspect/report/report.h"
+#include "inspect/wafer/golden.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -316,11 +317,16 @@ inspect_image (Run *run, int i, GError **error)
 
 /* ---- the run --------------------------------------------------------------------------------------------------- */
 
-/* A template that cannot be read is told once, not with every image. */
+/* A template or golden reference that cannot be read is told once, not with every image. */
 static gboolean
 check_reference (const NotchRecipe *recipe, GError **error)
 {
-  const char *path = recipe->reference.image;
+  const char *path = recipe->reference.image, *golden = recipe->reference.golden;
+  if (notch_reference_of (recipe) == &notch_reference_golden && golden && *golden) {
+    g_autoptr (NotchSource) sigma =
+        notch_golden_open (golden, NOTCH_GOLDEN_SIGMA, (guint64) recipe->detect.memory_mib << 20, NULL, error);
+    return sigma != NULL;
+  }
   if (notch_reference_of (recipe) == &notch_reference_die || !path || !*path)
     return TRUE;
   const NotchSourceOptions options = { 0, recipe->detect.colour, (guint64) recipe->detect.memory_mib << 20 };
@@ -340,11 +346,10 @@ prepare (Run *run, GError **error)
       run->recipe->reference.method = NOTCH_REFERENCE_TEMPLATE;
   }
   if (options->golden) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
-                 "%s: this version has no golden reference; use --reference with an "
-                 "image, or the dice of the image itself",
-                 options->golden);
-    return FALSE;
+    g_free (run->recipe->reference.golden);
+    run->recipe->reference.golden = g_canonicalize_filename (options->golden, NULL);
+    if (run->recipe->reference.method == NOTCH_REFERENCE_AUTO)
+      run->recipe->reference.method = NOTCH_REFERENCE_GOLDEN;
   }
   if (options->n_shards < 0 || (options->n_shards > 0 && (options->shard < 1 || options->shard > options->n_shards))) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--shard %d/%d: give I/N with I from 1 to N", options->shard,

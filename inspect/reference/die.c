@@ -56,6 +56,12 @@ choose_neighbours (NotchPlan *plan)
   }
 }
 
+static NotchDiscovery *
+discover (NotchPlan *plan, const NotchReduced *reduced, NotchRecipe *recipe, GError **error)
+{
+  return notch_discover (plan->store, plan->source, reduced, recipe, error);
+}
+
 static gboolean
 prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
 {
@@ -162,6 +168,7 @@ pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArr
 const NotchReference notch_reference_die = {
   .name = "die",
   .summary = "the same place in neighbouring dice",
+  .discover = discover,
   .prepare = prepare,
   .needs = needs,
   .pieces = pieces,

@@ -26,6 +26,12 @@ notch_anchor_free (NotchAnchor *anchor)
   g_free (anchor);
 }
 
+gboolean
+notch_anchor_is_empty (const NotchAnchor *anchor)
+{
+  return anchor->n == 0;
+}
+
 static NotchDie *
 die_at (const NotchPlan *plan, int i)
 {

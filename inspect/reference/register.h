@@ -21,6 +21,9 @@ NotchAnchor *notch_anchor_find (const NotchPlan *plan, const NotchCompute *compu
 void notch_anchor_free (NotchAnchor *anchor);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchAnchor, notch_anchor_free)
 
+/* Has it nothing to register by? */
+gboolean notch_anchor_is_empty (const NotchAnchor *anchor);
+
 /* Registers every die of the plan's grid on the anchor: fills plan->warp, the dice's shifts and their trust, and
  * plan->shift_rms. The anchor may come from another image: its patches are looked for where the plan's lattice has them. */
 gboolean notch_register_dice (NotchPlan *plan, const NotchCompute *compute, const NotchAnchor *anchor, GError **error);

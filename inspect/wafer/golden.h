@@ -14,13 +14,13 @@
 
 enum { NOTCH_GOLDEN_MEAN = 1, NOTCH_GOLDEN_SIGMA, NOTCH_GOLDEN_COUNT }; /* pages */
 
-typedef struct {
+struct NotchGolden {
   double die_width, die_height; /* px: the pitch, street included */
   double pixel_um;              /* 0: not known */
   gint64 n_images, n_dice;      /* that it was learned from */
   NotchNoise noise;             /* of the dice against the mean */
   char *recipe;                 /* SHA-256 of the recipe that it was learned with; owned */
-} NotchGolden;
+};
 
 void notch_golden_free (NotchGolden *golden);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchGolden, notch_golden_free)

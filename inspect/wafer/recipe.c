@@ -37,7 +37,7 @@ typedef struct {
 } Key;
 
 static const char *const notch_choice[] = { "auto", "down", "left", "up", "right", NULL };
-static const char *const method_choice[] = { "auto", "die", "template", "exact", NULL };
+static const char *const method_choice[] = { "auto", "die", "template", "exact", "golden", NULL };
 static const char *const polarity_choice[] = { "both", "bright", "dark", NULL };
 static const char *const colour_choice[] = { "luminance", "red", "green", "blue", NULL };
 static const char *const kind_choice[] = { "care", "exclude", NULL };
@@ -86,10 +86,12 @@ static const Key keys[] = {
   { "dice", "excluded", KEY_PAIRS, AT (dice.excluded), 0, -1e6, 1e6, "", NULL,
     "dice to leave out" },
 
-  { "reference", "method", KEY_CHOICE, AT (reference.method), 0, 0, 3, "", method_choice,
-    "what a place is compared with; auto: the template if there is one, else the neighbouring dice" },
+  { "reference", "method", KEY_CHOICE, AT (reference.method), 0, 0, 4, "", method_choice,
+    "what a place is compared with; auto: the golden reference or the template if there is one, else the neighbouring dice" },
   { "reference", "image", KEY_STRING, AT (reference.image), 0, 0, 0, "", NULL,
     "the template's file, from the current folder" },
+  { "reference", "golden", KEY_STRING, AT (reference.golden), 0, 0, 0, "", NULL,
+    "the golden reference's file, likewise; notch learn makes one" },
   { "reference", "neighbours", KEY_INT, AT (reference.neighbours), 8, 1, NOTCH_MAX_SOURCES, "dice", NULL,
     "how many dice make the reference" },
   { "reference", "shading", KEY_BOOL, AT (reference.shading), 1, SWITCH,
@@ -288,6 +290,7 @@ notch_recipe_copy (const NotchRecipe *recipe)
   NotchRecipe *copy = g_memdup2 (recipe, sizeof *recipe);
   copy->path = g_strdup (recipe->path);
   copy->reference.image = g_strdup (recipe->reference.image);
+  copy->reference.golden = g_strdup (recipe->reference.golden);
   copy->dice.excluded = g_array_copy (recipe->dice.excluded);
   copy->region = g_ptr_array_new_with_free_func (free_region);
   for (guint i = 0; i < recipe->region->len; i++) {
@@ -315,6 +318,7 @@ notch_recipe_free (NotchRecipe *recipe)
     return;
   g_free (recipe->path);
   g_free (recipe->reference.image);
+  g_free (recipe->reference.golden);
   g_array_unref (recipe->dice.excluded);
   g_ptr_array_unref (recipe->region);
   g_ptr_array_unref (recipe->classify.rule);
@@ -853,6 +857,17 @@ notch_recipe_parse (const char *text, const char *name, GError **error)
   return g_steal_pointer (&recipe);
 }
 
+/* A recipe and its references travel together: their names count from the recipe's folder. */
+static void
+resolve (char **name, const char *recipe_path)
+{
+  if (!*name || !**name)
+    return;
+  g_autofree char *folder = g_path_get_dirname (recipe_path), *from = g_canonicalize_filename (folder, NULL);
+  g_autofree char *given = g_steal_pointer (name);
+  *name = g_canonicalize_filename (given, from);
+}
+
 NotchRecipe *
 notch_recipe_load (const char *path, GError **error)
 {
@@ -873,12 +888,8 @@ notch_recipe_load (const char *path, GError **error)
   if (!recipe)
     return NULL;
   recipe->path = g_strdup (path);
-  /* A recipe and its template travel together: the name counts from the recipe's folder. */
-  if (recipe->reference.image && *recipe->reference.image) {
-    g_autofree char *folder = g_path_get_dirname (path), *from = g_canonicalize_filename (folder, NULL);
-    g_autofree char *given = g_steal_pointer (&recipe->reference.image);
-    recipe->reference.image = g_canonicalize_filename (given, from);
-  }
+  resolve (&recipe->reference.image, path);
+  resolve (&recipe->reference.golden, path);
   return recipe;
 }
 
