@@ -64,6 +64,10 @@ notch_average_new (const NotchGolden *golden, const NotchKernels *kernels, const
   const NotchTile *tile = &average->tile;
   average->frame = (NotchBox){ (int) MAX (-tile->x, 0), (int) MAX (-tile->y, 0), (int) MIN (width - tile->x, size),
                                (int) MIN (height - tile->y, size) };
+  average->cell =
+      meet (average->frame, (NotchBox){ (int) (NOTCH_GOLDEN_MARGIN - tile->x), (int) (NOTCH_GOLDEN_MARGIN - tile->y),
+                                        (int) MIN (width - NOTCH_GOLDEN_MARGIN - tile->x, size),
+                                        (int) MIN (height - NOTCH_GOLDEN_MARGIN - tile->y, size) });
   average->box = meet (average->frame, (NotchBox){ halo - SMOOTH, halo - SMOOTH, halo + tile->core_w + SMOOTH,
                                                    halo + tile->core_h + SMOOTH });
   gsize area = area_of (average);
@@ -416,14 +420,13 @@ gboolean
 notch_average_add (NotchAverage *average, const NotchAverageDie *die)
 {
   NotchBox box = meet (average->box, die->valid), rim = inner (average);
+  NotchBox own = meet (box, average->cell); /* a bad neighbour is not the die's fault */
   gint64 outliers = 0, pixels = 0;
-  for (int y = box.y0; y < box.y1; y++)
-    for (int x = box.x0; x < box.x1; x++, pixels++) {
+  for (int y = own.y0; y < own.y1; y++)
+    for (int x = own.x0; x < own.x1; x++, pixels++) {
       gsize at = (gsize) y * (gsize) average->size + (gsize) x;
       outliers += !(fabsf (die->value[at]) <= average->cut[at]);
     }
-  if (pixels == 0)
-    return TRUE;
   if ((double) outliers > MOST_OUTLIERS * (double) pixels) {
     average->n_left_out++;
     return FALSE;

@@ -21,6 +21,7 @@ typedef struct {
   NotchTile tile;
   int size;
   NotchBox frame; /* what of the tile is golden die */
+  NotchBox cell;  /* the frame without its margin */
   NotchBox box;   /* what is summed up: the core and what smoothing looks at around it */
   int fit_terms;
   int n_witnesses;
