@@ -11,6 +11,7 @@
 #include "inspect/image/write.h"
 #include "inspect/reference/register.h"
 #include "inspect/wafer/golden.h"
+#include "inspect/wafer/phase.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +47,7 @@ typedef struct {
   gint64 n_dice;
   NotchGolden *golden;
   NotchAnchor *anchor;
+  NotchReduced *picture; /* of a die of the first image */
   NotchTiling tiling;
   NotchCrew *crew;
   int stride;
@@ -141,6 +143,21 @@ take_dice (Learn *learn, Image *image, const NotchPlan *plan, GError **error)
   return FALSE;
 }
 
+/* Of the first whole die: its place is what the dice of other images are given. */
+static gboolean
+take_picture (Learn *learn, const NotchPlan *plan, GError **error)
+{
+  for (guint i = 0; i < plan->grid->die->len; i++) {
+    const NotchDie *die = &g_array_index (plan->grid->die, NotchDie, i);
+    if (die->kind != NOTCH_DIE_WHOLE)
+      continue;
+    learn->picture = notch_phase_picture (plan->store, plan->source->width, plan->source->height, die->x + 0.5,
+                                          die->y + 0.5, learn->golden->die_width, learn->golden->die_height, error);
+    return learn->picture != NULL;
+  }
+  return TRUE;
+}
+
 static gboolean
 survey_plan (Learn *learn, Image *image, const Opened *opened, NotchPlan *plan, NotchRecipe *recipe, GError **error)
 {
@@ -150,7 +167,7 @@ survey_plan (Learn *learn, Image *image, const Opened *opened, NotchPlan *plan, 
   if (!reduced)
     return FALSE;
   g_autoptr (NotchDiscovery) found =
-      notch_golden_discover (learn->golden, opened->store, source, reduced, recipe, error);
+      notch_golden_discover (learn->golden, learn->picture, opened->store, source, reduced, recipe, error);
   if (!found)
     return FALSE;
   g_info ("%s: %s", image->path, found->report);
@@ -162,6 +179,8 @@ survey_plan (Learn *learn, Image *image, const Opened *opened, NotchPlan *plan, 
     return FALSE;
   if (!learn->anchor)
     learn->anchor = notch_anchor_find (plan, &learn->compute, error);
+  if (!learn->picture && learn->anchor && !take_picture (learn, plan, error))
+    return FALSE;
   return learn->anchor && notch_register_dice (plan, &learn->compute, learn->anchor, error)
          && take_dice (learn, image, plan, error);
 }
@@ -542,6 +561,7 @@ notch_learn (char **images, const char *path, const NotchLearnOptions *options, 
     *report = report_of (&learn);
   g_clear_pointer (&learn.crew, notch_crew_free);
   g_clear_pointer (&learn.anchor, notch_anchor_free);
+  g_clear_pointer (&learn.picture, notch_reduced_free);
   if (learn.compute.device)
     learn.compute.kernels->close (learn.compute.device);
   if (learn.spool >= 0)

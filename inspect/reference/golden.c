@@ -2,6 +2,7 @@
 #include "inspect/wafer/golden.h"
 
 #include "inspect/reference/register.h"
+#include "inspect/wafer/phase.h"
 
 #include <math.h>
 
@@ -27,15 +28,24 @@ open_pages (NotchPlan *plan, const NotchRecipe *recipe, GError **error)
   plan->mem_source[NOTCH_MEM_REFERENCE] = notch_golden_open (path, NOTCH_GOLDEN_MEAN, budget, &plan->golden, error);
   if (plan->golden)
     plan->mem_source[NOTCH_MEM_SPREAD] = notch_golden_open (path, NOTCH_GOLDEN_SIGMA, budget, NULL, error);
-  return plan->mem_source[NOTCH_MEM_SPREAD] != NULL;
+  if (!plan->mem_source[NOTCH_MEM_SPREAD])
+    return FALSE;
+  for (int mem = NOTCH_MEM_REFERENCE; mem <= NOTCH_MEM_SPREAD; mem++)
+    plan->mem_store[mem] = notch_store_new (plan->mem_source[mem], budget / 4, 1);
+  return TRUE;
 }
 
 static NotchDiscovery *
 discover (NotchPlan *plan, const NotchReduced *reduced, NotchRecipe *recipe, GError **error)
 {
-  return open_pages (plan, recipe, error)
-             ? notch_golden_discover (plan->golden, plan->store, plan->source, reduced, recipe, error)
-             : NULL;
+  if (!open_pages (plan, recipe, error))
+    return NULL;
+  const NotchSource *mean = plan->mem_source[NOTCH_MEM_REFERENCE];
+  g_autoptr (NotchReduced) picture =
+      notch_phase_picture (plan->mem_store[NOTCH_MEM_REFERENCE], mean->width, mean->height, NOTCH_GOLDEN_MARGIN,
+                           NOTCH_GOLDEN_MARGIN, plan->golden->die_width, plan->golden->die_height, error);
+  return picture ? notch_golden_discover (plan->golden, picture, plan->store, plan->source, reduced, recipe, error)
+                 : NULL;
 }
 
 /* An image of something else would be nothing but defects. */
@@ -60,12 +70,9 @@ static gboolean
 prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
 {
   const NotchGolden *golden = plan->golden;
-  guint64 budget = (guint64) plan->recipe->detect.memory_mib << 20;
   if (!notch_golden_fits (golden, plan->recipe->reference.golden, plan->grid, plan->pixel_known ? plan->pixel_um : 0,
                           error))
     return FALSE;
-  for (int mem = NOTCH_MEM_REFERENCE; mem <= NOTCH_MEM_SPREAD; mem++)
-    plan->mem_store[mem] = notch_store_new (plan->mem_source[mem], budget / 4, compute->jobs);
   const NotchAnchorPlace place = { plan->mem_store[NOTCH_MEM_REFERENCE], NOTCH_GOLDEN_MARGIN - 0.5,
                                    NOTCH_GOLDEN_MARGIN - 0.5, golden->die_width, golden->die_height };
   g_autoptr (NotchAnchor) anchor = notch_anchor_new (&place, plan->recipe->dice.search_px, compute, error);

@@ -1,6 +1,8 @@
 /* golden.c - the golden reference's file, and where its pixels lie in an image */
 #include "inspect/wafer/golden.h"
 
+#include "inspect/wafer/phase.h"
+
 #include <json-glib/json-glib.h>
 #include <math.h>
 
@@ -26,6 +28,12 @@ notch_golden_size (const NotchGolden *golden, gint64 *width, gint64 *height)
 {
   *width = (gint64) floor (golden->die_width + 0.5) + 2 * NOTCH_GOLDEN_MARGIN;
   *height = (gint64) floor (golden->die_height + 0.5) + 2 * NOTCH_GOLDEN_MARGIN;
+}
+
+static gboolean
+alike (double a, double b)
+{
+  return fabs (a - b) <= MAX (SIZE_SLACK * MAX (a, b), LEAST_SLACK);
 }
 
 /* ---- the description ------------------------------------------------------------------------------------------- */
@@ -188,12 +196,6 @@ notch_golden_open (const char *path, int page, guint64 budget, NotchGolden **gol
 
 /* ---- does it fit ----------------------------------------------------------------------------------------------- */
 
-static gboolean
-alike (double a, double b)
-{
-  return fabs (a - b) <= MAX (SIZE_SLACK * MAX (a, b), LEAST_SLACK);
-}
-
 gboolean
 notch_golden_fits (const NotchGolden *golden, const char *path, const NotchGrid *grid, double pixel_um, GError **error)
 {
@@ -243,18 +245,18 @@ holds_one (const NotchGolden *golden, const NotchSource *source)
   return x > 0.9 && x < 1.5 && y > 0.9 && y < 1.5;
 }
 
-NotchDiscovery *
-notch_golden_discover (const NotchGolden *golden, NotchStore *store, const NotchSource *source,
-                       const NotchReduced *reduced, NotchRecipe *recipe, GError **error)
+/* The dice before they are moved. */
+static NotchDiscovery *
+find_dice (const NotchGolden *golden, gboolean single, NotchStore *store, const NotchSource *source,
+           const NotchReduced *reduced, NotchRecipe *recipe, GError **error)
 {
-  gboolean given = !isnan (recipe->dice.origin_x_px) && !isnan (recipe->dice.origin_y_px);
-  if (golden && !given && holds_one (golden, source)) {
-    NotchDiscovery *found = g_new0 (NotchDiscovery, 1);
-    found->pixel_um = recipe->wafer.pixel_um > 0 ? recipe->wafer.pixel_um : source->pixel_um_x;
-    found->report = g_strdup ("dice: the image is one die\n");
-    found->outline.notch_angle = NAN;
-    found->grid = single_die (recipe, golden->die_width, golden->die_height, source->width, source->height);
-    return found;
+  if (single) {
+    NotchDiscovery *one = g_new0 (NotchDiscovery, 1);
+    one->pixel_um = recipe->wafer.pixel_um > 0 ? recipe->wafer.pixel_um : source->pixel_um_x;
+    one->report = g_strdup ("dice: the image is one die\n");
+    one->outline.notch_angle = NAN;
+    one->grid = single_die (recipe, golden->die_width, golden->die_height, source->width, source->height);
+    return one;
   }
   g_autoptr (NotchDiscovery) found = notch_discover (store, source, reduced, recipe, error);
   if (!found)
@@ -274,6 +276,35 @@ notch_golden_discover (const NotchGolden *golden, NotchStore *store, const Notch
                  golden->die_width, golden->die_height);
     return NULL;
   }
+  return g_steal_pointer (&found);
+}
+
+NotchDiscovery *
+notch_golden_discover (const NotchGolden *golden, const NotchReduced *picture, NotchStore *store,
+                       const NotchSource *source, const NotchReduced *reduced, NotchRecipe *recipe, GError **error)
+{
+  gboolean given = !isnan (recipe->dice.origin_x_px) && !isnan (recipe->dice.origin_y_px);
+  gboolean single = golden && !given && holds_one (golden, source);
+  g_autoptr (NotchDiscovery) found = find_dice (golden, single, store, source, reduced, recipe, error);
+  double dx = 0, dy = 0;
+  if (!found)
+    return NULL;
+  /* Another size is another product, which is told later. */
+  if (!picture || given || !alike (hypot (found->grid->ax, found->grid->ay), golden->die_width)
+      || !alike (hypot (found->grid->bx, found->grid->by), golden->die_height))
+    return g_steal_pointer (&found);
+  if (!notch_phase_find (picture, store, source->width, source->height, found->grid, recipe->dice.search_px / 2, &dx,
+                         &dy, error))
+    return NULL;
+  if (dx == 0 && dy == 0)
+    return g_steal_pointer (&found);
+  g_info ("dice: moved by %.0f, %.0f px to where they look like the golden die", dx, dy);
+  recipe->dice.origin_x_px = found->grid->x + dx, recipe->dice.origin_y_px = found->grid->y + dy;
+  if (!single)
+    return notch_discover (store, source, reduced, recipe, error);
+  NotchDie *die = &g_array_index (found->grid->die, NotchDie, 0);
+  found->grid->x = die->x = recipe->dice.origin_x_px;
+  found->grid->y = die->y = recipe->dice.origin_y_px;
   return g_steal_pointer (&found);
 }
 

@@ -33,9 +33,11 @@ char *notch_golden_describe (const NotchGolden *golden);
  * another kind of TIFF, another version, sizes that contradict each other. */
 NotchSource *notch_golden_open (const char *path, int page, guint64 budget, NotchGolden **golden, GError **error);
 /* Finds the dice of an image that shows dice like the golden one, as notch_discover does; an image of about the die's size
- * is one die. NULL for `golden`: of any size, and an image in which nothing repeats is one die. */
-NotchDiscovery *notch_golden_discover (const NotchGolden *golden, NotchStore *store, const NotchSource *source,
-                                       const NotchReduced *reduced, NotchRecipe *recipe, GError **error);
+ * is one die. Where the recipe gives no origin, the grid is moved to where the dice look like `picture`. Both NULL: dice of
+ * any size, and an image in which nothing repeats is one die. */
+NotchDiscovery *notch_golden_discover (const NotchGolden *golden, const NotchReduced *picture, NotchStore *store,
+                                       const NotchSource *source, const NotchReduced *reduced, NotchRecipe *recipe,
+                                       GError **error);
 /* May dice of this size and pixel size (0: not known) be compared with the golden die? `path` names it, `image` the other
  * in the error. */
 gboolean notch_golden_fits (const NotchGolden *golden, const char *path, const NotchGrid *grid, double pixel_um,

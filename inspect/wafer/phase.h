@@ -1,0 +1,15 @@
+/* phase.h - where a die begins that discovery found only by its pitch */
+#pragma once
+
+#include "inspect/image/reduce.h"
+#include "inspect/wafer/grid.h"
+
+/* A picture of a die, small enough to be looked for; w x h px from (x, y), which may reach out of the image. NULL: reading
+ * failed. */
+NotchReduced *notch_phase_picture (NotchStore *store, gint64 width, gint64 height, double x, double y, double w,
+                                   double h, GError **error);
+/* Looks for the picture around the whole die nearest to the middle of the grid, up to half a pitch away. *dx and *dy
+ * (px) are by how much the grid is to be moved; 0 where it is right to a few px already (`slack`), or where no other place
+ * looks clearly more like the picture. FALSE: reading failed. */
+gboolean notch_phase_find (const NotchReduced *picture, NotchStore *store, gint64 width, gint64 height,
+                           const NotchGrid *grid, double slack, double *dx, double *dy, GError **error);
