@@ -159,6 +159,22 @@ take_picture (Learn *learn, const NotchPlan *plan, GError **error)
 }
 
 static gboolean
+check_likeness (const Learn *learn, const Image *image, const NotchPlan *plan, GError **error)
+{
+  double likeness = 1;
+  if (learn->picture && !notch_anchor_is_empty (learn->anchor)
+      && !notch_phase_likeness (learn->picture, plan->store, plan->source->width, plan->source->height, plan->grid,
+                                &likeness, error))
+    return FALSE;
+  if (likeness >= NOTCH_ALIKE)
+    return TRUE;
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+               "%s: its dice do not look like those of %s (correlation %d %%); leave the image out", image->path,
+               learn->image[0].path, (int) (100 * likeness));
+  return FALSE;
+}
+
+static gboolean
 survey_plan (Learn *learn, Image *image, const Opened *opened, NotchPlan *plan, NotchRecipe *recipe, GError **error)
 {
   const NotchSource *source = opened->source;
@@ -182,7 +198,7 @@ survey_plan (Learn *learn, Image *image, const Opened *opened, NotchPlan *plan, 
   if (!learn->picture && learn->anchor && !take_picture (learn, plan, error))
     return FALSE;
   return learn->anchor && notch_register_dice (plan, &learn->compute, learn->anchor, error)
-         && take_dice (learn, image, plan, error);
+         && check_likeness (learn, image, plan, error) && take_dice (learn, image, plan, error);
 }
 
 static gboolean

@@ -33,6 +33,9 @@ ok "nothing is written then" test ! -e none.tif
 "$NOTCH" simulate -q --size 900x900 --die 180x180 --seed 5 -o other.tif
 is "dice of another size are refused" \
   "$("$NOTCH" learn -o none.tif lot1.tif other.tif 2>&1 | grep -c '^notch: other.tif: lot1.tif shows a die of 25[56]\..* 1[78][0-9]\..*learn one from this product')" 1
+"$NOTCH" simulate -q --size 1024x1024 --die 256x256 --defects 0 --seed 6 -o product.tif
+is "another product is refused" \
+  "$("$NOTCH" learn -o none.tif lot1.tif product.tif 2>&1 | grep -c '^notch: product.tif: its dice do not look like those of lot1.tif (correlation ')" 1
 is "a folder that is not there" "$(status "$NOTCH" learn -o nowhere/golden.tif lot1.tif)" 2
 
 # ---- inspect ------------------------------------------------------------------------------------------------------------
@@ -60,6 +63,7 @@ refused () {
   is "$1: status, lines, pattern" "$? $(echo "$message" | wc -l) $(echo "$message" | grep -c "$4")" "2 1 1"
 }
 refused "dice of another size" golden.tif other.tif 'golden.tif shows a die of 25[56]\..*learn one from this product'
+refused "another product" golden.tif product.tif 'product.tif: the dice do not look like those of .*golden.tif (correlation '
 refused "another scale" golden.tif test.tif 'pixels of 0.5 µm and these have 0.6 µm' 0.6
 refused "no golden reference" lot1.tif test.tif '^notch: .*lot1.tif: is no golden reference; make one with notch learn'
 refused "no file" missing.tif test.tif '^notch: .*missing.tif: cannot be opened'

@@ -35,15 +35,20 @@ open_pages (NotchPlan *plan, const NotchRecipe *recipe, GError **error)
   return TRUE;
 }
 
+static NotchReduced *
+take_picture (const NotchPlan *plan, GError **error)
+{
+  const NotchSource *mean = plan->mem_source[NOTCH_MEM_REFERENCE];
+  return notch_phase_picture (plan->mem_store[NOTCH_MEM_REFERENCE], mean->width, mean->height, NOTCH_GOLDEN_MARGIN,
+                              NOTCH_GOLDEN_MARGIN, plan->golden->die_width, plan->golden->die_height, error);
+}
+
 static NotchDiscovery *
 discover (NotchPlan *plan, const NotchReduced *reduced, NotchRecipe *recipe, GError **error)
 {
   if (!open_pages (plan, recipe, error))
     return NULL;
-  const NotchSource *mean = plan->mem_source[NOTCH_MEM_REFERENCE];
-  g_autoptr (NotchReduced) picture =
-      notch_phase_picture (plan->mem_store[NOTCH_MEM_REFERENCE], mean->width, mean->height, NOTCH_GOLDEN_MARGIN,
-                           NOTCH_GOLDEN_MARGIN, plan->golden->die_width, plan->golden->die_height, error);
+  g_autoptr (NotchReduced) picture = take_picture (plan, error);
   return picture ? notch_golden_discover (plan->golden, picture, plan->store, plan->source, reduced, recipe, error)
                  : NULL;
 }
@@ -58,8 +63,20 @@ check_likeness (const NotchPlan *plan, GError **error)
     whole += die->kind == NOTCH_DIE_WHOLE && !die->blank;
     alike += die->kind == NOTCH_DIE_WHOLE && !die->blank && die->trust > 0;
   }
-  if (2 * alike >= whole)
-    return TRUE;
+  if (2 * alike >= whole) {
+    double likeness = 0;
+    g_autoptr (NotchReduced) picture = take_picture (plan, error);
+    if (!picture
+        || !notch_phase_likeness (picture, plan->store, plan->source->width, plan->source->height, plan->grid,
+                                  &likeness, error))
+      return FALSE;
+    if (likeness >= NOTCH_ALIKE)
+      return TRUE;
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+                 "the dice do not look like those of %s (correlation %d %%); learn one from this product",
+                 plan->recipe->reference.golden, (int) (100 * likeness));
+    return FALSE;
+  }
   g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
                "only %d of %d dice lie where %s would have them; check that it shows this product, and [dice] origin",
                alike, whole, plan->recipe->reference.golden);

@@ -138,3 +138,75 @@ notch_phase_find (const NotchReduced *picture, NotchStore *store, gint64 width, 
   notch_fft_release (value);
   return TRUE;
 }
+
+/* ---- likeness -------------------------------------------------------------------------------------------------- */
+
+/* So many dice are compared at most, in pictures of at most so many px: noise and a pixel's shift then hardly count. */
+#define LIKENESS_DICE 9
+#define LIKENESS_PX   128
+
+static double
+correlation (const NotchReduced *a, const NotchReduced *b)
+{
+  gint64 w = MIN (a->width, b->width), h = MIN (a->height, b->height);
+  double n = (double) w * (double) h, sum_a = 0, sum_b = 0, aa = 0, bb = 0, ab = 0;
+  for (gint64 y = 0; y < h; y++)
+    for (gint64 x = 0; x < w; x++) {
+      double u = a->value[y * a->width + x], v = b->value[y * b->width + x];
+      sum_a += u, sum_b += v, aa += u * u, bb += v * v, ab += u * v;
+    }
+  double var_a = aa - sum_a * sum_a / n, var_b = bb - sum_b * sum_b / n;
+  return var_a > 0 && var_b > 0 ? (ab - sum_a * sum_b / n) / sqrt (var_a * var_b) : 0;
+}
+
+static int
+compare_doubles (gconstpointer a, gconstpointer b)
+{
+  double x = *(const double *) a, y = *(const double *) b;
+  return (x > y) - (x < y);
+}
+
+gboolean
+notch_phase_likeness (const NotchReduced *picture, NotchStore *store, gint64 width, gint64 height,
+                      const NotchGrid *grid, double *likeness, GError **error)
+{
+  g_autoptr (GArray) dice = g_array_new (FALSE, FALSE, sizeof (const NotchDie *));
+  g_autoptr (GArray) found = g_array_new (FALSE, FALSE, sizeof (double));
+  g_autoptr (GArray) among = g_array_new (FALSE, FALSE, sizeof (double)); /* the dice themselves */
+  g_autoptr (NotchReduced) last = NULL;
+  for (guint i = 0; i < grid->die->len; i++) {
+    const NotchDie *die = &g_array_index (grid->die, NotchDie, i);
+    if (die->kind == NOTCH_DIE_WHOLE && die->trust > 0)
+      g_array_append_val (dice, die);
+  }
+  *likeness = 1;
+  int again = notch_reduce_factor (picture->width, picture->height, LIKENESS_PX);
+  g_autoptr (NotchReduced) small = notch_reduce_again (picture, again, error);
+  if (!small)
+    return FALSE;
+  guint n = MIN (dice->len, LIKENESS_DICE);
+  for (guint k = 0; k < n; k++) {
+    const NotchDie *die = g_array_index (dice, const NotchDie *, (2 * k + 1) * dice->len / (2 * n));
+    g_autoptr (NotchReduced) whole =
+        notch_phase_picture (store, width, height, die->x + die->dx + 0.5, die->y + die->dy + 0.5,
+                             hypot (grid->ax, grid->ay), hypot (grid->bx, grid->by), error);
+    g_autoptr (NotchReduced) other = whole ? notch_reduce_again (whole, again, error) : NULL;
+    if (!other)
+      return FALSE;
+    double value = correlation (small, other);
+    g_array_append_val (found, value);
+    value = last ? correlation (last, other) : 1;
+    if (last)
+      g_array_append_val (among, value);
+    g_clear_pointer (&last, notch_reduced_free);
+    last = g_steal_pointer (&other);
+  }
+  g_array_sort (found, compare_doubles);
+  g_array_sort (among, compare_doubles);
+  if (n > 0)
+    *likeness = g_array_index (found, double, n / 2);
+  if (among->len > 0)
+    *likeness /= CLAMP (g_array_index (among, double, among->len / 2), 0.05, 1);
+  g_info ("dice: like the picture to %d in 1000", (int) (1000 * *likeness));
+  return TRUE;
+}
