@@ -41,7 +41,7 @@ meet (NotchBox a, NotchBox b)
 
 NotchAverage *
 notch_average_new (const NotchGolden *golden, const NotchKernels *kernels, const NotchTiling *tiling, gint64 col,
-                   gint64 row, int fit_terms, int stride)
+                   gint64 row, NotchFit fit, int stride)
 {
   NotchAverage *average = g_new0 (NotchAverage, 1);
   gint64 width, height, left = col * tiling->core, top = row * tiling->core;
@@ -49,7 +49,7 @@ notch_average_new (const NotchGolden *golden, const NotchKernels *kernels, const
   int size = average->size = tiling->size, halo = tiling->halo;
   average->golden = golden;
   average->kernels = kernels;
-  average->fit_terms = fit_terms;
+  average->fit = fit;
   average->stride = stride;
   average->tile = (NotchTile){
     .x = left - halo,
@@ -246,10 +246,11 @@ fit_centre (NotchLane *lane, const NotchAverage *average, NotchBox valid, float 
   const NotchPiece piece = { valid.x0, valid.y0, valid.x1 - valid.x0, valid.y1 - valid.y0, 0, 1, 0 };
   NotchTile tile = average->tile;
   tile.n_pieces = piece.w > 0 && piece.h > 0;
+  NotchFit fit = average->fit;
   NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece, .source = &none };
+  fit.batch = &batch;
   return (k->gather (lane, &(NotchGather){ &batch }) == 0 && k->poke (lane, 0, NOTCH_PLANE_TEST, value) == 0
-          && k->poke (lane, 0, NOTCH_PLANE_REF, average->centre) == 0
-          && k->fit (lane, &(NotchFit){ &batch, average->fit_terms }) == 0
+          && k->poke (lane, 0, NOTCH_PLANE_REF, average->centre) == 0 && k->fit (lane, &fit) == 0
           && k->peek (lane, 0, NOTCH_PLANE_RES, value) == 0)
          || notch_kernels_error (k, lane, error);
 }

@@ -23,7 +23,7 @@ typedef struct {
   NotchBox frame; /* what of the tile is golden die */
   NotchBox cell;  /* the frame without its margin */
   NotchBox box;   /* what is summed up: the core and what smoothing looks at around it */
-  int fit_terms;
+  NotchFit fit;   /* what is taken out of a die; without a batch */
   int n_witnesses;
   float *witness[NOTCH_WITNESSES]; /* size x size, or NULL */
   NotchBox valid[NOTCH_WITNESSES];
@@ -40,7 +40,7 @@ typedef struct {
 /* Bytes that a tile of this size takes at most. */
 guint64 notch_average_bytes (int size);
 NotchAverage *notch_average_new (const NotchGolden *golden, const NotchKernels *kernels, const NotchTiling *tiling,
-                                 gint64 col, gint64 row, int fit_terms, int stride);
+                                 gint64 col, gint64 row, NotchFit fit, int stride);
 void notch_average_free (NotchAverage *average);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchAverage, notch_average_free)
 

@@ -117,7 +117,8 @@ struct NotchTiffWriter {
   int reason; /* errno of libtiff's first complaint */
   gboolean failed;
   NotchTiffLayout layout; /* of the next page */
-  gint64 height, y;       /* y: rows that were given */
+  int channels;
+  gint64 height, y; /* y: rows that were given */
   gsize row_bytes;
   gint64 strip_rows;
   guint8 *strip; /* rows of the strip that is not full; a copy, for libtiff works in it */
@@ -191,6 +192,7 @@ new_writer (const char *path, const NotchTiffLayout *layout, int channels, GErro
   g_autoptr (NotchTiffWriter) writer = g_new0 (NotchTiffWriter, 1);
   writer->aside = notch_aside_new (path);
   writer->layout = *layout;
+  writer->channels = channels;
   writer->layout.description = NULL;
   writer->height = layout->height;
   writer->row_bytes = (gsize) layout->width * size;
@@ -259,7 +261,7 @@ notch_tiff_writer_next_page (NotchTiffWriter *writer, GError **error)
   errno = 0;
   if (writer->failed || !TIFFWriteDirectory (writer->tiff))
     return fail_tiff (writer, error);
-  set_fields (writer->tiff, &writer->layout, writer->strip_rows);
+  set_fields (writer->tiff, &writer->layout, writer->channels, writer->strip_rows);
   writer->y = 0;
   return TRUE;
 }
