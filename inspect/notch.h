@@ -107,6 +107,23 @@ NOTCH_API gboolean notch_inspect_run (char **images, const NotchInspectOptions *
 /* One line a report that can be written: its name, what it is and its files; those of the default set are marked. */
 NOTCH_API char *notch_reports_describe (void);
 
+/* ---- learning -------------------------------------------------------------------------------------------------- */
+
+/* Fields that are 0 or NULL mean the default. Borrowed for the call. */
+typedef struct {
+  const NotchRecipe *recipe; /* NULL: defaults and discovery */
+  const char *device;        /* as in NotchInspectOptions */
+  int page;                  /* of multi-page TIFFs, from 1; 0: the first */
+  int jobs;                  /* CPU threads; 0: one a core */
+} NotchLearnOptions;
+
+/* Makes a golden reference from the dice of images that are known to be good: per pixel of a die the mean, the standard
+ * deviation and the number of dice, without outliers, as a TIFF of three pages at `path`. The first image's die is the
+ * frame that all others are registered to. The same images give the same bytes. An image that cannot be used is an error,
+ * and nothing is written. `report`, if not NULL, receives a line about what was learned. */
+NOTCH_API gboolean notch_learn (char **images, const char *path, const NotchLearnOptions *options,
+                                NotchProgressFunc progress, gpointer data, char **report, GError **error);
+
 /* ---- devices --------------------------------------------------------------------------------------------------- */
 
 /* One line a device: what can compute here, and which `auto` would take and why. */

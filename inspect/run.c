@@ -6,6 +6,7 @@
 #include "inspect/image/write.h"
 #include "inspect/report/report.h"
 #include "inspect/text.h"
+#include "inspect/wafer/golden.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,6 +121,7 @@ ask (const Run *run, int i)
                           MAX (options->page, 1), options->fast);
   append_file (text, run->image[i]);
   append_file (text, run->recipe->reference.image);
+  append_file (text, run->recipe->reference.golden);
   return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text->str, (gssize) text->len);
 }
 
@@ -394,11 +396,16 @@ inspect_image (Run *run, int i, GError **error)
 
 /* ---- the run --------------------------------------------------------------------------------------------------- */
 
-/* A template that cannot be read is told once, not with every image. */
+/* A template or golden reference that cannot be read is told once, not with every image. */
 static gboolean
 check_reference (const NotchRecipe *recipe, GError **error)
 {
-  const char *path = recipe->reference.image;
+  const char *path = recipe->reference.image, *golden = recipe->reference.golden;
+  if (notch_reference_of (recipe) == &notch_reference_golden && golden && *golden) {
+    g_autoptr (NotchSource) sigma =
+        notch_golden_open (golden, NOTCH_GOLDEN_SIGMA, (guint64) recipe->detect.memory_mib << 20, NULL, error);
+    return sigma != NULL;
+  }
   if (notch_reference_of (recipe) == &notch_reference_die || !path || !*path)
     return TRUE;
   const NotchSourceOptions options = { 0, recipe->detect.colour, (guint64) recipe->detect.memory_mib << 20 };
@@ -422,11 +429,10 @@ prepare (Run *run, GError **error)
       run->recipe->reference.method = NOTCH_REFERENCE_TEMPLATE;
   }
   if (options->golden) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
-                 "%s: this version has no golden reference; use --reference with an "
-                 "image, or the dice of the image itself",
-                 options->golden);
-    return FALSE;
+    g_free (run->recipe->reference.golden);
+    run->recipe->reference.golden = g_canonicalize_filename (options->golden, NULL);
+    if (run->recipe->reference.method == NOTCH_REFERENCE_AUTO)
+      run->recipe->reference.method = NOTCH_REFERENCE_GOLDEN;
   }
   if (options->n_shards < 0 || (options->n_shards > 0 && (options->shard < 1 || options->shard > options->n_shards))) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--shard %d/%d: give I/N with I from 1 to N", options->shard,

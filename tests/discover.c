@@ -18,7 +18,7 @@ write_scene (const Scene *scene, double pixel_um)
   g_autofree guint8 *row = g_new (guint8, scene->width);
   char *path = g_build_filename (folder, "scene.tif", NULL);
   g_autoptr (GError) error = NULL;
-  NotchTiffLayout layout = { scene->width, scene->height, NOTCH_SAMPLE_U8, 8, pixel_um, FALSE, NULL };
+  NotchTiffLayout layout = { scene->width, scene->height, NOTCH_SAMPLE_U8, 8, pixel_um, FALSE, NULL, 1 };
   g_autoptr (NotchTiffWriter) writer = notch_tiff_writer_new (path, &layout, &error);
   g_assert_no_error (error);
   for (int y = 0; y < scene->height; y++) {

@@ -99,14 +99,14 @@ test_tiff (void)
     NotchTiffLayout layout;
     double full_scale;
   } cases[] = {
-    { { 61, 47, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL }, 255 },
-    { { 61, 47, NOTCH_SAMPLE_U16, 12, 0.35, FALSE, "wafer 7" }, 4095 },
-    { { 6100, 470, NOTCH_SAMPLE_U16, 16, 0, TRUE, NULL }, 65535 },
-    { { 6100, 470, NOTCH_SAMPLE_U16, 16, 2, FALSE, NULL }, 65535 },
-    { { 601, 900, NOTCH_SAMPLE_F32, 32, 12.5, TRUE, "z" }, 0 },
-    { { 601, 900, NOTCH_SAMPLE_F32, 32, 0, FALSE, NULL }, 0 },
-    { { 900, 601, NOTCH_SAMPLE_U8, 8, 0, TRUE, NULL }, 255 },
-    { { 1, 1, NOTCH_SAMPLE_U8, 8, 0, TRUE, NULL }, 255 },
+    { { 61, 47, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL, 1 }, 255 },
+    { { 61, 47, NOTCH_SAMPLE_U16, 12, 0.35, FALSE, "wafer 7", 1 }, 4095 },
+    { { 6100, 470, NOTCH_SAMPLE_U16, 16, 0, TRUE, NULL, 1 }, 65535 },
+    { { 6100, 470, NOTCH_SAMPLE_U16, 16, 2, FALSE, NULL, 1 }, 65535 },
+    { { 601, 900, NOTCH_SAMPLE_F32, 32, 12.5, TRUE, "z", 1 }, 0 },
+    { { 601, 900, NOTCH_SAMPLE_F32, 32, 0, FALSE, NULL, 1 }, 0 },
+    { { 900, 601, NOTCH_SAMPLE_U8, 8, 0, TRUE, NULL, 1 }, 255 },
+    { { 1, 1, NOTCH_SAMPLE_U8, 8, 0, TRUE, NULL, 1 }, 255 },
   };
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
     const NotchTiffLayout *layout = &cases[i].layout;
@@ -160,7 +160,7 @@ test_tiff_big (void)
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autofree char *path = path_of ("big.tif"), *bytes = NULL;
     gsize n = 0;
-    NotchTiffLayout layout = { cases[i].width, cases[i].height, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL };
+    NotchTiffLayout layout = { cases[i].width, cases[i].height, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL, 1 };
     g_autofree guint8 *row = g_malloc0 ((gsize) layout.width * 10);
     g_autoptr (NotchTiffWriter) writer = notch_tiff_writer_new (path, &layout, NULL);
     g_assert_nonnull (writer);
@@ -175,11 +175,11 @@ test_tiff_big (void)
 static void
 test_tiff_refused (void)
 {
-  static const NotchTiffLayout cases[] = { { 10, 10, NOTCH_SAMPLE_U8, 16, 0, FALSE, NULL },
-                                           { 0, 10, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL },
-                                           { 10, -1, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL },
-                                           { 10, (gint64) 1 << 33, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL },
-                                           { (gint64) 1 << 33, 1, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL } };
+  static const NotchTiffLayout cases[] = { { 10, 10, NOTCH_SAMPLE_U8, 16, 0, FALSE, NULL, 1 },
+                                           { 0, 10, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL, 1 },
+                                           { 10, -1, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL, 1 },
+                                           { 10, (gint64) 1 << 33, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL, 1 },
+                                           { (gint64) 1 << 33, 1, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL, 1 } };
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autofree char *path = path_of ("no.tif");
     GError *error = NULL;
@@ -389,7 +389,7 @@ test_full (void)
     g_remove (path);
 
     for (int deflate = 0; deflate < 2; deflate++) {
-      NotchTiffLayout tiff = { w, h, NOTCH_SAMPLE_U8, 8, 1, deflate, "x" };
+      NotchTiffLayout tiff = { w, h, NOTCH_SAMPLE_U8, 8, 1, deflate, "x", 1 };
       g_autoptr (NotchTiffWriter) writer = notch_tiff_writer_new (path, &tiff, &error);
       well = writer != NULL && notch_tiff_writer_rows (writer, rows, h, &error)
              && notch_tiff_writer_commit (writer, &error);

@@ -76,9 +76,8 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
       notch_reduce (inspection->store, 0, 0, inspection->source->width, inspection->source->height, factor, error);
   if (!reduced)
     return FALSE;
-  if (reference == &notch_reference_die) {
-    g_autoptr (NotchDiscovery) found =
-        notch_discover (inspection->store, inspection->source, reduced, inspection->recipe, error);
+  if (reference->discover) {
+    g_autoptr (NotchDiscovery) found = reference->discover (plan, reduced, inspection->recipe, error);
     if (!found)
       return FALSE;
     g_auto (GStrv) line = g_strsplit (found->report, "\n", -1);

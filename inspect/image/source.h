@@ -26,6 +26,7 @@ struct NotchSource {
   NotchSample sample;
   double full_scale;             /* largest value a pixel can have: 255, 4095, 65535; 0 for float */
   double pixel_um_x, pixel_um_y; /* from resolution tags; 0 where there are none */
+  char *description;             /* a TIFF's ImageDescription, at most 64 KiB of UTF-8; NULL: none */
   gint64 block_rows;             /* rows that are cheapest to read together, from a multiple of this */
   gboolean random_access;        /* FALSE: reading backwards starts the file again */
 };

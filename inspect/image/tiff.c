@@ -498,6 +498,7 @@ close_source (NotchSource *source)
     close (t->fd);
   g_free (t->offset);
   g_free (t->source.path);
+  g_free (t->source.description);
   g_free (t);
 }
 
@@ -732,6 +733,15 @@ read_resolution (NotchSource *source, TIFF *tiff)
     source->pixel_um_y = unit_um / (double) y;
 }
 
+static void
+read_description (NotchSource *source, TIFF *tiff)
+{
+  const char *text = NULL;
+  if (TIFFGetField (tiff, TIFFTAG_IMAGEDESCRIPTION, &text) && text && strlen (text) <= 65536
+      && g_utf8_validate (text, -1, NULL))
+    source->description = g_strdup (text);
+}
+
 static NotchSource *
 open_source (const char *path, const NotchSourceOptions *options, GError **error)
 {
@@ -756,6 +766,7 @@ open_source (const char *path, const NotchSourceOptions *options, GError **error
       || !check_blocks (t, handle->tiff, (guint64) info.st_size, error))
     return NULL;
   read_resolution (source, handle->tiff);
+  read_description (source, handle->tiff);
   /* A stream wants its own mode of opening, raw access no handle at all. */
   if (t->access == ACCESS_STRIPS || t->access == ACCESS_TILES)
     g_ptr_array_add (t->handles, g_steal_pointer (&handle));

@@ -116,6 +116,8 @@ struct NotchTiffWriter {
   int fd;
   int reason; /* errno of libtiff's first complaint */
   gboolean failed;
+  NotchTiffLayout layout; /* of the next page */
+  int channels;
   gint64 height, y; /* y: rows that were given */
   gsize row_bytes;
   gint64 strip_rows;
@@ -180,7 +182,8 @@ new_writer (const char *path, const NotchTiffLayout *layout, int channels, GErro
   size *= (gsize) channels;
   if (!fits || layout->width < 1 || layout->width > G_MAXUINT32 / 8 || layout->height < 1
       || layout->height > G_MAXUINT32
-      || !g_size_checked_mul (&bytes, (gsize) layout->width * size, (gsize) layout->height)) {
+      || !g_size_checked_mul (&bytes, (gsize) layout->width * size, (gsize) layout->height)
+      || !g_size_checked_mul (&bytes, bytes, (gsize) MAX (layout->pages, 1))) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
                  "%s: a TIFF cannot have %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT " pixels of %d bits", path,
                  layout->width, layout->height, layout->bits);
@@ -188,6 +191,9 @@ new_writer (const char *path, const NotchTiffLayout *layout, int channels, GErro
   }
   g_autoptr (NotchTiffWriter) writer = g_new0 (NotchTiffWriter, 1);
   writer->aside = notch_aside_new (path);
+  writer->layout = *layout;
+  writer->channels = channels;
+  writer->layout.description = NULL;
   writer->height = layout->height;
   writer->row_bytes = (gsize) layout->width * size;
   writer->strip_rows = MIN ((gint64) MAX (STRIP_BYTES / writer->row_bytes, 1), layout->height);
@@ -198,7 +204,7 @@ new_writer (const char *path, const NotchTiffLayout *layout, int channels, GErro
   }
   if ((writer->fd = aside_create (writer->aside, error)) < 0)
     return NULL;
-  guint64 tables = 16 * (guint64) (layout->height / writer->strip_rows + 1);
+  guint64 tables = 16 * (guint64) (layout->height / writer->strip_rows + 1) * (guint64) MAX (layout->pages, 1);
   TIFFOpenOptions *options = TIFFOpenOptionsAlloc ();
   TIFFOpenOptionsSetErrorHandlerExtR (options, on_error, writer);
   TIFFOpenOptionsSetWarningHandlerExtR (options, on_warning, writer);
@@ -246,6 +252,18 @@ notch_tiff_writer_rows (NotchTiffWriter *writer, const void *rows, gint64 n, GEr
       return fail_tiff (writer, error);
   }
   return !writer->failed || fail_tiff (writer, error);
+}
+
+gboolean
+notch_tiff_writer_next_page (NotchTiffWriter *writer, GError **error)
+{
+  g_return_val_if_fail (writer->y == writer->height || writer->failed, FALSE);
+  errno = 0;
+  if (writer->failed || !TIFFWriteDirectory (writer->tiff))
+    return fail_tiff (writer, error);
+  set_fields (writer->tiff, &writer->layout, writer->channels, writer->strip_rows);
+  writer->y = 0;
+  return TRUE;
 }
 
 gboolean

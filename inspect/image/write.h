@@ -27,13 +27,16 @@ typedef struct {
   int bits;        /* 8, 12 (stored in 16), 16, 32 */
   double pixel_um; /* 0: no resolution tags */
   gboolean deflate;
-  const char *description; /* NULL or ImageDescription */
+  const char *description; /* NULL or ImageDescription, of the first page */
+  int pages;               /* of this size; 0: one */
 } NotchTiffLayout;
 NotchTiffWriter *notch_tiff_writer_new (const char *path, const NotchTiffLayout *layout, GError **error);
 /* Likewise with red, green and blue samples for each pixel. */
 NotchTiffWriter *notch_tiff_writer_new_rgb (const char *path, const NotchTiffLayout *layout, GError **error);
 /* n rows of width pixels, the next ones. */
 gboolean notch_tiff_writer_rows (NotchTiffWriter *writer, const void *rows, gint64 n, GError **error);
+/* The page is full: begins the next one. */
+gboolean notch_tiff_writer_next_page (NotchTiffWriter *writer, GError **error);
 /* Finishes the file and gives it its name. */
 gboolean notch_tiff_writer_commit (NotchTiffWriter *writer, GError **error);
 void notch_tiff_writer_free (NotchTiffWriter *writer);

@@ -8,9 +8,12 @@ notch_reference_of (const NotchRecipe *recipe)
     [NOTCH_REFERENCE_DIE] = &notch_reference_die,
     [NOTCH_REFERENCE_TEMPLATE] = &notch_reference_template,
     [NOTCH_REFERENCE_EXACT] = &notch_reference_exact,
+    [NOTCH_REFERENCE_GOLDEN] = &notch_reference_golden,
   };
   if (recipe->reference.method != NOTCH_REFERENCE_AUTO)
     return table[recipe->reference.method];
+  if (recipe->reference.golden && *recipe->reference.golden)
+    return &notch_reference_golden;
   return recipe->reference.image && *recipe->reference.image ? &notch_reference_template : &notch_reference_die;
 }
 

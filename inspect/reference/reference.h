@@ -2,6 +2,7 @@
 #pragma once
 
 #include "inspect/compute/crew.h"
+#include "inspect/wafer/discover.h"
 #include "inspect/wafer/plan.h"
 
 /* The device that the survey may use. */
@@ -25,6 +26,9 @@ typedef struct {
   const char *name, *summary;
   /* The reference is what the image is without defects and noise: nothing is fitted, the noise is the recipe's. */
   gboolean exact;
+  /* Finds the dice that the method compares, and completes the recipe; NULL: it needs none. A discovery without a grid
+   * when there are none. */
+  NotchDiscovery *(*discover) (NotchPlan *plan, const NotchReduced *reduced, NotchRecipe *recipe, GError **error);
   /* Registers what there is to register; fills the plan's warps. */
   gboolean (*prepare) (NotchPlan *plan, const NotchCompute *compute, GError **error);
   /* Rows for tiles whose first row is image row y, `size` rows high. */
@@ -33,7 +37,8 @@ typedef struct {
   void (*pieces) (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArray *source);
 } NotchReference;
 
-extern const NotchReference notch_reference_die, notch_reference_template, notch_reference_exact;
+extern const NotchReference notch_reference_die, notch_reference_golden, notch_reference_template,
+    notch_reference_exact;
 
 /* The method that a recipe asks for. */
 const NotchReference *notch_reference_of (const NotchRecipe *recipe);

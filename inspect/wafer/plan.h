@@ -28,6 +28,8 @@ typedef struct {
   gint64 n_cols, n_rows; /* tiles that cover the image */
 } NotchTiling;
 
+typedef struct NotchGolden NotchGolden;
+
 typedef struct {
   const NotchRecipe *recipe;              /* borrowed */
   NotchSource *source;                    /* borrowed */
@@ -42,7 +44,8 @@ typedef struct {
   NotchWarp *warp;             /* of every die, in the order of grid->die */
   NotchNeighbours *neighbours; /* likewise */
   NotchWarp template_warp;
-  double shift_rms; /* px: of the shifts about their mean */
+  NotchGolden *golden; /* owned; NULL without a golden reference */
+  double shift_rms;    /* px: of the shifts about their mean */
   NotchNoise noise;
   float spread_trust; /* NotchNormalise.trust */
   double z_rms;

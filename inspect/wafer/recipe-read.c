@@ -392,6 +392,17 @@ notch_recipe_parse (const char *text, const char *name, GError **error)
   return notch_recipe_check (recipe, error) ? g_steal_pointer (&recipe) : NULL;
 }
 
+/* A recipe and its references travel together: their names count from the recipe's folder. */
+static void
+resolve (char **name, const char *recipe_path)
+{
+  if (!*name || !**name)
+    return;
+  g_autofree char *folder = g_path_get_dirname (recipe_path), *from = g_canonicalize_filename (folder, NULL);
+  g_autofree char *given = g_steal_pointer (name);
+  *name = g_canonicalize_filename (given, from);
+}
+
 NotchRecipe *
 notch_recipe_load (const char *path, GError **error)
 {
@@ -399,12 +410,8 @@ notch_recipe_load (const char *path, GError **error)
   NotchRecipe *recipe = text ? notch_recipe_parse (text, path, error) : NULL;
   if (!recipe)
     return NULL;
-  /* A recipe and its template travel together: the name counts from the recipe's folder. */
-  if (recipe->reference.image && *recipe->reference.image) {
-    g_autofree char *folder = g_path_get_dirname (path), *from = g_canonicalize_filename (folder, NULL);
-    g_autofree char *given = g_steal_pointer (&recipe->reference.image);
-    recipe->reference.image = g_canonicalize_filename (given, from);
-  }
+  resolve (&recipe->reference.image, path);
+  resolve (&recipe->reference.golden, path);
   return recipe;
 }
 

@@ -9,7 +9,7 @@
 #include "kernels/kernels.h"
 
 static const char *const notch_choice[] = { "auto", "down", "left", "up", "right", NULL };
-static const char *const method_choice[] = { "auto", "die", "template", "exact", NULL };
+static const char *const method_choice[] = { "auto", "die", "template", "exact", "golden", NULL };
 static const char *const polarity_choice[] = { "both", "bright", "dark", NULL };
 static const char *const colour_choice[] = { "luminance", "red", "green", "blue", NULL };
 static const char *const kind_choice[] = { "care", "exclude", NULL };
@@ -58,10 +58,12 @@ const NotchKey notch_keys[] = {
   { "dice", "excluded", KEY_PAIRS, AT (dice.excluded), 0, -1e6, 1e6, "", NULL,
     "dice to leave out" },
 
-  { "reference", "method", KEY_CHOICE, AT (reference.method), 0, 0, 3, "", method_choice,
-    "what a place is compared with; auto: the template if there is one, else the neighbouring dice" },
+  { "reference", "method", KEY_CHOICE, AT (reference.method), 0, 0, 4, "", method_choice,
+    "what a place is compared with; auto: the golden reference or the template if there is one, else the neighbouring dice" },
   { "reference", "image", KEY_STRING, AT (reference.image), 0, 0, 0, "", NULL,
     "the template's file: beside the recipe if the recipe names it, else (--set, --reference) in the current folder" },
+  { "reference", "golden", KEY_STRING, AT (reference.golden), 0, 0, 0, "", NULL,
+    "the golden reference's file, likewise; notch learn makes one" },
   { "reference", "neighbours", KEY_INT, AT (reference.neighbours), 8, 1, NOTCH_MAX_SOURCES, "dice", NULL,
     "how many dice make the reference" },
   { "reference", "shading", KEY_BOOL, AT (reference.shading), 1, SWITCH,
@@ -265,6 +267,7 @@ notch_recipe_copy (const NotchRecipe *recipe)
   NotchRecipe *copy = g_memdup2 (recipe, sizeof *recipe);
   copy->path = g_strdup (recipe->path);
   copy->reference.image = g_strdup (recipe->reference.image);
+  copy->reference.golden = g_strdup (recipe->reference.golden);
   copy->dice.excluded = g_array_copy (recipe->dice.excluded);
   copy->region = g_ptr_array_new_with_free_func (free_region);
   for (guint i = 0; i < recipe->region->len; i++) {
@@ -298,6 +301,7 @@ notch_recipe_free (NotchRecipe *recipe)
     return;
   g_free (recipe->path);
   g_free (recipe->reference.image);
+  g_free (recipe->reference.golden);
   g_array_unref (recipe->dice.excluded);
   g_ptr_array_unref (recipe->region);
   g_ptr_array_unref (recipe->classify.rule);

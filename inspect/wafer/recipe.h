@@ -11,7 +11,8 @@ typedef enum {
   NOTCH_REFERENCE_AUTO,
   NOTCH_REFERENCE_DIE,
   NOTCH_REFERENCE_TEMPLATE,
-  NOTCH_REFERENCE_EXACT
+  NOTCH_REFERENCE_EXACT,
+  NOTCH_REFERENCE_GOLDEN
 } NotchReferenceKind;
 typedef enum { NOTCH_POLARITY_BOTH, NOTCH_POLARITY_BRIGHT, NOTCH_POLARITY_DARK } NotchPolarity;
 
@@ -54,6 +55,7 @@ struct NotchRecipe {
   struct {
     NotchReferenceKind method;
     char *image;             /* template */
+    char *golden;            /* what notch learn made */
     int neighbours;          /* K, 1 to NOTCH_MAX_SOURCES */
     gboolean shading, focus; /* regress them out */
     double noise_a, noise_b; /* exact: the noise's variance is a + b grey */
