@@ -392,8 +392,8 @@ test_defects_csv (void)
   NotchDefect *defect = &g_array_index (scene->result->defect, NotchDefect, 4);
   defect->value[NOTCH_FEATURE_DIE_COL] = defect->value[NOTCH_FEATURE_DIE_ROW] = NAN;
   defect->value[NOTCH_FEATURE_X] = 12.3456;
-  defect->cluster = 3;
-  defect->repeater = 9;
+  defect->value[NOTCH_FEATURE_CLUSTER] = 3;
+  defect->value[NOTCH_FEATURE_REPEATER] = 9;
   write_reports (scene, "defects", 1);
   g_autofree char *text = read_file (scene, "defects.csv", NULL);
   g_auto (GStrv) line = g_strsplit (text, "\n", -1);

@@ -5,6 +5,7 @@
 #include "inspect/detect/features.h"
 #include "inspect/detect/join.h"
 #include "inspect/image/reduce.h"
+#include "inspect/sign/sign.h"
 #include "inspect/wafer/discover.h"
 
 #include <math.h>
@@ -136,30 +137,51 @@ compare_defects (gconstpointer a, gconstpointer b)
 }
 
 /* A matched filter answers a strong defect with lobes of the other sign beside it, at most half as strong, no further away
- * than a few of its own widths. What is no more than that, beside a defect that strong, is no find of its own. */
+ * than a few of its own widths. What is no more than that, beside a defect that strong, is no find of its own; what is
+ * below the threshold there, of either sign, says nothing. */
 static gboolean
-is_lobe (const NotchJoined *blob, const GArray *blobs, const NotchPlan *plan)
+is_lobe (const NotchJoined *blob, const GArray *strong, const NotchPlan *plan, gboolean candidate)
 {
   const NotchChannel *filter = &plan->channel[MIN (blob->peak_channel, plan->n_channels - 1)];
   gint64 reach = (gint64) ceil (4 * MAX (filter->sigma, filter->length / 2));
-  for (guint i = 0; i < blobs->len; i++) {
-    const NotchJoined *other = &g_array_index (blobs, NotchJoined, i);
-    if (other->peak / LOBE >= blob->peak && (other->res < 0) != (blob->res < 0) && other->x0 - reach <= blob->x1
-        && blob->x0 - reach <= other->x1 && other->y0 - reach <= blob->y1 && blob->y0 - reach <= other->y1)
+  for (guint i = 0; i < strong->len; i++) {
+    const NotchJoined *other = &g_array_index (strong, NotchJoined, i);
+    if (other->peak / LOBE >= blob->peak && (candidate || (other->res < 0) != (blob->res < 0))
+        && other->x0 - reach <= blob->x1 && blob->x0 - reach <= other->x1 && other->y0 - reach <= blob->y1
+        && blob->y0 - reach <= other->y1)
       return TRUE;
   }
   return FALSE;
 }
 
-/* The blobs that are strong enough to have lobes. */
+/* The blobs that are strong enough to have lobes; without their patches. */
 static GArray *
-strong_blobs (const GArray *blobs, const NotchPlan *plan)
+strong_blobs (const GArray *blobs, double peak)
 {
   GArray *strong = g_array_new (FALSE, FALSE, sizeof (NotchJoined));
   for (guint i = 0; i < blobs->len; i++)
-    if (g_array_index (blobs, NotchJoined, i).peak / 256.0 >= LOBE * plan->threshold)
+    if (g_array_index (blobs, NotchJoined, i).peak / 256.0 >= peak)
       g_array_append_val (strong, g_array_index (blobs, NotchJoined, i));
   return strong;
+}
+
+static void
+drop_lobes (NotchFound *found, const NotchPlan *plan)
+{
+  GArray *list[] = { found->blob, found->candidate };
+  const double least[] = { plan->threshold, plan->recipe->detect.candidate_sigma };
+  for (guint k = 0; k < G_N_ELEMENTS (list) && list[k]; k++) {
+    g_autoptr (GArray) strong = strong_blobs (found->blob, LOBE * least[k]);
+    guint kept = 0;
+    for (guint i = 0; i < list[k]->len; i++) {
+      NotchJoined *blob = &g_array_index (list[k], NotchJoined, i);
+      if (is_lobe (blob, strong, plan, k > 0))
+        notch_joined_clear (blob);
+      else
+        notch_joined_move (list[k], kept++, blob);
+    }
+    g_array_set_size (list[k], kept);
+  }
 }
 
 static void
@@ -173,21 +195,21 @@ collect_defects (NotchInspection *inspection, const NotchPlan *plan, const Notch
     .channel = plan->channel,
     .n_channels = plan->n_channels,
   };
-  g_autoptr (GArray) strong = strong_blobs (found->blob, plan);
+  drop_lobes (found, plan);
+  notch_sign_blobs (found, plan, &context);
   for (guint i = 0; i < found->blob->len; i++) {
     NotchJoined *blob = &g_array_index (found->blob, NotchJoined, i);
-    if (is_lobe (blob, strong, plan))
-      continue;
     NotchDefect defect = { .x0 = blob->x0, .y0 = blob->y0, .x1 = blob->x1, .y1 = blob->y1 };
     notch_features_measure (blob, &context, defect.value);
-    defect.class_index = notch_rules_classify (rules, defect.value, &defect.confidence);
     defect.patch = g_steal_pointer (&blob->patch);
     g_array_append_val (result->defect, defect);
   }
   g_array_sort (result->defect, compare_defects);
+  notch_sign_defects (result, plan);
   for (guint i = 0; i < result->defect->len; i++) {
     NotchDefect *defect = &g_array_index (result->defect, NotchDefect, i);
     defect->id = i + 1;
+    defect->class_index = notch_rules_classify (rules, defect->value, &defect->confidence);
     result->class_count[defect->class_index]++;
     NotchDie *die = die_of (result, defect);
     if (die)
@@ -339,6 +361,7 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   collect_defects (inspection, plan, rules, &found);
   plan->grid = NULL;
   g_array_unref (found.blob);
+  g_clear_pointer (&found.candidate, g_array_unref);
   find_failed_dice (result);
   tell_bad_dice (result, TRUE);
   tell_bad_dice (result, FALSE);
