@@ -20,8 +20,10 @@ typedef struct {
   double ux, uy; /* direction, image axes */
   gboolean directed, bright, found;
   double half, length, peak; /* px, px, sigmas */
-  guint blob;                /* index in its array */
-  gint link[2];              /* the neighbours, by side; -1: none */
+  double echo;               /* px: how far the noise in its filter's responses is one noise */
+  double rank;  /* the part of all candidates that are as strong where there is but noise; 1 for a found blob */
+  guint blob;   /* index in its array */
+  gint link[2]; /* the neighbours, by side; -1: none */
 } Node;
 
 typedef struct {
@@ -41,6 +43,7 @@ typedef struct {
   GArray *node; /* Node */
   Kind kind[2]; /* candidates and found ones; found ones */
   double area, false_chains;
+  gboolean surely;  /* every link must do without the others' help */
   GArray *near_by;  /* guint */
   GArray *accepted; /* GArray * of guint: chains */
 } Linker;
@@ -65,6 +68,7 @@ add_nodes (Linker *linker, GArray *blobs, gboolean found, const NotchFeatureCont
                   .peak = value[NOTCH_FEATURE_PEAK_SNR],
                   .bright = blob->res > 0,
                   .found = found,
+                  .rank = 1,
                   .blob = i,
                   .link = { -1, -1 } };
     double angle = -value[NOTCH_FEATURE_ANGLE_DEG] * G_PI / 180; /* y runs down */
@@ -72,6 +76,7 @@ add_nodes (Linker *linker, GArray *blobs, gboolean found, const NotchFeatureCont
                                      ? &context->channel[blob->peak_channel]
                                      : NULL;
     node.length = 2 * node.half;
+    node.echo = filter ? MAX (4 * filter->sigma, 2 * filter->length) : 0;
     node.directed = value[NOTCH_FEATURE_ELONGATION] > 2 && node.half > 2.5;
     if (filter && filter->kind == NOTCH_CHANNEL_LINE) {
       if (!node.directed)
@@ -81,6 +86,22 @@ add_nodes (Linker *linker, GArray *blobs, gboolean found, const NotchFeatureCont
     }
     node.ux = cos (angle), node.uy = sin (angle);
     g_array_append_val (linker->node, node);
+  }
+}
+
+/* Peaks of a smooth Gaussian field are as many above u as u exp (-u^2 / 2) says (noise.h), and the gains see to it that
+ * the responses are such fields. */
+static void
+rank_candidates (Linker *linker)
+{
+  double least = G_MAXDOUBLE;
+  for (guint i = 0; i < linker->node->len; i++)
+    if (!node_at (linker, i)->found)
+      least = MIN (least, node_at (linker, i)->peak);
+  for (guint i = 0; i < linker->node->len; i++) {
+    Node *node = node_at (linker, i);
+    if (!node->found)
+      node->rank = MIN (node->peak / least * exp (0.5 * (least * least - node->peak * node->peak)), 1);
   }
 }
 
@@ -246,6 +267,8 @@ take_links (Linker *linker, const GArray *links)
     guint root_a = root_of (parent, link->a), root_b = root_of (parent, link->b);
     if (side_a < 0 || side_b < 0 || root_a == root_b)
       continue;
+    if (linker->surely && link->chance * (double) linker->kind[1].n >= FALSE_LINKS)
+      break; /* they are in order */
     parent[MAX (root_a, root_b)] = MIN (root_a, root_b);
     a->link[side_a] = (gint) link->b;
     b->link[side_b] = (gint) link->a;
@@ -284,7 +307,7 @@ gamma_tail (guint shape, double t)
 static void
 judge (Linker *linker, const guint *chain, guint n)
 {
-  guint start = 0, weakest = 1;
+  guint start = 0, weakest = 1, n_links = 0, shape = 0;
   double sum = 0, most = 0;
   if (n < 2)
     return;
@@ -293,20 +316,31 @@ judge (Linker *linker, const guint *chain, guint n)
     if (b->found != a->found ? b->found : b->peak > a->peak)
       start = i;
   }
-  for (guint i = 1; i < n; i++) { /* the link between i - 1 and i, seen from the start */
-    const Node *from = node_at (linker, chain[i <= start ? i : i - 1]),
-               *to = node_at (linker, chain[i <= start ? i - 1 : i]);
-    gboolean first = i == (start + 1 < n ? start + 1 : start);
-    double chance = chance_of (linker, from, to, density_around (linker, to, chain, n), first);
-    sum -= log (-expm1 (-chance));
-    if (chance > most) {
-      most = chance;
-      weakest = i;
+  for (int way = -1; way <= 1; way += 2) { /* from the start to both ends */
+    const Node *from = node_at (linker, chain[start]);
+    for (gint64 i = (gint64) start + way; i >= 0 && i < n; i += way) {
+      const Node *to = node_at (linker, chain[i]);
+      /* The same noise peaks twice within a filter's reach: a candidate so close says nothing new. */
+      if (!to->found && hypot (to->at.x - from->at.x, to->at.y - from->at.y) <= MAX (from->echo, to->echo))
+        continue;
+      double chance = chance_of (linker, from, to, density_around (linker, to, chain, n), n_links == 0);
+      sum -= log (-expm1 (-chance)) + log (to->rank);
+      shape += to->found ? 1 : 2;
+      n_links++;
+      from = to;
+      if (chance > most) {
+        most = chance;
+        weakest = (guint) (way > 0 ? i : i + 1);
+      }
     }
   }
   gboolean found = node_at (linker, chain[start])->found;
-  double expected = (double) linker->kind[found].n * n * gamma_tail (n - 1, sum);
-  if (expected < (found ? FALSE_LINKS : linker->false_chains)) {
+  if (!found) {
+    sum -= log (node_at (linker, chain[start])->rank);
+    shape++;
+  }
+  double expected = (double) linker->kind[found].n * (n_links + 1) * gamma_tail (shape, sum);
+  if (n_links > 0 && expected < (found ? FALSE_LINKS : linker->false_chains)) {
     GArray *kept = g_array_sized_new (FALSE, FALSE, sizeof (guint), n);
     g_array_append_vals (kept, chain, n);
     g_array_append_val (linker->accepted, kept);
@@ -341,18 +375,33 @@ judge_chains (Linker *linker)
 
 /* ---- merging --------------------------------------------------------------------------------------------------- */
 
+static void
+add_die (GHashTable *dice, const NotchGrid *grid, double x, double y)
+{
+  NotchDie *die = notch_grid_locate (grid, x, y);
+  if (die)
+    g_hash_table_add (dice, die);
+}
+
+/* The dice on the way along the chain. */
 static int
 count_dice (const Linker *linker, const GArray *chain, const NotchGrid *grid)
 {
+  if (!grid)
+    return 0;
   g_autoptr (GHashTable) dice = g_hash_table_new (NULL, NULL);
-  for (guint i = 0; grid && i < chain->len; i++) {
-    NotchPoint tip[2];
-    int n = tips_of (node_at (linker, g_array_index (chain, guint, i)), tip);
-    for (int k = 0; k < n; k++) {
-      NotchDie *die = notch_grid_locate (grid, tip[k].x, tip[k].y);
-      if (die)
-        g_hash_table_add (dice, die);
-    }
+  double step = 0.1 * MIN (hypot (grid->ax, grid->ay), hypot (grid->bx, grid->by));
+  NotchPoint end[2], last = node_at (linker, g_array_index (chain, guint, 0))->at;
+  for (guint i = 0; i < chain->len; i++) {
+    const Node *node = node_at (linker, g_array_index (chain, guint, i));
+    int n = tips_of (node, end);
+    for (int k = 0; k < n; k++)
+      add_die (dice, grid, end[k].x, end[k].y);
+    double dx = node->at.x - last.x, dy = node->at.y - last.y, away = hypot (dx, dy);
+    for (double along = 0; along < away; along += step)
+      add_die (dice, grid, last.x + dx * along / away, last.y + dy * along / away);
+    add_die (dice, grid, node->at.x, node->at.y);
+    last = node->at;
   }
   return (int) g_hash_table_size (dice);
 }
@@ -363,6 +412,7 @@ merge_chain (const Linker *linker, const GArray *chain, GArray *blobs, GArray *c
   const Node *last = node_at (linker, g_array_index (chain, guint, chain->len - 1));
   NotchJoined *to = NULL;
   double length = last->half;
+  int parts = 0;
   for (guint i = 0; i < chain->len; i++) {
     const Node *node = node_at (linker, g_array_index (chain, guint, i));
     const Node *before = i ? node_at (linker, g_array_index (chain, guint, i - 1)) : NULL;
@@ -384,9 +434,10 @@ merge_chain (const Linker *linker, const GArray *chain, GArray *blobs, GArray *c
     if (from == to || from->n == 0)
       continue;
     notch_joined_merge (to, from);
+    parts += MAX (from->linked.parts, 1);
     from->n = 0;
   }
-  to->linked = (NotchLinked){ (int) chain->len, count_dice (linker, chain, grid), length };
+  to->linked = (NotchLinked){ MAX (to->linked.parts, 1) + parts, count_dice (linker, chain, grid), length };
 }
 
 /* Takes out what was merged away. */
@@ -402,16 +453,18 @@ drop_merged (GArray *blobs)
   g_array_set_size (blobs, kept);
 }
 
-void
-notch_scratch_link (GArray *blob, GArray *candidate, const NotchFeatureContext *context, double area,
-                    double false_chains)
+/* One round; gives how many chains became one blob. */
+static guint
+link_round (GArray *blob, GArray *candidate, const NotchFeatureContext *context, double area, double false_chains,
+            gboolean surely)
 {
-  Linker linker = { .area = MAX (area, 1), .false_chains = false_chains };
+  Linker linker = { .area = MAX (area, 1), .false_chains = false_chains, .surely = surely };
   g_autoptr (GArray) node = linker.node = g_array_new (FALSE, FALSE, sizeof (Node));
   g_autoptr (GArray) near_by = linker.near_by = g_array_new (FALSE, FALSE, sizeof (guint));
   g_autoptr (GArray) accepted = linker.accepted = g_array_new (FALSE, FALSE, sizeof (GArray *));
   add_nodes (&linker, blob, TRUE, context);
   add_nodes (&linker, candidate, FALSE, context);
+  rank_candidates (&linker);
   count_kinds (&linker);
   g_autoptr (GArray) links = find_links (&linker);
   take_links (&linker, links);
@@ -425,4 +478,15 @@ notch_scratch_link (GArray *blob, GArray *candidate, const NotchFeatureContext *
     notch_near_free (linker.kind[k].near);
     g_free (linker.kind[k].point);
   }
+  return accepted->len;
+}
+
+void
+notch_scratch_link (GArray *blob, GArray *candidate, const NotchFeatureContext *context, double area,
+                    double false_chains)
+{
+  const int most_rounds = 4;
+  for (int i = 0; i < most_rounds && link_round (blob, NULL, context, area, 0, TRUE) > 0; i++)
+    ;
+  link_round (blob, candidate, context, area, false_chains, FALSE);
 }

@@ -12,7 +12,10 @@
  * area of the sector that reaches as far, the count in it is Poisson. A chain of m links has the product of their
  * chances; -log of it is a Gamma variable of shape m, whose tail times the number of chains that could have begun
  * anywhere is the number of such chains to expect by chance (the a-contrario reasoning of Desolneux, Moisan and Morel
- * 2000). A chain that is likelier loses its weakest link, and both halves are judged again.
+ * 2000). A candidate that lies within reach of the same filter is the same noise, and adds nothing; another
+ * adds a second chance, that of noise as strong. A chain that is likelier loses its weakest link, and both halves are judged again.
+ * Links between found blobs that need no others to be sure are taken first, so that they do not carry along what just
+ * happens to lie at their end.
  *
  * blob: NotchJoined that were found; linked ones are merged into the first of them, and say how many they were. candidate:
  * NotchJoined below the threshold; a chain of them alone counts when fewer than `false_chains` are to be expected, with

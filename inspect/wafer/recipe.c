@@ -121,7 +121,7 @@ static const Key keys[] = {
     "a defect grows from its peak over pixels at least so strong" },
   { "detect", "merge_px", KEY_INT, AT (detect.merge_px), 3, 1, 16, "px", NULL,
     "parts this close are one defect; 1: only what touches" },
-  { "detect", "candidate_sigma", KEY_DOUBLE, AT (detect.candidate_sigma), 4.5, 3.5, 40, "sigma", NULL,
+  { "detect", "candidate_sigma", KEY_DOUBLE, AT (detect.candidate_sigma), 4, 0, 40, "sigma", NULL,
     "what is below the threshold but this strong counts where several of it make a scratch; 0: never" },
   { "detect", "cluster_px", KEY_DOUBLE, AT (detect.cluster_px), 0, 1, 1e6, "px", NULL,
     "defects are clustered that are this close; 0: as far apart as chance says" },
