@@ -391,7 +391,7 @@ paint_repeaters (NotchPaint *paint, const NotchResult *result, const NotchView *
     cairo_arc (notch_paint_pen (paint), x, y, 12 * unit, 0, 2 * G_PI);
     notch_paint_stroke (paint, ink, 1, 1.5 * unit, 0);
     NotchBox size = notch_paint_measure (paint, text, &words);
-    notch_paint_words (paint, x - 9 * unit - size.width, y + 5 * unit, text, &words);
+    notch_paint_words (paint, x + 14 * unit, y - size.height / 2, text, &words);
   }
 }
 
@@ -400,6 +400,14 @@ notch_paint_signatures (NotchPaint *paint, const NotchResult *result, const Notc
 {
   paint_clusters (paint, result, view, ink, unit);
   paint_repeaters (paint, result, view, ink, unit);
+}
+
+static void
+figure_circle (NotchPaint *paint, const NotchBox *box, const NotchResult *result, int ink)
+{
+  cairo_arc (notch_paint_pen (paint), box->x + box->width / 2, box->y + box->height / 2, box->height * 0.4, 0,
+             2 * G_PI);
+  notch_paint_stroke (paint, (NotchInk) ink, 1, box->height / 9, 0);
 }
 
 static void
@@ -417,11 +425,11 @@ notch_legend_add_signatures (GArray *legend, const NotchResult *result, NotchInk
   if (n_clusters)
     notch_legend_add (legend, figure_frame, (int) ink, 0, g_strdup_printf ("C1…: cluster %u", n_clusters));
   if (n_repeaters && result->reticle_cols * result->reticle_rows > 1)
-    notch_legend_add (legend, figure_ring, (int) ink, 0,
+    notch_legend_add (legend, figure_circle, (int) ink, 0,
                       g_strdup_printf ("R1…: repeater %u, in one die of each %d × %d", n_repeaters,
                                        result->reticle_cols, result->reticle_rows));
   else if (n_repeaters)
-    notch_legend_add (legend, figure_ring, (int) ink, 0, g_strdup_printf ("R1…: repeater %u", n_repeaters));
+    notch_legend_add (legend, figure_circle, (int) ink, 0, g_strdup_printf ("R1…: repeater %u", n_repeaters));
 }
 
 /* ---- scale bar ------------------------------------------------------------------------------------------------- */

@@ -118,32 +118,30 @@ notch_cluster_find (const NotchPoint *point, guint n, const NotchField *field, d
       null[s][t] = largest (thrown, n, scale[s], label);
   }
 
-  /* The widest first: it sees the whole of a cluster, a narrow one its middle. */
-  g_autofree double *p_of = g_new0 (double, n);
+  /* A wider reach sees all of a cluster, and who happens to live next door: it has to bring in half as much again. All
+   * that a narrow reach groups is in one group of a wider. */
+  g_autofree double *p_of = g_new0 (double, (gsize) n *N_SCALES);
   int n_found = 0;
-  for (int s = n_scales - 1; s >= 0; s--) {
+  for (int s = 0; s < n_scales; s++) {
     int n_groups = group (point, n, scale[s], label);
     g_autofree guint *size = count_sizes (label, n, n_groups);
+    g_autofree guint *inside = g_new0 (guint, n_groups + 1);
     g_autofree int *number = g_new0 (int, n_groups + 1);
-    for (guint i = 0; i < n; i++) /* what a wider reach took stays */
-      if (label[i] && cluster[i])
-        size[label[i]] = 0;
-    for (guint i = 0; i < n; i++) {
-      int g = label[i], at_least = 1;
-      if (!g || !size[g])
-        continue;
+    for (guint i = 0; i < n; i++)
+      inside[label[i]] += cluster[i] > 0;
+    for (int g = 1; g <= n_groups; g++) {
+      int at_least = 1;
       for (int t = 0; t < THROWS; t++)
         at_least += null[s][t] >= size[g];
       double p = (double) at_least / (THROWS + 1);
-      if (p * n_scales > LEVEL) {
-        size[g] = 0;
+      if (p * n_scales > LEVEL || 2 * size[g] < 3 * inside[g])
         continue;
-      }
-      if (!number[g])
-        number[g] = ++n_found;
-      cluster[i] = number[g];
-      p_of[number[g] - 1] = p;
+      p_of[n_found] = p;
+      number[g] = ++n_found;
     }
+    for (guint i = 0; i < n; i++)
+      if (number[label[i]])
+        cluster[i] = number[label[i]];
   }
 
   /* Numbers in the order of the points. */

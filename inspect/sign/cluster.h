@@ -15,7 +15,8 @@ typedef struct {
  * times, from a fixed seed, and a group counts when fewer than one in 20 of the throws has as large a one.
  *
  * reach: px; 0: three of them, in which a point has a tenth, half and one and a half others by chance, one as
- * good as the other for what a wafer shows, and so a third of the chance each. Groups of a wider reach take the points.
+ * good as the other for what a wafer shows, and so a third of the chance each. A wider reach has to bring half as many points again
+ * into a cluster as a narrow one saw.
  *
  * cluster: n numbers, from 1 in the order of the points, 0 for none. p: for each cluster the part of all throws, the
  * observed one among them, with as large a group (double; owned by the caller). With more than

@@ -31,8 +31,8 @@ typedef struct {
  * that of chance, less what trying costs; with dice that lack the defect counting against a field as those that
  * have it count for it, so that the smallest field wins that is as good.
  *
- * inspected tells the dice that were compared. repeat: numbers beside the places, 0 for none, 1 for the group of most
- * dice. Gives the groups (NotchRepeat; owned by the caller); the field is 0 x 0 where there are none. */
+ * inspected tells the dice that were compared. repeat: numbers beside the places, 0 for none, 1 about the largest
+ * group. Gives the groups (NotchRepeat; owned by the caller); the field is 0 x 0 where there are none. */
 GArray *notch_repeat_find (const NotchPlace *place, guint n, const NotchGrid *grid,
                            gboolean (*inspected) (gconstpointer data, const NotchDie *die), gconstpointer data,
                            int *repeat, int *field_cols, int *field_rows);

@@ -43,14 +43,18 @@ place_inspected (gconstpointer data, double x, double y)
 static void
 find_clusters (NotchResult *result, const NotchPlan *plan)
 {
-  const guint n = result->defect->len;
+  guint n = 0;
   NotchCare care = notch_care_new (plan);
   NotchField field = { (double) result->width, (double) result->height, place_inspected, &care };
-  g_autofree NotchPoint *point = g_new (NotchPoint, n);
-  g_autofree int *number = g_new0 (int, n);
-  for (guint i = 0; i < n; i++) {
+  g_autofree NotchPoint *point = g_new (NotchPoint, result->defect->len);
+  g_autofree int *number = g_new0 (int, result->defect->len);
+  g_autofree guint *whose = g_new (guint, result->defect->len);
+  for (guint i = 0; i < result->defect->len; i++) {
     const double *value = g_array_index (result->defect, NotchDefect, i).value;
-    point[i] = (NotchPoint){ value[NOTCH_FEATURE_X], value[NOTCH_FEATURE_Y] };
+    if (value[NOTCH_FEATURE_REPEATER] > 0) /* why it is there is known */
+      continue;
+    whose[n] = i;
+    point[n++] = (NotchPoint){ value[NOTCH_FEATURE_X], value[NOTCH_FEATURE_Y] };
   }
   g_autoptr (GArray) p = notch_cluster_find (point, n, &field, plan->recipe->detect.cluster_px, number);
   result->cluster = g_array_new (FALSE, TRUE, sizeof (NotchCluster));
@@ -65,7 +69,7 @@ find_clusters (NotchResult *result, const NotchPlan *plan)
     cluster->x1 = first ? point[i].x : MAX (cluster->x1, point[i].x);
     cluster->y0 = first ? point[i].y : MIN (cluster->y0, point[i].y);
     cluster->y1 = first ? point[i].y : MAX (cluster->y1, point[i].y);
-    g_array_index (result->defect, NotchDefect, i).value[NOTCH_FEATURE_CLUSTER] = number[i];
+    g_array_index (result->defect, NotchDefect, whose[i]).value[NOTCH_FEATURE_CLUSTER] = number[i];
   }
 }
 
@@ -123,6 +127,6 @@ find_repeaters (NotchResult *result, const NotchPlan *plan)
 void
 notch_sign_defects (NotchResult *result, const NotchPlan *plan)
 {
-  find_clusters (result, plan);
   find_repeaters (result, plan);
+  find_clusters (result, plan);
 }
