@@ -100,6 +100,7 @@ run_command (const NotchCommand *command, int argc, char **argv)
     notch_say ("%s wants %s; `%s --help` tells more", command->name, command->arguments, program);
     return NOTCH_EXIT_TROUBLE;
   }
+  g_log_writer_default_set_use_stderr (TRUE); /* stdout carries what was asked for */
   if (common.verbose)
     g_setenv ("G_MESSAGES_DEBUG", "notch", FALSE);
   int status = command->run (n, arguments, &common);
