@@ -11,7 +11,7 @@
 #define SLACK       2.5        /* px: that a piece may lie beside the line */
 #define AROUND      256        /* px: where the density of pieces is counted */
 #define LIKELY      0.3        /* a neighbour by chance: no link */
-#define FALSE_LINKS 0.05       /* chains of found blobs, an image */
+#define FALSE_LINKS 0.1        /* chains of found blobs, an image */
 #define SLOPE       0.26794919 /* tan 15 degrees */
 #define OPEN_SLOPE  0.57735027 /* tan 30 degrees: where a piece has no direction, but the chain has */
 
@@ -138,7 +138,7 @@ tips_of (const Node *node, NotchPoint tip[2])
 }
 
 static double
-gap_between (const Node *a, const Node *b)
+tip_to_tip (const Node *a, const Node *b)
 {
   NotchPoint p[2], q[2];
   int n = tips_of (a, p), m = tips_of (b, q);
@@ -146,7 +146,13 @@ gap_between (const Node *a, const Node *b)
   for (int i = 0; i < n; i++)
     for (int k = 0; k < m; k++)
       least = MIN (least, hypot (p[i].x - q[k].x, p[i].y - q[k].y));
-  return MAX (least - (a->directed ? 0 : a->half) - (b->directed ? 0 : b->half), 0);
+  return least;
+}
+
+static double
+gap_between (const Node *a, const Node *b)
+{
+  return MAX (tip_to_tip (a, b) - (a->directed ? 0 : a->half) - (b->directed ? 0 : b->half), 0);
 }
 
 /* Does a's direction lead to b? */
@@ -175,6 +181,9 @@ chance_of (const Linker *linker, const Node *a, const Node *b, double density, g
   double slope = a->directed ? SLOPE : OPEN_SLOPE;
   double sector =
       start && !a->directed ? G_PI * away * away : slope * (away * away - half * half) + 2 * SLACK * (away - half);
+  double ahead = 0.5 * G_PI * tip_to_tip (a, b) * tip_to_tip (a, b); /* long pieces that nearly touch */
+  if (a->directed)
+    sector = MIN (sector, ahead);
   double turned = MIN (2 * atan (SLOPE + SLACK / away) / G_PI, 1);
   return MAX (sector, 4 * SLACK) * density * 0.5 * (b->directed ? kind->directed * turned : 1 - kind->directed);
 }
