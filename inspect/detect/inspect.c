@@ -154,6 +154,32 @@ is_lobe (const NotchJoined *blob, const GArray *strong, const NotchPlan *plan, g
   return FALSE;
 }
 
+/* A strong defect is in the reference of the dice around, and shows there as a faint one of the other sign: a place below
+ * the threshold that has it one or two dice away says nothing. */
+static gboolean
+is_ghost (const NotchJoined *blob, const GArray *strong, const NotchGrid *grid)
+{
+  const gint64 slack = 3;
+  double col = 0, row = 0;
+  if (grid)
+    notch_grid_to_cells (grid, (double) blob->peak_x, (double) blob->peak_y, &col, &row);
+  for (guint i = 0; grid && i < strong->len; i++) {
+    const NotchJoined *other = &g_array_index (strong, NotchJoined, i);
+    double other_col = 0, other_row = 0;
+    if (other->peak / LOBE < blob->peak || (other->res < 0) == (blob->res < 0))
+      continue;
+    notch_grid_to_cells (grid, (double) (other->x0 + other->x1) / 2, (double) (other->y0 + other->y1) / 2, &other_col,
+                         &other_row);
+    double cols = round (col - other_col), rows = round (row - other_row);
+    gint64 dx = (gint64) round (cols * grid->ax + rows * grid->bx),
+           dy = (gint64) round (cols * grid->ay + rows * grid->by);
+    if (fabs (cols) <= 2 && fabs (rows) <= 2 && other->x0 + dx - slack <= blob->x1 && blob->x0 - slack <= other->x1 + dx
+        && other->y0 + dy - slack <= blob->y1 && blob->y0 - slack <= other->y1 + dy)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* The blobs that are strong enough to have lobes; without their patches. */
 static GArray *
 strong_blobs (const GArray *blobs, double peak)
@@ -175,7 +201,7 @@ drop_lobes (NotchFound *found, const NotchPlan *plan)
     guint kept = 0;
     for (guint i = 0; i < list[k]->len; i++) {
       NotchJoined *blob = &g_array_index (list[k], NotchJoined, i);
-      if (is_lobe (blob, strong, plan, k > 0))
+      if (is_lobe (blob, strong, plan, k > 0) || (k > 0 && is_ghost (blob, strong, plan->grid)))
         notch_joined_clear (blob);
       else
         notch_joined_move (list[k], kept++, blob);

@@ -132,9 +132,12 @@ finish_candidates (NotchJoin *join, double threshold)
 {
   GArray *all = notch_join_finish (join);
   guint kept = 0;
-  for (guint i = 0; i < all->len; i++) /* none has a patch */
-    if (g_array_index (all, NotchJoined, i).peak < threshold * 256)
-      g_array_index (all, NotchJoined, kept++) = g_array_index (all, NotchJoined, i);
+  for (guint i = 0; i < all->len; i++) { /* none has a patch */
+    NotchJoined *blob = &g_array_index (all, NotchJoined, i);
+    blob->n_seed = 0; /* of the threshold that counts */
+    if (blob->peak < threshold * 256)
+      g_array_index (all, NotchJoined, kept++) = *blob;
+  }
   g_array_set_size (all, kept);
   return all;
 }
