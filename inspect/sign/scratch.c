@@ -286,18 +286,22 @@ take_links (Linker *linker, const GArray *links)
 
 /* ---- chains ---------------------------------------------------------------------------------------------------- */
 
-/* The density of b's kind around it, the chain itself left out. */
+/* The density of b's kind around it, far and near, the chain itself left out: in a cluster chance does more. */
 static double
 density_around (const Linker *linker, const Node *b, const guint *chain, guint n)
 {
   const Kind *kind = &linker->kind[b->found];
-  guint own = 0;
-  notch_near_find (kind->near, b->at.x, b->at.y, AROUND, linker->near_by);
-  for (guint i = 0; i < n; i++) {
-    const Node *node = node_at (linker, chain[i]);
-    own += (node->found || !b->found) && hypot (node->at.x - b->at.x, node->at.y - b->at.y) <= AROUND;
+  double most = kind->density;
+  for (double r = AROUND; r >= AROUND / 4; r /= 2) {
+    guint own = 0;
+    notch_near_find (kind->near, b->at.x, b->at.y, r, linker->near_by);
+    for (guint i = 0; i < n; i++) {
+      const Node *node = node_at (linker, chain[i]);
+      own += (node->found || !b->found) && hypot (node->at.x - b->at.x, node->at.y - b->at.y) <= r;
+    }
+    most = MAX (most, (linker->near_by->len - own) / (G_PI * r * r));
   }
-  return MAX (kind->density, (linker->near_by->len - own) / (G_PI * AROUND * AROUND));
+  return most;
 }
 
 /* The upper tail of a Gamma variable of whole-numbered shape. */
