@@ -392,8 +392,8 @@ test_defects_csv (void)
   NotchDefect *defect = &g_array_index (scene->result->defect, NotchDefect, 4);
   defect->value[NOTCH_FEATURE_DIE_COL] = defect->value[NOTCH_FEATURE_DIE_ROW] = NAN;
   defect->value[NOTCH_FEATURE_X] = 12.3456;
-  defect->cluster = 3;
-  defect->repeater = 9;
+  defect->value[NOTCH_FEATURE_CLUSTER] = 3;
+  defect->value[NOTCH_FEATURE_REPEATER] = 9;
   write_reports (scene, "defects", 1);
   g_autofree char *text = read_file (scene, "defects.csv", NULL);
   g_auto (GStrv) line = g_strsplit (text, "\n", -1);
@@ -401,9 +401,9 @@ test_defects_csv (void)
   g_assert_cmpstr (line[21], ==, "");
   g_assert_true (g_str_has_prefix (line[0], columns));
   g_auto (GStrv) head = g_strsplit (line[0], ",", -1);
-  g_assert_cmpuint (g_strv_length (head), ==, 1 + NOTCH_N_FEATURES + 4);
-  for (int f = NOTCH_FEATURE_SEED_PX; f < NOTCH_N_FEATURES; f++)
-    g_assert_cmpstr (head[1 + 4 + f], ==, notch_feature_info[f].name);
+  g_assert_cmpuint (g_strv_length (head), ==, 1 + NOTCH_N_FEATURES + 2);
+  for (int f = NOTCH_FEATURE_CLUSTER; f < NOTCH_N_FEATURES; f++)
+    g_assert_cmpstr (head[1 + 2 + f], ==, notch_feature_info[f].name);
   for (int i = 1; i <= 20; i++) {
     g_auto (GStrv) field = g_strsplit (line[i], ",", -1);
     g_assert_cmpuint (g_strv_length (field), ==, g_strv_length (head));

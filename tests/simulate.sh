@@ -42,6 +42,10 @@ for class in $("$NOTCH" simulate --classes none -o x.tif 2>&1 | sed 's/.*choose 
   ok "the man page has class $class" grep -qw "Cm $class" "$srcdir/docs/notch-simulate.1"
 done
 
+# groups of every kind on one wafer keep clear of each other
+is "repeaters, clusters and long scratches together" "$(status "$NOTCH" simulate -q --size 960x768 --die 96x96 --repeaters 2 \
+  --reticle 2x2 --clusters 1 --long-scratches 1 --defects 6 --snr 15:40 --seed 9 -o groups.tif)" 0
+
 # colour is read as luminance, and inspected
 "$NOTCH" simulate -q --channels 3 --size 768x768 --die 128x128 --defects 8 --snr 20:40 --classes particle,pit --seed 4 -o rgb.tif
 "$NOTCH" inspect -q --format defects -o out rgb.tif

@@ -94,37 +94,48 @@ sensitivity_at (const NotchRecipe *recipe, double x_um, double y_um, gboolean an
   return value;
 }
 
+NotchCare
+notch_care_new (const NotchPlan *plan)
+{
+  NotchCare care = { .plan = plan };
+  for (guint i = 0; i < plan->recipe->region->len; i++)
+    care.any_care |= !((const NotchRegion *) plan->recipe->region->pdata[i])->exclude;
+  if (plan->outline.radius > 0)
+    care.radius = plan->outline.radius - notch_outline_exclusion (&plan->outline, plan->recipe, plan->pixel_um);
+  return care;
+}
+
+float
+notch_care_at (const NotchCare *care, double x, double y)
+{
+  const NotchPlan *plan = care->plan;
+  if (care->radius > 0 && hypot (x - plan->outline.x, y - plan->outline.y) > care->radius)
+    return 0;
+  if (plan->recipe->region->len == 0)
+    return 1;
+  double x_um = x * plan->pixel_um, y_um = ((double) plan->source->height - 1 - y) * plan->pixel_um;
+  const NotchDie *die = plan->grid ? notch_grid_locate (plan->grid, x, y) : NULL;
+  if (die)
+    notch_die_to_um (plan->grid, die, plan->pixel_um, x, y, &x_um, &y_um);
+  return sensitivity_at (plan->recipe, x_um, y_um, care->any_care);
+}
+
 /* Sensitivities of a tile, or NULL when they are 1 everywhere. */
 static float *
 weigh_tile (const NotchPlan *plan, gint64 tile_x, gint64 tile_y)
 {
-  const NotchRecipe *recipe = plan->recipe;
   int size = plan->tiling.size;
-  gboolean any_care = FALSE;
-  for (guint i = 0; i < recipe->region->len; i++)
-    any_care |= !((const NotchRegion *) recipe->region->pdata[i])->exclude;
-  double radius = 0;
-  if (plan->outline.radius > 0)
-    radius = plan->outline.radius - notch_outline_exclusion (&plan->outline, recipe, plan->pixel_um);
+  NotchCare care = notch_care_new (plan);
   double far_x = MAX (fabs ((double) tile_x - plan->outline.x), fabs ((double) (tile_x + size) - plan->outline.x));
   double far_y = MAX (fabs ((double) tile_y - plan->outline.y), fabs ((double) (tile_y + size) - plan->outline.y));
-  gboolean edge = radius > 0 && hypot (far_x, far_y) > radius;
-  if (!edge && recipe->region->len == 0)
+  gboolean edge = care.radius > 0 && hypot (far_x, far_y) > care.radius;
+  if (!edge && plan->recipe->region->len == 0)
     return NULL;
   float *weight = g_new (float, (gsize) size *(gsize) size);
   for (int y = 0; y < size; y++)
-    for (int x = 0; x < size; x++) {
-      double px = (double) (tile_x + x), py = (double) (tile_y + y);
-      float value = edge && hypot (px - plan->outline.x, py - plan->outline.y) > radius ? 0 : 1;
-      if (value > 0 && recipe->region->len > 0) {
-        double x_um = px * plan->pixel_um, y_um = ((double) plan->source->height - 1 - py) * plan->pixel_um;
-        const NotchDie *die = plan->grid ? notch_grid_locate (plan->grid, px, py) : NULL;
-        if (die)
-          notch_die_to_um (plan->grid, die, plan->pixel_um, px, py, &x_um, &y_um);
-        value = sensitivity_at (recipe, x_um, y_um, any_care);
-      }
-      weight[(gsize) y * (gsize) size + (gsize) x] = value;
-    }
+    for (int x = 0; x < size; x++)
+      weight[(gsize) y * (gsize) size + (gsize) x] =
+          notch_care_at (&care, (double) (tile_x + x), (double) (tile_y + y));
   return weight;
 }
 

@@ -76,6 +76,8 @@ bipolarity (const NotchJoined *blob)
      mean (m, m->blob->res))                                                                                           \
   F (ELONGATION, "elongation", "", 3, "axis ratio from second moments", sqrt (m->major / m->minor))                    \
   F (ANGLE_DEG, "angle_deg", "deg", 2, "major axis from +x, counter-clockwise", m->angle)                              \
+  F (CLUSTER, "cluster", "", 0, "number of the cluster, 0 for none", 0)                                                \
+  F (REPEATER, "repeater", "", 0, "number of the repeater, 0 for none", 0)                                             \
   F (SEED_PX, "seed_px", "px", 0, "pixels at or above the detection threshold", (double) m->blob->n_seed)              \
   F (FLUX, "flux", "grey levels", 3, "sum of signed residuals", (double) m->blob->res / 256)                           \
   F (BIPOLARITY, "bipolarity", "", 3, "0: all brighter or all darker; 1: as much of either", bipolarity (m->blob))     \
@@ -87,14 +89,20 @@ bipolarity (const NotchJoined *blob)
   F (EDGE, "edge", "grey levels a px", 3, "mean gradient of the reference under the defect",                           \
      mean (m, m->blob->ref_edge))                                                                                      \
   F (LINE, "line", "", 0, "1 when a filter for lines responds most, else 0",                                           \
-     m->filter ? m->filter->kind == NOTCH_CHANNEL_LINE : NAN)
+     m->filter ? m->filter->kind == NOTCH_CHANNEL_LINE : NAN)                                                          \
+  F (PARTS, "parts", "", 0, "pieces that a scratch was linked of", MAX (m->blob->linked.parts, 1))                     \
+  F (LENGTH_UM, "length_um", "um", 3, "from end to end along the pieces",                                              \
+     MAX (m->blob->linked.length, m->feret) * m->context->frame.pixel_um)                                              \
+  F (DICE, "dice", "", 0, "dice that the pieces lie in", MAX (m->blob->linked.n_dice, m->die != NULL))
 /* clang-format on */
+
+/* Clusters and repeaters are known once all defects are (inspect/sign/). */
 
 #define INFO(id, name, unit, decimals, summary, expression) [NOTCH_FEATURE_##id] = { name, unit, summary, decimals },
 const NotchFeatureInfo notch_feature_info[NOTCH_N_FEATURES] = { FEATURES (INFO) };
 
 #define FUNCTION(id, name, unit, decimals, summary, expression)                                                        \
-  static double measure_##id (const Measured *m)                                                                       \
+  static double measure_##id (G_GNUC_UNUSED const Measured *m)                                                         \
   {                                                                                                                    \
     return expression;                                                                                                 \
   }

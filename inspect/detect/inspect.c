@@ -2,20 +2,18 @@
 #include "inspect/detect/inspect.h"
 
 #include "inspect/classify/limits.h"
+#include "inspect/detect/echo.h"
 #include "inspect/detect/features.h"
 #include "inspect/detect/join.h"
 #include "inspect/image/reduce.h"
+#include "inspect/sign/sign.h"
 #include "inspect/wafer/discover.h"
-#include "kernels/math/template.h"
 
 #include <math.h>
 #include <string.h>
 
 /* A die of which more than this part differs was not made like its neighbours. */
 #define FAILED_SHARE 0.25
-
-/* How much stronger than its lobes and ghosts a defect is at least. */
-#define LOBE 2
 
 void
 notch_inspection_free (NotchInspection *inspection)
@@ -140,88 +138,6 @@ compare_defects (gconstpointer a, gconstpointer b)
   return (x->x0 > y->x0) - (x->x0 < y->x0);
 }
 
-static const NotchChannel *
-filter_of (const NotchJoined *blob, const NotchPlan *plan)
-{
-  return &plan->channel[MIN (blob->peak_channel, plan->n_channels - 1)];
-}
-
-/* What a filter answers a defect with beside it: lobes of the other sign, at most half as strong and no further away than a
- * few of its widths; and, where it is wide, a skirt. */
-static gboolean
-is_lobe (const NotchJoined *blob, const NotchJoined *strong, const NotchPlan *plan)
-{
-  const NotchChannel *filter = filter_of (blob, plan);
-  if (strong->peak_dark == blob->peak_dark)
-    return notch_template_skirt (filter, (float) blob->peak / 256, filter_of (strong, plan), (float) strong->peak / 256,
-                                 (float) (blob->peak_x - strong->peak_x), (float) (blob->peak_y - strong->peak_y));
-  gint64 reach = (gint64) ceil (4 * MAX (filter->sigma, filter->length / 2));
-  return strong->peak / LOBE >= blob->peak && strong->x0 - reach <= blob->x1 && blob->x0 - reach <= strong->x1
-         && strong->y0 - reach <= blob->y1 && blob->y0 - reach <= strong->y1;
-}
-
-/* Index of the die that holds a blob's peak; -1: none. */
-static int
-die_under (const NotchPlan *plan, const NotchJoined *blob)
-{
-  const NotchDie *die = notch_grid_locate (plan->grid, (double) blob->peak_x, (double) blob->peak_y);
-  return die ? (int) (die - (const NotchDie *) plan->grid->die->data) : -1;
-}
-
-/* The ghost that a defect leaves in the reference of the dice that are compared with its own: it lies inside the defect's
- * box, moved there, and is weak, for one outlier moves a median of n by 1.4 / n sigmas at most; the noise adds to that. */
-static gboolean
-is_ghost (const NotchJoined *blob, int die, const NotchJoined *strong, const NotchPlan *plan)
-{
-  if (strong->peak / LOBE < blob->peak || strong->peak_dark == blob->peak_dark)
-    return FALSE;
-  int from = die_under (plan, strong);
-  const NotchNeighbours *neighbours = &plan->neighbours[die];
-  gboolean source = FALSE;
-  for (int k = 0; k < neighbours->n; k++)
-    source |= neighbours->die[k] == from;
-  if (!source)
-    return FALSE;
-  const NotchDie *here = &g_array_index (plan->grid->die, NotchDie, die),
-                 *there = &g_array_index (plan->grid->die, NotchDie, from);
-  double x = (double) blob->peak_x + there->x - here->x, y = (double) blob->peak_y + there->y - here->y;
-  double w = (double) (strong->x1 - strong->x0 + 1), h = (double) (strong->y1 - strong->y0 + 1);
-  return x >= (double) strong->x0 && x <= (double) strong->x1 && y >= (double) strong->y0 && y <= (double) strong->y1
-         && blob->peak / 256.0 <= 1.4 / neighbours->n * sqrt (w * h) + 3.5;
-}
-
-/* What is only the answer to a stronger defect is no find of its own. */
-static gboolean
-is_echo (const NotchJoined *blob, const GArray *strong, const NotchPlan *plan)
-{
-  int die = plan->neighbours ? die_under (plan, blob) : -1;
-  for (guint i = 0; i < strong->len; i++) {
-    const NotchJoined *other = &g_array_index (strong, NotchJoined, i);
-    if (other->peak > blob->peak && (is_lobe (blob, other, plan) || (die >= 0 && is_ghost (blob, die, other, plan))))
-      return TRUE;
-  }
-  return FALSE;
-}
-
-/* The blobs that are strong enough to have echoes above the threshold. */
-static GArray *
-strong_blobs (const GArray *blobs, const NotchPlan *plan)
-{
-  GArray *strong = g_array_new (FALSE, FALSE, sizeof (NotchJoined));
-  for (guint i = 0; i < blobs->len; i++)
-    if (g_array_index (blobs, NotchJoined, i).peak / 256.0 >= 1.2 * plan->threshold)
-      g_array_append_val (strong, g_array_index (blobs, NotchJoined, i));
-  return strong;
-}
-
-/* Is it on the side that the recipe looks at? */
-static gboolean
-side_counts (const NotchJoined *blob, const NotchRecipe *recipe)
-{
-  return recipe->detect.polarity == NOTCH_POLARITY_BOTH
-         || (recipe->detect.polarity == NOTCH_POLARITY_DARK) == (blob->peak_dark != 0);
-}
-
 static void
 collect_defects (NotchInspection *inspection, const NotchPlan *plan, const NotchRules *rules, NotchFound *found)
 {
@@ -233,21 +149,21 @@ collect_defects (NotchInspection *inspection, const NotchPlan *plan, const Notch
     .channel = plan->channel,
     .n_channels = plan->n_channels,
   };
-  g_autoptr (GArray) strong = strong_blobs (found->blob, plan);
+  notch_echo_drop (found, plan);
+  notch_sign_blobs (found, plan, &context);
   for (guint i = 0; i < found->blob->len; i++) {
     NotchJoined *blob = &g_array_index (found->blob, NotchJoined, i);
-    if (!side_counts (blob, inspection->recipe) || is_echo (blob, strong, plan))
-      continue;
     NotchDefect defect = { .x0 = blob->x0, .y0 = blob->y0, .x1 = blob->x1, .y1 = blob->y1 };
     notch_features_measure (blob, &context, defect.value);
-    defect.class_index = notch_rules_classify (rules, defect.value, &defect.confidence);
     defect.patch = g_steal_pointer (&blob->patch);
     g_array_append_val (result->defect, defect);
   }
   g_array_sort (result->defect, compare_defects);
+  notch_sign_defects (result, plan);
   for (guint i = 0; i < result->defect->len; i++) {
     NotchDefect *defect = &g_array_index (result->defect, NotchDefect, i);
     defect->id = i + 1;
+    defect->class_index = notch_rules_classify (rules, defect->value, &defect->confidence);
     result->class_count[defect->class_index]++;
     NotchDie *die = die_of (result, defect);
     if (die)
@@ -399,6 +315,7 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   collect_defects (inspection, plan, rules, &found);
   plan->grid = NULL;
   g_array_unref (found.blob);
+  g_clear_pointer (&found.candidate, g_array_unref);
   find_failed_dice (result);
   tell_bad_dice (result, TRUE);
   tell_bad_dice (result, FALSE);

@@ -105,9 +105,8 @@ take_patch (NotchJoined *to, NotchJoined *from)
   to->patch_y = from->patch_y;
 }
 
-/* Adds `from` to `to`; its patch moves or goes. */
-static void
-merge (NotchJoined *to, NotchJoined *from)
+void
+notch_joined_merge (NotchJoined *to, NotchJoined *from)
 {
   to->n += from->n;
   to->n_seed += from->n_seed;
@@ -140,6 +139,14 @@ merge (NotchJoined *to, NotchJoined *from)
   if (from->patch != NULL && (to->patch == NULL || compare_patches (from, to) < 0))
     take_patch (to, from);
   notch_joined_clear (from);
+}
+
+void
+notch_joined_move (GArray *to, guint i, NotchJoined *from)
+{
+  NotchJoined moved = *from;
+  from->patch = NULL;
+  g_array_index (to, NotchJoined, i) = moved;
 }
 
 /* Moves a blob to the end of an array, and its patch with it. */
@@ -343,7 +350,8 @@ resolve (NotchJoin *join)
   connect (pixels, join->reach, parent);
   for (guint i = 0; i < blobs->len; i++)
     if (find (parent, i) != i)
-      merge (&g_array_index (blobs, NotchJoined, find (parent, i)), &g_array_index (blobs, NotchJoined, i));
+      notch_joined_merge (&g_array_index (blobs, NotchJoined, find (parent, i)),
+                          &g_array_index (blobs, NotchJoined, i));
 
   /* What has a pixel within reach of the rows below stays open, under a new index; the rest is done. */
   g_autofree guint *index = g_new (guint, blobs->len);

@@ -12,6 +12,13 @@
 /* Sums of absolute coordinates: products of 10^9 px and as many pixels as an image has, without rounding. */
 __extension__ typedef __int128 NotchWide;
 
+/* What a defect was put together from (inspect/sign/scratch.h). */
+typedef struct {
+  int parts;     /* 0: one blob, as it was found */
+  int n_dice;    /* that they lie in */
+  double length; /* px: from end to end along the parts */
+} NotchLinked;
+
 /* A NotchBlob in image coordinates, with the same units (1/256), maxima and tie rule. */
 typedef struct {
   gint64 n, n_seed;
@@ -25,12 +32,18 @@ typedef struct {
   float *patch;          /* 2 x side x side (test, reference) of the strongest part that has one, or NULL */
   int patch_peak;        /* that part's peak, and where */
   gint64 patch_x, patch_y;
+  NotchLinked linked;
 } NotchJoined;
 
 /* A blob of the tile whose first pixel is (x, y) of the image; no patch. */
 void notch_joined_init (NotchJoined *joined, const NotchBlob *blob, gint64 x, gint64 y);
 /* Frees the patch; the clear function of arrays of NotchJoined. */
 void notch_joined_clear (NotchJoined *joined);
+
+/* Moves a blob to place i of an array of them, whose own blob was moved or cleared before. */
+void notch_joined_move (GArray *to, guint i, NotchJoined *from);
+/* Adds `from` to `to`; of two patches the stronger part's stays, `from` has none afterwards. */
+void notch_joined_merge (NotchJoined *to, NotchJoined *from);
 
 typedef struct NotchJoin NotchJoin;
 

@@ -10,8 +10,8 @@ typedef struct {
   const NotchPlan *plan;
   const NotchKernels *kernels;
   int patch_side;
-  GMutex lock; /* guards what follows */
-  NotchJoin *join;
+  GMutex lock;                  /* guards what follows */
+  NotchJoin *join, *candidates; /* NULL: none are wanted */
   gint64 inspected_px;
 } Pass;
 
@@ -59,6 +59,17 @@ inspect_tile (NotchLane *lane, gpointer data, GError **error)
   notch_join_add (pass->join, task->row, &task->job->tile, &found);
   pass->inspected_px += found.n_inspected;
   g_mutex_unlock (&pass->lock);
+  if (!pass->candidates)
+    return TRUE;
+  /* Once more, for what is weaker; its blobs have nothing to do with those above, which stay as they are. */
+  seed = (float) recipe->detect.candidate_sigma;
+  if (k->label (lane, &(NotchLabel){ &batch, seed, MIN (grow, seed), recipe->detect.merge_px }) != 0
+      || k->finish (lane, &found) != 0)
+    return notch_kernels_error (k, lane, error);
+  found.n_patches = 0;
+  g_mutex_lock (&pass->lock);
+  notch_join_add (pass->candidates, task->row, &task->job->tile, &found);
+  g_mutex_unlock (&pass->lock);
   return TRUE;
 }
 
@@ -86,6 +97,8 @@ add_empty (Pass *pass, int row)
   const NotchTileFound nothing = { 0 };
   g_mutex_lock (&pass->lock);
   notch_join_add (pass->join, row, &tile, &nothing);
+  if (pass->candidates)
+    notch_join_add (pass->candidates, row, &tile, &nothing);
   g_mutex_unlock (&pass->lock);
 }
 
@@ -107,6 +120,22 @@ push_row (Pass *pass, NotchCrew *crew, const NotchReference *reference, NotchBan
   return TRUE;
 }
 
+/* The blobs of the second labelling that no found blob is part of. */
+static GArray *
+finish_candidates (NotchJoin *join, double threshold)
+{
+  GArray *all = notch_join_finish (join);
+  guint kept = 0;
+  for (guint i = 0; i < all->len; i++) { /* none has a patch */
+    NotchJoined *blob = &g_array_index (all, NotchJoined, i);
+    blob->n_seed = 0; /* of the threshold that counts */
+    if (blob->peak < threshold * 256)
+      g_array_index (all, NotchJoined, kept++) = *blob;
+  }
+  g_array_set_size (all, kept);
+  return all;
+}
+
 gboolean
 notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute,
                     NotchStepFunc step, gpointer data, NotchFound *found, GError **error)
@@ -123,6 +152,9 @@ notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, cons
   Pass pass = { .plan = plan, .kernels = compute->kernels, .patch_side = patch_side };
   pass.join = notch_join_new (plan->recipe->detect.merge_px, (int) tiling->n_rows, tiles_in_row, patch_side,
                               (gsize) MAX (plan->recipe->report.crops, 0));
+  double candidate = plan->recipe->detect.candidate_sigma;
+  if (candidate > 0 && candidate < plan->threshold)
+    pass.candidates = notch_join_new (plan->recipe->detect.merge_px, (int) tiling->n_rows, tiles_in_row, 0, 0);
   g_mutex_init (&pass.lock);
   gboolean read = TRUE, pushed = TRUE;
   for (gint64 row = 0; row < tiling->n_rows && read && pushed; row++) {
@@ -134,8 +166,11 @@ notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, cons
   }
   gboolean well = notch_crew_wait (crew, read ? error : NULL) && read;
   if (well)
-    *found = (NotchFound){ notch_join_finish (pass.join), pass.inspected_px };
+    *found = (NotchFound){ notch_join_finish (pass.join),
+                           pass.candidates ? finish_candidates (pass.candidates, plan->threshold) : NULL,
+                           pass.inspected_px };
   notch_join_free (pass.join);
+  notch_join_free (pass.candidates);
   g_mutex_clear (&pass.lock);
   return well;
 }

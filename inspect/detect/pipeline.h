@@ -7,7 +7,8 @@
 typedef gboolean (*NotchStepFunc) (double done, gpointer data);
 
 typedef struct {
-  GArray *blob; /* NotchJoined, owned */
+  GArray *blob;      /* NotchJoined, owned */
+  GArray *candidate; /* likewise: what peaks below the threshold, but above the recipe's candidate_sigma; or NULL */
   gint64 inspected_px;
 } NotchFound;
 

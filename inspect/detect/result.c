@@ -9,6 +9,8 @@ notch_result_free (NotchResult *result)
   for (guint i = 0; result->defect && i < result->defect->len; i++)
     g_free (g_array_index (result->defect, NotchDefect, i).patch);
   g_clear_pointer (&result->defect, g_array_unref);
+  g_clear_pointer (&result->cluster, g_array_unref);
+  g_clear_pointer (&result->repeater, g_array_unref);
   g_clear_pointer (&result->grid, notch_grid_free);
   g_clear_pointer (&result->class_name, g_ptr_array_unref);
   g_clear_pointer (&result->warning, g_ptr_array_unref);

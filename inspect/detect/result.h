@@ -24,6 +24,8 @@ typedef enum {
   NOTCH_FEATURE_CONTRAST,
   NOTCH_FEATURE_ELONGATION,
   NOTCH_FEATURE_ANGLE_DEG,
+  NOTCH_FEATURE_CLUSTER,
+  NOTCH_FEATURE_REPEATER,
   NOTCH_FEATURE_SEED_PX,
   NOTCH_FEATURE_FLUX,
   NOTCH_FEATURE_BIPOLARITY,
@@ -32,6 +34,9 @@ typedef enum {
   NOTCH_FEATURE_REFERENCE,
   NOTCH_FEATURE_EDGE,
   NOTCH_FEATURE_LINE,
+  NOTCH_FEATURE_PARTS,
+  NOTCH_FEATURE_LENGTH_UM,
+  NOTCH_FEATURE_DICE,
   NOTCH_N_FEATURES
 } NotchFeature;
 
@@ -49,9 +54,23 @@ typedef struct {
   gint64 x0, y0, x1, y1;          /* bounding box in the image, inclusive */
   int class_index;                /* into NotchResult.class_name */
   double confidence;              /* 0 to 1 */
-  int cluster, repeater;          /* 0: none */
   float *patch;                   /* 2 x patch_side^2 (test, reference; NAN: none), or NULL */
 } NotchDefect;
+
+/* Defects that lie closer together than chance would have it; its number is its place in the list, from 1. */
+typedef struct {
+  guint n;
+  double x0, y0, x1, y1; /* px: what holds their centroids */
+  double p;              /* chance of as large a one among as many defects that lie anywhere */
+} NotchCluster;
+
+/* Defects at one place of several dice. */
+typedef struct {
+  guint n;                      /* dice */
+  double die_x, die_y;          /* um */
+  int reticle_col, reticle_row; /* which die of the reticle's field, from 0 */
+  double p;                     /* chance of as many dice with a defect at one place */
+} NotchRepeater;
 
 typedef struct {
   char *path, *stem;
@@ -65,8 +84,10 @@ typedef struct {
   const NotchRecipe *recipe; /* as used, every discovered number filled in; borrowed */
   NotchGrid *grid;           /* NULL: no dice (template on a whole image) */
   NotchOutline outline;
-  char *reference_name; /* "die", "template" */
-  GArray *defect;       /* NotchDefect, ordered by die then position */
+  char *reference_name;           /* "die", "template" */
+  GArray *defect;                 /* NotchDefect, ordered by die then position */
+  GArray *cluster, *repeater;     /* NotchCluster, NotchRepeater; NULL: not looked for */
+  int reticle_cols, reticle_rows; /* dice that are exposed at once, 0: nothing tells */
   int patch_side;
   GPtrArray *class_name; /* char *, in the order of the rules, "other" last */
   gint64 *class_count;   /* beside it */

@@ -22,6 +22,17 @@ NotchTileJob *notch_tile_job_new (const NotchPlan *plan, const NotchReference *r
 void notch_tile_job_free (NotchTileJob *job);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTileJob, notch_tile_job_free)
 
+/* Which places of an image are inspected, and how sensitively. */
+typedef struct {
+  const NotchPlan *plan;
+  double radius; /* px: of what is inspected of the wafer; 0: no edge is known */
+  gboolean any_care;
+} NotchCare;
+NotchCare notch_care_new (const NotchPlan *plan);
+/* The sensitivity at a place: 0 beyond the edge exclusion and where the recipe's regions exclude it. Whether the place has
+ * anything to be compared with is another matter. */
+float notch_care_at (const NotchCare *care, double x, double y);
+
 /* The strips that a row of tiles reads, up on the device; counted. */
 typedef struct NotchBand NotchBand;
 NotchBand *notch_band_new (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute,

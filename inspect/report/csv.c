@@ -33,7 +33,7 @@ notch_report_defects (const NotchReportJob *job, GError **error)
   const NotchResult *result = job->result;
   g_autoptr (GString) text = g_string_new ("defect_id");
   append_features (text, NULL, 0, N_FIRST);
-  g_string_append (text, ",class,confidence,cluster,repeater");
+  g_string_append (text, ",class,confidence");
   append_features (text, NULL, N_FIRST, NOTCH_N_FEATURES);
   g_string_append_c (text, '\n');
   for (guint i = 0; i < notch_n_defects (result); i++) {
@@ -44,7 +44,6 @@ notch_report_defects (const NotchReportJob *job, GError **error)
     notch_append_field (text, notch_class_name (result, defect->class_index));
     g_string_append_c (text, ',');
     notch_append_number (text, defect->confidence, 3);
-    g_string_append_printf (text, ",%d,%d", defect->cluster, defect->repeater);
     append_features (text, defect, N_FIRST, NOTCH_N_FEATURES);
     g_string_append_c (text, '\n');
   }

@@ -397,6 +397,80 @@ notch_legend_add_wafer (GArray *legend, const NotchResult *result, NotchInk ink)
     notch_legend_add (legend, figure_notch, (int) ink, 0, g_strdup (result->outline.flat ? "flat" : "notch"));
 }
 
+/* ---- clusters and repeaters ------------------------------------------------------------------------------------ */
+
+static void
+paint_clusters (NotchPaint *paint, const NotchResult *result, const NotchView *view, NotchInk ink, double unit)
+{
+  NotchWords words = { .size = 12 * unit, .bold = TRUE, .ink = ink };
+  for (guint i = 0; result->cluster && i < result->cluster->len; i++) {
+    const NotchCluster *cluster = &g_array_index (result->cluster, NotchCluster, i);
+    double room = 12 * unit, x = notch_view_x (view, cluster->x0) - room, y = notch_view_y (view, cluster->y0) - room;
+    g_autofree char *text = g_strdup_printf ("C%u", i + 1);
+    cairo_rectangle (notch_paint_pen (paint), x, y, notch_view_x (view, cluster->x1) + room - x,
+                     notch_view_y (view, cluster->y1) + room - y);
+    notch_paint_stroke (paint, ink, 1, 1.5 * unit, 6 * unit);
+    NotchBox size = notch_paint_measure (paint, text, &words);
+    notch_paint_words (paint, x + 3 * unit, y - size.height, text, &words);
+  }
+}
+
+static void
+paint_repeaters (NotchPaint *paint, const NotchResult *result, const NotchView *view, NotchInk ink, double unit)
+{
+  NotchWords words = { .size = MAX (10 * unit, 9), .bold = TRUE, .ink = ink };
+  for (guint i = 0; i < notch_n_defects (result); i++) {
+    const double *value = notch_defect (result, i)->value;
+    if (!(value[NOTCH_FEATURE_REPEATER] > 0))
+      continue;
+    double x = notch_view_x (view, value[NOTCH_FEATURE_X]), y = notch_view_y (view, value[NOTCH_FEATURE_Y]);
+    g_autofree char *text = g_strdup_printf ("R%d", (int) value[NOTCH_FEATURE_REPEATER]);
+    cairo_arc (notch_paint_pen (paint), x, y, 12 * unit, 0, 2 * G_PI);
+    notch_paint_stroke (paint, ink, 1, 1.5 * unit, 0);
+    NotchBox size = notch_paint_measure (paint, text, &words);
+    notch_paint_words (paint, x + 14 * unit, y - size.height / 2, text, &words);
+  }
+}
+
+void
+notch_paint_signatures (NotchPaint *paint, const NotchResult *result, const NotchView *view, NotchInk ink, double unit)
+{
+  paint_clusters (paint, result, view, ink, unit);
+  paint_repeaters (paint, result, view, ink, unit);
+}
+
+static void
+figure_circle (NotchPaint *paint, const NotchBox *box, const NotchResult *result, int ink)
+{
+  cairo_arc (notch_paint_pen (paint), box->x + box->width / 2, box->y + box->height / 2, box->height * 0.4, 0,
+             2 * G_PI);
+  notch_paint_stroke (paint, (NotchInk) ink, 1, box->height / 9, 0);
+}
+
+static void
+figure_frame (NotchPaint *paint, const NotchBox *box, const NotchResult *result, int ink)
+{
+  cairo_rectangle (notch_paint_pen (paint), box->x, box->y + box->height * 0.15, box->width, box->height * 0.7);
+  notch_paint_stroke (paint, (NotchInk) ink, 1, box->height / 9, box->height / 4);
+}
+
+void
+notch_legend_add_signatures (GArray *legend, const NotchResult *result, NotchInk ink)
+{
+  guint n_clusters = result->cluster ? result->cluster->len : 0;
+  guint n_repeaters = result->repeater ? result->repeater->len : 0;
+  if (n_clusters)
+    notch_legend_add (legend, figure_frame, (int) ink, 0, g_strdup_printf ("C1…: cluster %u", n_clusters));
+  if (n_repeaters && result->reticle_cols * result->reticle_rows > 1)
+    notch_legend_add (legend, figure_circle, (int) ink, 0,
+                      g_strdup_printf ("R1…: repeater %u, in one die of each %d × %d", n_repeaters,
+                                       result->reticle_cols, result->reticle_rows));
+  else if (n_repeaters)
+    notch_legend_add (legend, figure_circle, (int) ink, 0, g_strdup_printf ("R1…: repeater %u", n_repeaters));
+}
+
+/* ---- scale bar ------------------------------------------------------------------------------------------------- */
+
 static void
 figure_scale (NotchPaint *paint, const NotchBox *box, const NotchResult *result, int ink)
 {

@@ -145,6 +145,74 @@ add_detection (JsonBuilder *to, const NotchResult *result)
 }
 
 static void
+add_clusters (JsonBuilder *to, const NotchResult *result)
+{
+  json_builder_set_member_name (to, "clusters");
+  json_builder_begin_array (to);
+  for (guint i = 0; result->cluster && i < result->cluster->len; i++) {
+    const NotchCluster *cluster = &g_array_index (result->cluster, NotchCluster, i);
+    json_builder_begin_object (to);
+    add_count (to, "cluster", i + 1);
+    add_count (to, "defects", cluster->n);
+    add_number (to, "x0_px", cluster->x0);
+    add_number (to, "y0_px", cluster->y0);
+    add_number (to, "x1_px", cluster->x1);
+    add_number (to, "y1_px", cluster->y1);
+    add_number (to, "p", cluster->p);
+    json_builder_end_object (to);
+  }
+  json_builder_end_array (to);
+}
+
+/* What was linked of several pieces. */
+static void
+add_scratches (JsonBuilder *to, const NotchResult *result)
+{
+  json_builder_set_member_name (to, "scratches");
+  json_builder_begin_array (to);
+  for (guint i = 0; i < notch_n_defects (result); i++) {
+    const NotchDefect *defect = notch_defect (result, i);
+    if (!(defect->value[NOTCH_FEATURE_PARTS] > 1))
+      continue;
+    json_builder_begin_object (to);
+    add_count (to, "defect_id", defect->id);
+    add_number (to, "length_um", defect->value[NOTCH_FEATURE_LENGTH_UM]);
+    add_count (to, "parts", (gint64) defect->value[NOTCH_FEATURE_PARTS]);
+    add_count (to, "dice", (gint64) defect->value[NOTCH_FEATURE_DICE]);
+    json_builder_end_object (to);
+  }
+  json_builder_end_array (to);
+}
+
+static void
+add_repeaters (JsonBuilder *to, const NotchResult *result)
+{
+  json_builder_set_member_name (to, "repeaters");
+  json_builder_begin_array (to);
+  for (guint i = 0; result->repeater && i < result->repeater->len; i++) {
+    const NotchRepeater *repeater = &g_array_index (result->repeater, NotchRepeater, i);
+    json_builder_begin_object (to);
+    add_count (to, "repeater", i + 1);
+    add_count (to, "dice", repeater->n);
+    add_number (to, "die_x_um", repeater->die_x);
+    add_number (to, "die_y_um", repeater->die_y);
+    add_count (to, "reticle_col", repeater->reticle_col);
+    add_count (to, "reticle_row", repeater->reticle_row);
+    add_number (to, "p", repeater->p);
+    json_builder_end_object (to);
+  }
+  json_builder_end_array (to);
+  if (result->reticle_cols == 0) {
+    add_text (to, "reticle", NULL);
+    return;
+  }
+  begin (to, "reticle");
+  add_count (to, "cols", result->reticle_cols);
+  add_count (to, "rows", result->reticle_rows);
+  json_builder_end_object (to);
+}
+
+static void
 add_counts (JsonBuilder *to, const NotchResult *result)
 {
   NotchDiceCount count = notch_count_dice (result);
@@ -236,6 +304,9 @@ notch_report_json (const NotchReportJob *job, GError **error)
   add_lines (to, "reasons", result->reason);
   add_lines (to, "warnings", result->warning);
   add_counts (to, result);
+  add_clusters (to, result);
+  add_scratches (to, result);
+  add_repeaters (to, result);
   add_limits (to, result->recipe);
   add_detection (to, result);
   add_grid (to, result);

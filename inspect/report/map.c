@@ -236,6 +236,7 @@ make_legend (const Map *map)
                         g_strdup_printf ("defective %" G_GINT64_FORMAT ", 1 to %" G_GINT64_FORMAT " defects a die",
                                          count.status[i], map->most));
   notch_legend_add_classes (legend, result, figure_dot);
+  notch_legend_add_signatures (legend, result, NOTCH_INK_BLUE);
   return legend;
 }
 
@@ -317,6 +318,7 @@ notch_report_map (const NotchReportJob *job, GError **error)
     paint_dice (&map);
   notch_paint_wafer (paint, result, &map.view, NOTCH_INK_BLUE, 2.5);
   paint_dots (&map);
+  notch_paint_signatures (paint, result, &map.view, NOTCH_INK_BLUE, 1.3);
   notch_paint_clip (paint, NULL);
   cairo_rectangle (notch_paint_pen (paint), map.frame.x, map.frame.y, map.frame.width, map.frame.height);
   notch_paint_stroke (paint, NOTCH_INK_ASH, 1, 1, 0);

@@ -441,6 +441,7 @@ paint_footer (const Scene *scene, const NotchColumn *column, double y)
   notch_legend_add_scale (legend, result, scene->view.scale, MIN (scene->image.width / 2, 160 * scene->unit),
                           column->ink);
   notch_legend_add_classes (legend, result, figure_mark);
+  notch_legend_add_signatures (legend, result, NOTCH_INK_SKY);
   if (result->grid)
     notch_legend_add (legend, figure_cell, NOTCH_INK_SKY, 0, g_strdup ("die col,row"));
   notch_legend_add_wafer (legend, result, NOTCH_INK_SKY);
@@ -506,6 +507,7 @@ notch_report_overlay (const NotchReportJob *job, GError **error)
   notch_paint_clip (paint, &scene.image);
   paint_grid (&scene);
   notch_paint_wafer (paint, result, &scene.view, NOTCH_INK_SKY, 2 * unit);
+  notch_paint_signatures (paint, result, &scene.view, NOTCH_INK_SKY, scene.mark);
   paint_defects (&scene);
   notch_paint_clip (paint, NULL);
   double bottom = paint_footer (&scene, &column, ground.top + ground.height + 9 * unit) + 7 * unit;

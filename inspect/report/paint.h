@@ -127,6 +127,9 @@ int notch_round_step (double least);
 /* The wafer's edge with its notch or flat, and the edge exclusion inside it, where they are known. */
 void notch_paint_wafer (NotchPaint *paint, const NotchResult *result, const NotchView *view, NotchInk ink,
                         double width);
+/* Frames around clusters, with their numbers, and numbered rings around what repeats; letters and rings grow with `unit` px. */
+void notch_paint_signatures (NotchPaint *paint, const NotchResult *result, const NotchView *view, NotchInk ink,
+                             double unit);
 /* Margins of a page: words on paper, in the size that suits the page. */
 typedef struct {
   double x, width; /* px: where lines begin, and how long they may be */
@@ -153,6 +156,8 @@ void notch_legend_add (GArray *legend, NotchFigure figure, int which, double wid
 void notch_legend_add_classes (GArray *legend, const NotchResult *result, NotchFigure figure);
 /* What notch_paint_wafer draws. */
 void notch_legend_add_wafer (GArray *legend, const NotchResult *result, NotchInk ink);
+/* What notch_paint_signatures draws. */
+void notch_legend_add_signatures (GArray *legend, const NotchResult *result, NotchInk ink);
 /* A scale bar of a round length, at most `most` page px long. */
 void notch_legend_add_scale (GArray *legend, const NotchResult *result, double scale, double most, NotchInk ink);
 /* Entries side by side, lines broken where the column ends; gives the y below. */

@@ -316,6 +316,7 @@ plant_piece (NotchScene *scene, const NotchSceneDie *die, const Point *point, gu
                                sign * LONG_STEP / (sigma * sqrt (2 * G_PI)));
   NotchPlanted p = { .type = "scratch", .col = die->col, .row = die->row, .group = group, .thin = TRUE };
   gboolean fits = measure (&canvas, &p);
+  p.delta = canvas.delta; /* lent until it fits */
   for (guint i = 0; i < scene->planted->len && fits; i++) {
     const NotchPlanted *q = &g_array_index (scene->planted, NotchPlanted, i);
     fits = q->thin || clear_of_thin (q, &p, 0, 0, APART_PX / 2);

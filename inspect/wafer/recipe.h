@@ -70,6 +70,8 @@ struct NotchRecipe {
     gboolean lines;                 /* oriented filters too */
     double grow_sigma;              /* hysteresis */
     int merge_px;                   /* blobs this close are one */
+    double candidate_sigma;         /* what peaks above it may be part of a scratch or a repeater; 0: nothing */
+    double cluster_px;              /* reach of clusters; 0: found */
     int tile_px, halo_px;
     gint64 memory_mib; /* budget for image rows */
     int colour;        /* -1 luminance, 0 1 2 red green blue */

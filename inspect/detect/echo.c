@@ -1,0 +1,127 @@
+/* echo.c - see echo.h */
+#include "inspect/detect/echo.h"
+
+#include "inspect/detect/join.h"
+#include "kernels/math/template.h"
+
+#include <math.h>
+
+/* How much stronger than its lobes and ghosts a defect is at least. */
+#define LOBE 2
+
+/* How much stronger than the least of its echoes. */
+#define LEAST 1.2
+
+static const NotchChannel *
+filter_of (const NotchJoined *blob, const NotchPlan *plan)
+{
+  return &plan->channel[MIN (blob->peak_channel, plan->n_channels - 1)];
+}
+
+/* What a filter answers a defect with beside it: lobes of the other sign, at most half as strong and no further away than a
+ * few of its widths; and, where it is wide, a skirt. */
+static gboolean
+is_lobe (const NotchJoined *blob, const NotchJoined *strong, const NotchPlan *plan, gboolean candidate)
+{
+  const NotchChannel *filter = filter_of (blob, plan);
+  gint64 reach = (gint64) ceil (4 * MAX (filter->sigma, filter->length / 2));
+  gboolean beside = strong->peak / LOBE >= blob->peak && strong->x0 - reach <= blob->x1
+                    && blob->x0 - reach <= strong->x1 && strong->y0 - reach <= blob->y1
+                    && blob->y0 - reach <= strong->y1;
+  if (beside && (candidate || strong->peak_dark != blob->peak_dark))
+    return TRUE;
+  return strong->peak_dark == blob->peak_dark
+         && notch_template_skirt (filter, (float) blob->peak / 256, filter_of (strong, plan),
+                                  (float) strong->peak / 256, (float) (blob->peak_x - strong->peak_x),
+                                  (float) (blob->peak_y - strong->peak_y));
+}
+
+/* Index of the die that holds a blob's peak; -1: none, or dice are not compared with dice. */
+static int
+die_under (const NotchPlan *plan, const NotchJoined *blob)
+{
+  const NotchDie *die =
+      plan->neighbours ? notch_grid_locate (plan->grid, (double) blob->peak_x, (double) blob->peak_y) : NULL;
+  return die ? (int) (die - (const NotchDie *) plan->grid->die->data) : -1;
+}
+
+/* The ghost that a defect leaves in the reference of the dice that are compared with its own: it lies inside the defect's
+ * box, moved there, and is weak, for one outlier moves a median of n by 1.4 / n sigmas at most; the noise adds to that. */
+static gboolean
+is_ghost (const NotchJoined *blob, int die, const NotchJoined *strong, int from, const NotchPlan *plan,
+          gboolean candidate)
+{
+  if (die < 0 || from < 0 || strong->peak / LOBE < blob->peak || strong->peak_dark == blob->peak_dark)
+    return FALSE;
+  const NotchNeighbours *neighbours = &plan->neighbours[die];
+  gboolean source = FALSE;
+  for (int k = 0; k < neighbours->n; k++)
+    source |= neighbours->die[k] == from;
+  if (!source)
+    return FALSE;
+  const NotchDie *here = &g_array_index (plan->grid->die, NotchDie, die),
+                 *there = &g_array_index (plan->grid->die, NotchDie, from);
+  double x = (double) blob->peak_x + there->x - here->x, y = (double) blob->peak_y + there->y - here->y;
+  double w = (double) (strong->x1 - strong->x0 + 1), h = (double) (strong->y1 - strong->y0 + 1);
+  double slack = candidate ? 3 : 0; /* px */
+  return x >= (double) strong->x0 - slack && x <= (double) strong->x1 + slack && y >= (double) strong->y0 - slack
+         && y <= (double) strong->y1 + slack
+         && (candidate || blob->peak / 256.0 <= 1.4 / neighbours->n * sqrt (w * h) + 3.5);
+}
+
+/* The blobs that are strong enough to have echoes of `peak` sigmas. */
+static GArray *
+strong_blobs (const GArray *blobs, double peak)
+{
+  GArray *strong = g_array_new (FALSE, FALSE, sizeof (NotchJoined));
+  for (guint i = 0; i < blobs->len; i++)
+    if (g_array_index (blobs, NotchJoined, i).peak / 256.0 >= LEAST * peak)
+      g_array_append_val (strong, g_array_index (blobs, NotchJoined, i));
+  return strong;
+}
+
+/* Is it on the side that the recipe looks at? */
+static gboolean
+side_counts (const NotchJoined *blob, const NotchRecipe *recipe)
+{
+  return recipe->detect.polarity == NOTCH_POLARITY_BOTH
+         || (recipe->detect.polarity == NOTCH_POLARITY_DARK) == (blob->peak_dark != 0);
+}
+
+static gboolean
+is_echo (const NotchJoined *blob, const GArray *strong, const int *die_of_strong, const NotchPlan *plan,
+         gboolean candidate)
+{
+  int die = die_under (plan, blob);
+  for (guint i = 0; i < strong->len; i++) {
+    const NotchJoined *other = &g_array_index (strong, NotchJoined, i);
+    if (other->peak > blob->peak
+        && (is_lobe (blob, other, plan, candidate) || is_ghost (blob, die, other, die_of_strong[i], plan, candidate)))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+void
+notch_echo_drop (NotchFound *found, const NotchPlan *plan)
+{
+  GArray *list[] = { found->blob, found->candidate };
+  const double least[] = { plan->threshold, plan->recipe->detect.candidate_sigma };
+  g_autoptr (GArray) for_blobs = strong_blobs (found->blob, least[0]); /* before any of them is dropped */
+  g_autoptr (GArray) for_candidates = strong_blobs (found->blob, least[1]);
+  const GArray *strong[] = { for_blobs, for_candidates };
+  for (guint k = 0; k < G_N_ELEMENTS (list) && list[k]; k++) {
+    g_autofree int *die_of_strong = g_new (int, strong[k]->len + 1);
+    for (guint i = 0; i < strong[k]->len; i++)
+      die_of_strong[i] = die_under (plan, &g_array_index (strong[k], NotchJoined, i));
+    guint kept = 0;
+    for (guint i = 0; i < list[k]->len; i++) {
+      NotchJoined *blob = &g_array_index (list[k], NotchJoined, i);
+      if (!side_counts (blob, plan->recipe) || is_echo (blob, strong[k], die_of_strong, plan, k > 0))
+        notch_joined_clear (blob);
+      else
+        notch_joined_move (list[k], kept++, blob);
+    }
+    g_array_set_size (list[k], kept);
+  }
+}

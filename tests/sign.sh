@@ -1,0 +1,49 @@
+#!/bin/sh
+# sign.sh - scratches in pieces, clusters and repeaters through the whole program
+. "$srcdir/tests/tap.sh"
+dir=$(mktemp -d) && cd "$dir" || exit 99
+trap 'cd / && rm -rf "$dir"' EXIT
+
+# member NAME FILE: the number that follows "NAME" first in a JSON file.
+member () {
+  sed -n "s/.*\"$1\" *: *\([-0-9.e]*\).*/\1/p" "$2" | sed -n 1p
+}
+
+# ---- scratches ----------------------------------------------------------------------------------------------------------
+"$NOTCH" simulate -q --size 2048x2048 --classes scratch --defects 25 --snr 18:40 --seed 11 -o s.tif
+"$NOTCH" inspect -q -j 1 --format defects,json -o s s.tif
+"$NOTCH" score --json s-truth.csv s/s/defects.csv >score.json
+captured=$(member captured score.json)
+spare=$(($(member detections score.json) - captured))
+ok "most scratches are captured ($captured of 25)" test "$captured" -ge 22
+ok "and are one defect each ($spare to spare)" test "$spare" -le 4
+ok "of pieces" sh -c 'tr -d " \n" <s/s/summary.json | grep -q "\"scratches\":\[{.*\"parts\":[3-9].*\],\"repeaters\""'
+is "all of which are in the table" "$(head -1 s/s/defects.csv | tr ',' '\n' | grep -c '^parts$')" 1
+"$NOTCH" inspect -q -j 4 --format defects -o more s.tif
+ok "the number of threads changes nothing" cmp s/s/defects.csv more/s/defects.csv
+"$NOTCH" inspect -q --set 'detect.candidate_sigma=0' --format defects,json -o none s.tif
+"$NOTCH" score --json s-truth.csv none/s/defects.csv >none.json
+ok "candidates help, or do no harm" test "$captured" -ge "$(member captured none.json)"
+
+# ---- repeaters ----------------------------------------------------------------------------------------------------------
+# A die with two defects, in every place of a wafer, against the die as it should be.
+"$NOTCH" simulate -q --size 128x128 --die 128x128 --classes particle --defects 2 --snr 40:60 --seed 3 --clean good.tif -o bad.tif
+"$NOTCH" simulate -q --size 1024x768 --die 128x128 --layout bad.tif --defects 12 --snr 20:40 --seed 4 -o r.tif
+"$NOTCH" simulate -q --size 1024x768 --die 128x128 --layout good.tif --defects 0 --seed 4 --clean reference.tif -o no.tif
+cat >r.ini <<'END'
+[dice]
+pitch_x_px = 128
+pitch_y_px = 128
+[classify]
+class.mask = repeater > 0
+class.crowd = cluster > 0
+class.line = parts > 1
+END
+"$NOTCH" inspect --no-progress -v -r r.ini --reference reference.tif -o r r.tif 2>message.txt
+is "both are found, in all dice" "$(tr -d ' \n' <r/r/summary.json | grep -o '"repeater":[12],"dice":[0-9]*' | tr '\n' ' ')" \
+  '"repeater":1,"dice":48 "repeater":2,"dice":48 '
+is "what was exposed is one die" "$(tr -d ' \n' <r/r/summary.json | grep -o '"reticle":{[^}]*}')" '"reticle":{"cols":1,"rows":1}'
+ok "that is told" grep -q 'r.tif: 2 repeaters; what repeats is a field of 1 x 1 dice' message.txt
+is "rules can ask for it" "$(grep -c ',mask,' r/r/defects.csv)" 96
+ok "what does not repeat is not among them" test "$(awk -F, 'NR > 1 && $22 == 0' r/r/defects.csv | wc -l)" -ge 8
+done_testing
