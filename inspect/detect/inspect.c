@@ -14,6 +14,9 @@
 /* A die of which more than this part differs was not made like its neighbours. */
 #define FAILED_SHARE 0.25
 
+/* Left out of the noise: defects alone are not so many. */
+#define MOST_LEFT_OUT 0.03
+
 /* How much stronger than its lobes and ghosts a defect is at least. */
 #define LOBE 2
 
@@ -314,6 +317,44 @@ tell_bad_dice (NotchResult *result, gboolean blank)
   }
 }
 
+/* What was not inspected as it should have been. */
+static void
+tell_unseen (NotchResult *result, const NotchFound *found)
+{
+  if (found->lost_px > 0)
+    g_ptr_array_add (result->warning,
+                     g_strdup_printf ("%" G_GINT64_FORMAT " %s; %s not inspected", found->lost_px,
+                                      found->lost_px == 1 ? "pixel is no number" : "pixels are no numbers",
+                                      found->lost_px == 1 ? "it was" : "they were"));
+  if (found->swamped_tiles > 0) {
+    char *line = g_strdup_printf ("%" G_GINT64_FORMAT " %s nearly everywhere, and what was found there is one defect; "
+                                  "look at the image there, or check the reference and the die grid",
+                                  found->swamped_tiles, found->swamped_tiles == 1 ? "tile differs" : "tiles differ");
+    g_ptr_array_add (result->warning, line);
+    if (!result->grid || result->recipe->limits.failed_dice < 0) { /* else the dice there have failed, as is judged */
+      result->verdict = NOTCH_VERDICT_TROUBLE;
+      g_ptr_array_add (result->reason, g_strdup (line));
+    }
+  }
+}
+
+/* A threshold is worth what the noise was measured on. Where dice have failed, that is why, and it is told already. */
+static void
+tell_noise (NotchResult *result, const NotchPlan *plan)
+{
+  if (plan->noise_left_out <= MOST_LEFT_OUT || result->verdict == NOTCH_VERDICT_TROUBLE)
+    return;
+  char *line = g_strdup_printf (
+      "%.0f %% of the pixels that the noise was measured on differ from their reference, so the threshold may be "
+      "wrong; check the reference and the die grid",
+      100 * plan->noise_left_out);
+  g_ptr_array_add (result->warning, line);
+  if (plan->noise_known)
+    return;
+  result->verdict = NOTCH_VERDICT_TROUBLE;
+  g_ptr_array_add (result->reason, g_strdup (line));
+}
+
 static NotchResult *
 result_new (const NotchInspection *inspection, const NotchRules *rules, const NotchReference *reference)
 {
@@ -400,8 +441,10 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   plan->grid = NULL;
   g_array_unref (found.blob);
   find_failed_dice (result);
+  tell_unseen (result, &found);
   tell_bad_dice (result, TRUE);
   tell_bad_dice (result, FALSE);
+  tell_noise (result, plan);
   notch_limits_judge (result);
   gint64 end = g_get_monotonic_time ();
   result->seconds[0] = (double) (surveyed - start) / 1e6;

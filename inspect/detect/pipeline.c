@@ -12,7 +12,7 @@ typedef struct {
   int patch_side;
   GMutex lock; /* guards what follows */
   NotchJoin *join;
-  gint64 inspected_px;
+  NotchFound found; /* but for the blobs */
 } Pass;
 
 typedef struct {
@@ -57,7 +57,9 @@ inspect_tile (NotchLane *lane, gpointer data, GError **error)
     return notch_kernels_error (k, lane, error);
   g_mutex_lock (&pass->lock);
   notch_join_add (pass->join, task->row, &task->job->tile, &found);
-  pass->inspected_px += found.n_inspected;
+  pass->found.inspected_px += found.n_inspected;
+  pass->found.lost_px += found.n_lost;
+  pass->found.swamped_tiles += found.swamped;
   g_mutex_unlock (&pass->lock);
   return TRUE;
 }
@@ -133,8 +135,10 @@ notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, cons
       notch_crew_cancel (crew);
   }
   gboolean well = notch_crew_wait (crew, read ? error : NULL) && read;
-  if (well)
-    *found = (NotchFound){ notch_join_finish (pass.join), pass.inspected_px };
+  if (well) {
+    *found = pass.found;
+    found->blob = notch_join_finish (pass.join);
+  }
   notch_join_free (pass.join);
   g_mutex_clear (&pass.lock);
   return well;

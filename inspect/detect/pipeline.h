@@ -9,6 +9,8 @@ typedef gboolean (*NotchStepFunc) (double done, gpointer data);
 typedef struct {
   GArray *blob; /* NotchJoined, owned */
   gint64 inspected_px;
+  gint64 lost_px;       /* no numbers, or without any to compare with */
+  gint64 swamped_tiles; /* tiles that differ everywhere: their blobs are one */
 } NotchFound;
 
 gboolean notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute,

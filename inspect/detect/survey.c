@@ -33,7 +33,7 @@ typedef struct {
   NotchTileJob *job;
   float *ref, *res, *spread; /* size x size; spread is NULL where the method knows none */
   double *power;             /* this tile's spectrum */
-  double z2, z_count;
+  double z2, z_count, wild;  /* wild: pixels beyond 5 sigmas */
   NotchChannelStats *stats;
   gboolean usable;
 } Sample;
@@ -172,6 +172,7 @@ take_power (NotchLane *lane, gpointer data, GError **error)
       } else
         wild++;
     }
+  sample->wild = (double) wild;
   /* A tile that is half empty, or full of defects, tells nothing of the noise. */
   sample->usable = inside > (gint64) size * size / 2 && wild < inside / 50;
   double share = inside > 0 ? (double) size * size / (double) inside : 0;
@@ -319,7 +320,7 @@ fit_noise (NotchPlan *plan, const NotchReference *reference, GPtrArray *samples)
       for (int x = tile->core_x + y % 3; x < tile->core_x + tile->core_w; x += 3) {
         const float *g = sample->ref + (gsize) y * size + x;
         float res = sample->res[(gsize) y * size + x];
-        if (res == 0 || (tile->weight && tile->weight[(gsize) y * size + x] == 0))
+        if (res == 0 || isnan (res) || (tile->weight && tile->weight[(gsize) y * size + x] == 0))
           continue;
         float gx = 0.5f * (g[1] - g[-1]), gy = 0.5f * (g[size] - g[-size]);
         float laplacian = g[1] + g[-1] + g[size] + g[-size] - 4 * g[0];
@@ -342,9 +343,11 @@ fit_spectrum (NotchPlan *plan, GPtrArray *samples)
   gsize bins = (gsize) size * (gsize) (size / 2 + 1);
   g_autofree double *sum = g_new0 (double, bins);
   gint64 n = 0;
-  double z2 = 0, z_count = 0;
+  double z2 = 0, z_count = 0, wild = 0, calm = 0;
   for (guint i = 0; i < samples->len; i++) {
     const Sample *sample = samples->pdata[i];
+    wild += sample->wild, calm += sample->z_count;
+    plan->noise_known |= sample->wild < (sample->wild + sample->z_count) / 50;
     if (!sample->usable)
       continue;
     for (gsize b = 0; b < bins; b++)
@@ -352,6 +355,7 @@ fit_spectrum (NotchPlan *plan, GPtrArray *samples)
     z2 += sample->z2, z_count += sample->z_count;
     n++;
   }
+  plan->noise_left_out = wild + calm > 0 ? wild / (wild + calm) : 1;
   plan->z_rms = z_count > 0 ? sqrt (z2 / z_count) : 1;
   g_free (plan->whiten);
   plan->whiten = NULL;
