@@ -94,28 +94,32 @@ sensitivity_at (const NotchRecipe *recipe, double x_um, double y_um, gboolean an
   return value;
 }
 
-/* Sensitivities of a tile, or NULL when they are 1 everywhere. */
-static float *
-weigh_tile (const NotchPlan *plan, gint64 tile_x, gint64 tile_y)
+gboolean
+notch_tile_job_weigh (const NotchPlan *plan, NotchTileJob *job, GError **error)
 {
   const NotchRecipe *recipe = plan->recipe;
+  const NotchOutline *outline = &plan->outline;
+  gint64 tile_x = job->tile.x, tile_y = job->tile.y;
   int size = plan->tiling.size;
   gboolean any_care = FALSE;
   for (guint i = 0; i < recipe->region->len; i++)
     any_care |= !((const NotchRegion *) recipe->region->pdata[i])->exclude;
-  double radius = 0;
-  if (plan->outline.radius > 0)
-    radius = plan->outline.radius - notch_outline_exclusion (&plan->outline, recipe, plan->pixel_um);
-  double far_x = MAX (fabs ((double) tile_x - plan->outline.x), fabs ((double) (tile_x + size) - plan->outline.x));
-  double far_y = MAX (fabs ((double) tile_y - plan->outline.y), fabs ((double) (tile_y + size) - plan->outline.y));
+  double radius = outline->radius > 0 ? outline->radius - notch_outline_exclusion (outline, recipe, plan->pixel_um) : 0;
+  double far_x = MAX (fabs ((double) tile_x - outline->x), fabs ((double) (tile_x + size) - outline->x));
+  double far_y = MAX (fabs ((double) tile_y - outline->y), fabs ((double) (tile_y + size) - outline->y));
   gboolean edge = radius > 0 && hypot (far_x, far_y) > radius;
   if (!edge && recipe->region->len == 0)
-    return NULL;
-  float *weight = g_new (float, (gsize) size *(gsize) size);
+    return TRUE;
+  float *weight = g_try_new (float, (gsize) size *(gsize) size);
+  if (!weight) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+                 "no memory for the sensitivities of %d x %d px; use smaller tiles ([detect] tile_px)", size, size);
+    return FALSE;
+  }
   for (int y = 0; y < size; y++)
     for (int x = 0; x < size; x++) {
       double px = (double) (tile_x + x), py = (double) (tile_y + y);
-      float value = edge && hypot (px - plan->outline.x, py - plan->outline.y) > radius ? 0 : 1;
+      float value = edge && hypot (px - outline->x, py - outline->y) > radius ? 0 : 1;
       if (value > 0 && recipe->region->len > 0) {
         double x_um = px * plan->pixel_um, y_um = ((double) plan->source->height - 1 - py) * plan->pixel_um;
         const NotchDie *die = plan->grid ? notch_grid_locate (plan->grid, px, py) : NULL;
@@ -125,7 +129,9 @@ weigh_tile (const NotchPlan *plan, gint64 tile_x, gint64 tile_y)
       }
       weight[(gsize) y * (gsize) size + (gsize) x] = value;
     }
-  return weight;
+  job->weight = weight;
+  job->tile.weight = weight;
+  return TRUE;
 }
 
 /* ---- tiles ----------------------------------------------------------------------------------------------------- */
@@ -170,8 +176,6 @@ notch_tile_job_new (const NotchPlan *plan, const NotchReference *reference, gint
   }
   if (!anything)
     return NULL;
-  job->weight = weigh_tile (plan, job->tile.x, job->tile.y);
-  job->tile.weight = job->weight;
   job->tile.n_pieces = (int) job->piece->len;
   return g_steal_pointer (&job);
 }

@@ -42,6 +42,8 @@ inspect_tile (NotchLane *lane, gpointer data, GError **error)
   const NotchPlan *plan = pass->plan;
   const NotchKernels *k = pass->kernels;
   const NotchRecipe *recipe = plan->recipe;
+  if (!notch_tile_job_weigh (plan, task->job, error))
+    return FALSE;
   NotchBatch batch = notch_band_batch (task->band, task->job);
   float seed = (float) plan->threshold, grow = MIN ((float) recipe->detect.grow_sigma, seed);
   const NotchFit fit = notch_plan_fit (plan, &batch);
@@ -101,6 +103,8 @@ push_row (Pass *pass, NotchCrew *crew, const NotchReference *reference, NotchBan
       add_empty (pass, row);
       continue;
     }
+    if (!notch_store_go_on (pass->plan->store, NULL))
+      notch_crew_cancel (crew);
     Task *task = g_new (Task, 1);
     *task = (Task){ pass, notch_band_acquire (band), job, row };
     if (!notch_crew_push (crew, inspect_tile, task))

@@ -315,7 +315,7 @@ blank_patch (const NotchLane *lane, int x, int y, int side, float *patch)
       bool inside = tx >= tile->inside_x && tx < tile->inside_x + tile->inside_w && ty >= tile->inside_y
                     && ty < tile->inside_y + tile->inside_h;
       ptrdiff_t at = (ptrdiff_t) row * side + col;
-      if (!inside)
+      if (!inside || (known[(ptrdiff_t) ty * lane->is.size + tx] & NOTCH_KNOWN_TEST_LOST))
         patch[at] = NAN;
       if (!inside || known[(ptrdiff_t) ty * lane->is.size + tx] != NOTCH_KNOWN_COVERED)
         patch[(ptrdiff_t) side * side + at] = NAN;
