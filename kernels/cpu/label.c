@@ -317,7 +317,9 @@ blank_patch (const NotchLane *lane, int x, int y, int side, float *patch)
       ptrdiff_t at = (ptrdiff_t) row * side + col;
       if (!inside || (known[(ptrdiff_t) ty * lane->is.size + tx] & NOTCH_KNOWN_TEST_LOST))
         patch[at] = NAN;
-      if (!inside || known[(ptrdiff_t) ty * lane->is.size + tx] != NOTCH_KNOWN_COVERED)
+      if (!inside
+          || (known[(ptrdiff_t) ty * lane->is.size + tx] | NOTCH_KNOWN_TEST_LOST)
+                 != (NOTCH_KNOWN_COVERED | NOTCH_KNOWN_TEST_LOST))
         patch[(ptrdiff_t) side * side + at] = NAN;
     }
 }
