@@ -119,7 +119,7 @@ run_lost (Bench *bench, const Bench *other, float *res, float *score)
   g_assert_cmpint (k->refer (bench->lane, &(NotchRefer){ &batch }), ==, 0);
   g_assert_cmpint (k->fit (bench->lane, &(NotchFit){ &batch, 0, 1 }), ==, 0);
   g_assert_cmpint (k->normalise (bench->lane, &(NotchNormalise){ &batch, noise, 0 }), ==, 0);
-  g_assert_cmpint (k->filter (bench->lane, &(NotchFilter){ &batch, 1, &channel, 0, &stats }), ==, 0);
+  g_assert_cmpint (k->filter (bench->lane, &(NotchFilter){ &batch, 1, &channel, &stats }), ==, 0);
   g_assert_cmpint (k->label (bench->lane, &(NotchLabel){ &batch, 6, 3, 1 }), ==, 0);
   g_assert_cmpint (k->finish (bench->lane, &found), ==, 0);
   k->peek (bench->lane, 0, NOTCH_PLANE_RES, res);
