@@ -36,4 +36,6 @@ void notch_put (const char *text);
 gboolean notch_read_whole (const char *option, const char *text, int least, int most, int *value);
 /* Every --set on a recipe. */
 gboolean notch_apply_settings (NotchRecipe *recipe, char **settings, GError **error);
+/* Control characters, which a file's name may hold, as \xNN. */
+char *notch_one_line (const char *text);
 void notch_say (const char *format, ...) G_GNUC_PRINTF (1, 2); /* stderr, with the program's name before it */

@@ -41,6 +41,18 @@ check_put (void)
   _exit (NOTCH_EXIT_TROUBLE);
 }
 
+char *
+notch_one_line (const char *text)
+{
+  GString *line = g_string_new (NULL);
+  for (const char *c = text; *c; c++)
+    if (g_ascii_iscntrl (*c))
+      g_string_append_printf (line, "\\x%02x", (guchar) *c);
+    else
+      g_string_append_c (line, *c);
+  return g_string_free (line, FALSE);
+}
+
 void
 notch_say (const char *format, ...)
 {
@@ -48,7 +60,8 @@ notch_say (const char *format, ...)
   va_start (arguments, format);
   g_autofree char *text = g_strdup_vprintf (format, arguments);
   va_end (arguments);
-  g_printerr ("notch: %s\n", text);
+  g_autofree char *line = notch_one_line (text);
+  g_printerr ("notch: %s\n", line);
 }
 
 int

@@ -49,7 +49,7 @@ draw_bar (NotchProgressLine *line, const NotchProgress *progress)
   gboolean utf8 = g_get_charset (NULL);
   for (int i = 0; i < BAR_CELLS; i++)
     g_string_append (bar, utf8 ? i < full ? "█" : "░" : i < full ? "#" : ".");
-  g_autofree char *name = g_path_get_basename (progress->image);
+  g_autofree char *whole_name = g_path_get_basename (progress->image), *name = notch_one_line (whole_name);
   g_printerr ("\r\033[K\033[?7l%s %3.0f %%  %d/%d images  %.0f Mpx/s", bar->str, 100 * share, progress->index,
               progress->n_images, rate);
   if (share > 0.02)
@@ -67,7 +67,8 @@ notch_progress_show (NotchProgressLine *line, const NotchProgress *progress)
   }
   if (progress->finished && !line->no_bar) {
     notch_progress_end (line);
-    g_printerr ("%s\n", progress->finished);
+    g_autofree char *text = notch_one_line (progress->finished);
+    g_printerr ("%s\n", text);
   } else if (!progress->finished && !progress->warning && line->terminal && !line->no_bar)
     draw_bar (line, progress);
 }

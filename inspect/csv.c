@@ -29,9 +29,12 @@ read_record (const char *path, const char **at, gint64 *line, GError **error)
                NULL;
       p++;
     }
+    gsize quoted = field->len; /* blanks in quotes are meant */
     for (; *p && *p != ',' && *p != '\n' && *p != '\r'; p++)
       g_string_append_c (field, *p);
-    g_ptr_array_add (fields, g_strchomp (g_string_free (g_steal_pointer (&field), FALSE)));
+    while (field->len > quoted && g_ascii_isspace (field->str[field->len - 1]))
+      g_string_truncate (field, field->len - 1);
+    g_ptr_array_add (fields, g_string_free (g_steal_pointer (&field), FALSE));
     more = *p == ',';
     p += more;
   }

@@ -48,14 +48,20 @@ typedef struct {
 
 /* ---- names ----------------------------------------------------------------------------------------------------- */
 
-/* The image's name without its last extension; two with one stem get -2, -3. */
+/* Names in the output folder that are no image's. */
+static const char *const reserved[] = { ".", "..", "summary.csv", "summary.json", "index.html" };
+
+/* The image's name without its last extension; two with one stem, and one that is reserved, get -2, -3. */
 static char **
 choose_stems (char **image, int n)
 {
   g_autoptr (GHashTable) taken = g_hash_table_new (g_str_hash, g_str_equal);
   char **stem = g_new0 (char *, n + 1);
+  for (gsize i = 0; i < G_N_ELEMENTS (reserved); i++)
+    g_hash_table_add (taken, (gpointer) reserved[i]);
   for (int i = 0; i < n; i++) {
     g_autofree char *name = g_path_get_basename (image[i]);
+    g_strdelimit (name, G_DIR_SEPARATOR_S, '-');
     char *dot = strrchr (name, '.');
     if (dot && dot != name)
       *dot = 0;
@@ -139,7 +145,7 @@ asked_before (const char *marker)
 }
 
 /* Finished is what has its row and its marker, which is the last file that an image gets, if that was asked for the
- * same. All others start anew, and lose both. */
+ * same. All others start anew, and lose both and all that was written beside. */
 static gboolean
 finished_before (Run *run, int i)
 {
@@ -149,7 +155,8 @@ finished_before (Run *run, int i)
     if (g_strcmp0 (before, now) == 0)
       return TRUE;
   }
-  g_unlink (marker);
+  g_autofree char *folder = g_path_get_dirname (marker);
+  notch_reports_remove (folder);
   g_clear_pointer (&run->row[i], g_free);
   run->ours[i] = TRUE;
   return FALSE;
@@ -258,13 +265,22 @@ tell (Run *run, const char *step, double done)
   run->now.done = done;
   run->now.pixels_done = run->pixels_before + (gint64) (done * (double) run->pixels);
   /* What is not opened yet is taken to be like the mean of what was. */
-  int opened = run->now.index + 1;
-  run->now.pixels_total = (run->pixels_before + run->pixels) / opened * run->now.n_images;
+  int opened = run->now.index + 1 - run->summary->n_skipped;
+  run->now.pixels_total =
+      (run->pixels_before + run->pixels) / MAX (opened, 1) * (run->now.n_images - run->summary->n_skipped);
   if (run->progress && !run->progress (&run->now, run->data))
     run->cancelled = TRUE;
   run->now.finished = NULL;
   run->now.warning = NULL;
   return !run->cancelled;
+}
+
+/* Asked between rows, where nothing else is told: whether to go on. */
+static gboolean
+go_on (gpointer data)
+{
+  Run *run = data;
+  return tell (run, run->now.step, run->now.done);
 }
 
 static gboolean
@@ -364,6 +380,7 @@ inspect_image (Run *run, int i, GError **error)
   if (!inspection)
     return FALSE;
   run->pixels = inspection->source->width * inspection->source->height;
+  notch_store_watch (inspection->store, go_on, run);
   if (!notch_inspection_run (inspection, &run->compute, run->rules, options->fast, tell_step, run, error)) {
     /* What went wrong in the image's own file names it already. */
     g_autofree char *name = g_strconcat (run->image[i], ": ", NULL);
@@ -525,14 +542,23 @@ note_failure (Run *run, int i, const GError *error)
 }
 
 static gboolean
+in_shard (const Run *run, int i)
+{
+  return run->options->n_shards == 0 || i % run->options->n_shards == run->options->shard - 1;
+}
+
+static gboolean
 run_images (Run *run, GError **error)
 {
+  run->now.n_images = 0;
+  for (int i = 0; i < run->n; i++)
+    run->now.n_images += in_shard (run, i);
   for (int i = 0; i < run->n; i++) {
     g_autoptr (GError) failure = NULL;
-    if (run->options->n_shards > 0 && i % run->options->n_shards != run->options->shard - 1)
+    if (!in_shard (run, i))
       continue;
     run->now.image = run->image[i];
-    run->now.index = i;
+    run->now.index = run->summary->n_images;
     run->now.verdict = NOTCH_VERDICT_PASS;
     run->summary->n_images++;
     if (finished_before (run, i)) {
@@ -596,7 +622,6 @@ notch_inspect_run (char **images, const NotchInspectOptions *options, NotchProgr
     .summary = &counted,
     .json = json_builder_new (),
   };
-  run.now.n_images = n;
   run.now.step = "reading";
   gboolean well = prepare (&run, error);
   if (well) {

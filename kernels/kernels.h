@@ -23,6 +23,10 @@ extern "C" {
 
 typedef enum { NOTCH_SAMPLE_U8, NOTCH_SAMPLE_U16, NOTCH_SAMPLE_F32 } NotchSample;
 
+/* A float pixel beyond this, infinite or NAN is no number: it is never judged, and as a source it does not count. The
+ * squares of what is within still fit a float. */
+#define NOTCH_LARGEST_PIXEL 1e18f
+
 /* Rows of an image in host memory. row[i] is image row y + i over the whole width, or NULL where it was not asked for:
  * a strip of the die method has gaps between the rows of one die and those of the next. */
 typedef struct {
@@ -88,7 +92,7 @@ typedef struct {
 typedef enum {
   NOTCH_PLANE_TEST,   /* grey levels */
   NOTCH_PLANE_REF,    /* grey levels; after `fit` on the test's scale */
-  NOTCH_PLANE_RES,    /* test - reference, grey levels */
+  NOTCH_PLANE_RES,    /* test - reference, grey levels; NAN where one of them is no number */
   NOTCH_PLANE_Z,      /* residual in sigmas, 0 where masked */
   NOTCH_PLANE_SCORE,  /* size of the largest calibrated filter response, sigmas; its filter and sign in the last bits
                        * (math/score.h) */
@@ -251,6 +255,7 @@ typedef struct {
   const float *patch;                /* n_patches x 2 x side x side: test, reference */
   bool swamped;                      /* more blobs than the lane holds: all were joined to one */
   int64_t n_inspected;               /* core pixels that were not masked */
+  int64_t n_lost;                    /* core pixels that are no number, or have no reference that is one */
   const float (*fit)[NOTCH_FIT_MAX]; /* a row a piece, what `fit` found */
 } NotchTileFound;
 

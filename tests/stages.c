@@ -102,6 +102,83 @@ test_gather (void)
   bench_close (&bench);
 }
 
+/* Runs a tile of a float strip, whose reference is three shifted copies in a second strip, up to the scores. */
+static NotchTileFound
+run_lost (Bench *bench, const Bench *other, float *res, float *score)
+{
+  static const NotchSourceShift source[] = { { 0.3, 0, 1, 1 }, { 0, 0.4, 1, 1 }, { 0, 0, 1, 1 } };
+  static const NotchChannel channel = { NOTCH_CHANNEL_BLOB, 1, 0, 0, 1, 1 };
+  NotchChannelStats stats = { 0 };
+  NotchTile tile = tile_at (20, 20);
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 3, 0 };
+  NotchBatch batch = { 1, &tile, &piece, source, { bench->mem, other->mem } };
+  NotchNoise noise = { 4, 0, 0, 0, 0 };
+  NotchTileFound found;
+  const NotchKernels *k = bench->k;
+  g_assert_cmpint (k->gather (bench->lane, &(NotchGather){ &batch }), ==, 0);
+  g_assert_cmpint (k->refer (bench->lane, &(NotchRefer){ &batch }), ==, 0);
+  g_assert_cmpint (k->fit (bench->lane, &(NotchFit){ &batch, 0, 1 }), ==, 0);
+  g_assert_cmpint (k->normalise (bench->lane, &(NotchNormalise){ &batch, noise, 0 }), ==, 0);
+  g_assert_cmpint (k->filter (bench->lane, &(NotchFilter){ &batch, 1, &channel, &stats }), ==, 0);
+  g_assert_cmpint (k->label (bench->lane, &(NotchLabel){ &batch, 6, 3, 1 }), ==, 0);
+  g_assert_cmpint (k->finish (bench->lane, &found), ==, 0);
+  k->peek (bench->lane, 0, NOTCH_PLANE_RES, res);
+  k->peek (bench->lane, 0, NOTCH_PLANE_SCORE, score);
+  return found;
+}
+
+/* One pixel that is no number costs itself, and never a tile; a source that is none is left to the others. */
+static void
+test_lost (void)
+{
+  static const float odd[] = { NAN, INFINITY, -INFINITY, -3.4e38f };
+  static const NotchChannel channel = { NOTCH_CHANNEL_BLOB, 1, 0, 0, 1, 1 };
+  NotchLaneSize size = tile_size;
+  size.n_channels = 1, size.channel = &channel;
+  Bench bench, other;
+  bench_open (&bench, &size, 150, 150);
+  bench_open (&other, &tile_size, 150, 150);
+  for (int i = 0; i < 150 * 150; i++) {
+    bench.pixel[i] = 100 + (float) (2 * gaussian (bench.random));
+    other.pixel[i] = 100;
+  }
+  for (int y = 0; y < 4; y++) /* a defect, at (40, 50) of the tile */
+    for (int x = 0; x < 4; x++)
+      bench.pixel[(70 + y) * 150 + 60 + x] += 40;
+  g_autofree float *res = g_new (float, AREA), *score = g_new (float, AREA);
+  NotchTileFound whole = run_lost (&bench, &other, res, score);
+  gint64 inspected = whole.n_inspected;
+  g_assert_cmpint (whole.n_lost, ==, 0);
+  g_assert_cmpint (whole.n_blobs, ==, 1);
+  int peak = whole.blob[0].peak;
+  for (gsize i = 0; i < G_N_ELEMENTS (odd); i++) {
+    float kept = bench.pixel[45 * 150 + 50];
+    bench.pixel[45 * 150 + 50] = odd[i]; /* at (30, 25) */
+    NotchTileFound found = run_lost (&bench, &other, res, score);
+    g_assert_cmpint (found.n_lost, ==, 1);
+    g_assert_cmpint (found.n_inspected, ==, inspected - 1);
+    g_assert_cmpint (found.n_blobs, ==, 1);
+    g_assert_cmpint (ABS (found.blob[0].peak - peak), <=, 26); /* a tenth of a sigma */
+    g_assert_true (isnan (res[25 * SIZE + 30]));
+    g_assert_cmpfloat (score[25 * SIZE + 30], <, 1e-30f);
+    bench.k->poke (bench.lane, 0, NOTCH_PLANE_RES, res); /* what the survey does: the mark comes back with it */
+    bench.pixel[45 * 150 + 50] = kept;
+
+    kept = other.pixel[45 * 150 + 50];
+    other.pixel[45 * 150 + 50] = odd[i];
+    found = run_lost (&bench, &other, res, score); /* two of three sources there and beside are left or more */
+    g_assert_cmpint (found.n_blobs, ==, 1);
+    g_assert_cmpint (found.n_inspected, >=, inspected - 5);
+    g_assert_cmpint (found.n_lost, ==, 1); /* all three see it in its very place */
+    g_assert_true (isfinite (res[25 * SIZE + 27]));
+    other.pixel[45 * 150 + 50] = kept;
+  }
+  bench.pixel[45 * 150 + 50] = 1e18f; /* a number, if a mad one: no crash */
+  g_assert_cmpint (run_lost (&bench, &other, res, score).n_lost, ==, 0);
+  bench_close (&bench);
+  bench_close (&other);
+}
+
 static int
 compare_doubles (const void *a, const void *b)
 {
@@ -710,6 +787,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/stages/gather", test_gather);
+  g_test_add_func ("/stages/lost", test_lost);
   g_test_add_func ("/stages/refer", test_refer);
   g_test_add_func ("/stages/fit", test_fit);
   g_test_add_func ("/stages/fit/nothing", test_fit_nothing);

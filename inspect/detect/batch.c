@@ -120,23 +120,31 @@ notch_care_at (const NotchCare *care, double x, double y)
   return sensitivity_at (plan->recipe, x_um, y_um, care->any_care);
 }
 
-/* Sensitivities of a tile, or NULL when they are 1 everywhere. */
-static float *
-weigh_tile (const NotchPlan *plan, gint64 tile_x, gint64 tile_y)
+gboolean
+notch_tile_job_weigh (const NotchPlan *plan, NotchTileJob *job, GError **error)
 {
+  const NotchOutline *outline = &plan->outline;
+  gint64 tile_x = job->tile.x, tile_y = job->tile.y;
   int size = plan->tiling.size;
   NotchCare care = notch_care_new (plan);
-  double far_x = MAX (fabs ((double) tile_x - plan->outline.x), fabs ((double) (tile_x + size) - plan->outline.x));
-  double far_y = MAX (fabs ((double) tile_y - plan->outline.y), fabs ((double) (tile_y + size) - plan->outline.y));
+  double far_x = MAX (fabs ((double) tile_x - outline->x), fabs ((double) (tile_x + size) - outline->x));
+  double far_y = MAX (fabs ((double) tile_y - outline->y), fabs ((double) (tile_y + size) - outline->y));
   gboolean edge = care.radius > 0 && hypot (far_x, far_y) > care.radius;
   if (!edge && plan->recipe->region->len == 0)
-    return NULL;
-  float *weight = g_new (float, (gsize) size *(gsize) size);
+    return TRUE;
+  float *weight = g_try_new (float, (gsize) size *(gsize) size);
+  if (!weight) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+                 "no memory for the sensitivities of %d x %d px; use smaller tiles ([detect] tile_px)", size, size);
+    return FALSE;
+  }
   for (int y = 0; y < size; y++)
     for (int x = 0; x < size; x++)
       weight[(gsize) y * (gsize) size + (gsize) x] =
           notch_care_at (&care, (double) (tile_x + x), (double) (tile_y + y));
-  return weight;
+  job->weight = weight;
+  job->tile.weight = weight;
+  return TRUE;
 }
 
 /* ---- tiles ----------------------------------------------------------------------------------------------------- */
@@ -181,8 +189,6 @@ notch_tile_job_new (const NotchPlan *plan, const NotchReference *reference, gint
   }
   if (!anything)
     return NULL;
-  job->weight = weigh_tile (plan, job->tile.x, job->tile.y);
-  job->tile.weight = job->weight;
   job->tile.n_pieces = (int) job->piece->len;
   return g_steal_pointer (&job);
 }

@@ -15,6 +15,12 @@
 /* A die of which more than this part differs was not made like its neighbours. */
 #define FAILED_SHARE 0.25
 
+/* Left out of the noise: defects alone are not so many. */
+#define MOST_LEFT_OUT 0.03
+
+/* What a worker's memory is for each pixel of a tile: planes, spectra, filters and runs. */
+#define LANE_BYTES 64
+
 void
 notch_inspection_free (NotchInspection *inspection)
 {
@@ -186,7 +192,20 @@ find_failed_dice (NotchResult *result)
     double fill = defect->value[NOTCH_FEATURE_AREA] / box;
     if (box < 0.001 * cell)
       continue;
-    for (guint d = 0; d < grid->die->len; d++) {
+    /* Dice that the box can meet: those between the cells of its corners, and a border for skewed lattices. */
+    gint64 col0 = G_MAXINT, col1 = G_MININT, row0 = G_MAXINT, row1 = G_MININT;
+    for (int corner = 0; corner < 4; corner++) {
+      double col, row;
+      notch_grid_to_cells (grid, (double) (corner % 2 ? defect->x1 + 1 : defect->x0),
+                           (double) (corner / 2 ? defect->y1 + 1 : defect->y0), &col, &row);
+      col0 = MIN (col0, (gint64) floor (col) - 1), col1 = MAX (col1, (gint64) floor (col) + 1);
+      row0 = MIN (row0, (gint64) floor (row) - 1), row1 = MAX (row1, (gint64) floor (row) + 1);
+    }
+    col0 = MAX (col0, grid->first_col), col1 = MIN (col1, grid->first_col + grid->n_cols - 1);
+    row0 = MAX (row0, grid->first_row), row1 = MIN (row1, grid->first_row + grid->n_rows - 1);
+    gint64 across = MAX (col1 - col0 + 1, 0), n = across * MAX (row1 - row0 + 1, 0);
+    for (gint64 k = 0; k < n; k++) {
+      gint64 d = (row0 + k / across - grid->first_row) * grid->n_cols + (col0 + k % across - grid->first_col);
       const NotchDie *die = &g_array_index (grid->die, NotchDie, d);
       double w = MIN (die->x + grid->ax, (double) defect->x1 + 1) - MAX (die->x, (double) defect->x0);
       double h = MIN (die->y + grid->by, (double) defect->y1 + 1) - MAX (die->y, (double) defect->y0);
@@ -230,6 +249,52 @@ tell_bad_dice (NotchResult *result, gboolean blank)
   }
 }
 
+/* What was not inspected as it should have been. */
+static void
+tell_unseen (NotchResult *result, const NotchFound *found)
+{
+  if (found->lost_px > 0)
+    g_ptr_array_add (result->warning,
+                     g_strdup_printf ("%" G_GINT64_FORMAT " %s; %s not inspected", found->lost_px,
+                                      found->lost_px == 1 ? "pixel is no number" : "pixels are no numbers",
+                                      found->lost_px == 1 ? "it was" : "they were"));
+  if (found->inspected_px == 0) {
+    const char *line =
+        "nothing was inspected: no pixel is a number, has one to be compared with, and lies in a care area; "
+        "check the image, the reference and the regions";
+    g_ptr_array_add (result->warning, g_strdup (line));
+    result->verdict = NOTCH_VERDICT_TROUBLE;
+    g_ptr_array_add (result->reason, g_strdup (line));
+  }
+  if (found->swamped_tiles > 0) {
+    char *line = g_strdup_printf ("%" G_GINT64_FORMAT " %s nearly everywhere, and what was found there is one defect; "
+                                  "look at the image there, or check the reference and the die grid",
+                                  found->swamped_tiles, found->swamped_tiles == 1 ? "tile differs" : "tiles differ");
+    g_ptr_array_add (result->warning, line);
+    if (!result->grid || result->recipe->limits.failed_dice < 0) { /* else the dice there have failed, as is judged */
+      result->verdict = NOTCH_VERDICT_TROUBLE;
+      g_ptr_array_add (result->reason, g_strdup (line));
+    }
+  }
+}
+
+/* A threshold is worth what the noise was measured on. Where dice have failed, that is why, and it is told already. */
+static void
+tell_noise (NotchResult *result, const NotchPlan *plan)
+{
+  if (plan->noise_left_out <= MOST_LEFT_OUT || result->verdict == NOTCH_VERDICT_TROUBLE)
+    return;
+  char *line = g_strdup_printf (
+      "%.0f %% of the pixels that the noise was measured on differ from their reference, so the threshold may be "
+      "wrong; check the reference and the die grid",
+      100 * plan->noise_left_out);
+  g_ptr_array_add (result->warning, line);
+  if (plan->noise_known)
+    return;
+  result->verdict = NOTCH_VERDICT_TROUBLE;
+  g_ptr_array_add (result->reason, g_strdup (line));
+}
+
 static NotchResult *
 result_new (const NotchInspection *inspection, const NotchRules *rules, const NotchReference *reference)
 {
@@ -264,6 +329,16 @@ take_plan (NotchResult *result, NotchPlan *plan)
   for (guint i = 0; i < plan->warning->len; i++)
     g_ptr_array_add (result->warning, g_strdup (plan->warning->pdata[i]));
   result->grid = g_steal_pointer (&plan->grid);
+}
+
+/* Workers beyond what there is to do, or what their memory leaves of the budget, would only cost. */
+static int
+useful_jobs (const NotchPlan *plan, int jobs)
+{
+  gint64 tiles = plan->tiling.n_cols * plan->tiling.n_rows;
+  gint64 area = (gint64) plan->tiling.size * plan->tiling.size;
+  gint64 lane_bytes = area * LANE_BYTES, budget = plan->recipe->detect.memory_mib << 20;
+  return (int) CLAMP (MIN (tiles, budget / lane_bytes), 1, jobs);
 }
 
 typedef struct {
@@ -301,12 +376,14 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
     g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted");
     return FALSE;
   }
-  if (!find_geometry (inspection, plan, reference, error) || !notch_survey (plan, reference, compute, fast, error))
+  NotchCompute crew = *compute;
+  crew.jobs = useful_jobs (plan, compute->jobs);
+  if (!find_geometry (inspection, plan, reference, error) || !notch_survey (plan, reference, &crew, fast, error))
     return FALSE;
   gint64 surveyed = g_get_monotonic_time ();
   NotchFound found = { 0 };
   Told told = { step, data };
-  if (!notch_pipeline_run (plan, reference, compute, tell_inspecting, &told, &found, error))
+  if (!notch_pipeline_run (plan, reference, &crew, tell_inspecting, &told, &found, error))
     return FALSE;
   result->inspected_px = found.inspected_px;
   result->patch_side = MIN (inspection->recipe->report.crop_px, 2 * plan->tiling.halo);
@@ -317,8 +394,10 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   g_array_unref (found.blob);
   g_clear_pointer (&found.candidate, g_array_unref);
   find_failed_dice (result);
+  tell_unseen (result, &found);
   tell_bad_dice (result, TRUE);
   tell_bad_dice (result, FALSE);
+  tell_noise (result, plan);
   notch_limits_judge (result);
   gint64 end = g_get_monotonic_time ();
   result->seconds[0] = (double) (surveyed - start) / 1e6;

@@ -12,7 +12,7 @@ typedef struct {
   int patch_side;
   GMutex lock;                  /* guards what follows */
   NotchJoin *join, *candidates; /* NULL: none are wanted */
-  gint64 inspected_px;
+  NotchFound found;             /* but for the blobs */
 } Pass;
 
 typedef struct {
@@ -42,6 +42,8 @@ inspect_tile (NotchLane *lane, gpointer data, GError **error)
   const NotchPlan *plan = pass->plan;
   const NotchKernels *k = pass->kernels;
   const NotchRecipe *recipe = plan->recipe;
+  if (!notch_tile_job_weigh (plan, task->job, error))
+    return FALSE;
   NotchBatch batch = notch_band_batch (task->band, task->job);
   float seed = (float) plan->threshold, grow = MIN ((float) recipe->detect.grow_sigma, seed);
   const NotchFit fit = notch_plan_fit (plan, &batch);
@@ -57,7 +59,9 @@ inspect_tile (NotchLane *lane, gpointer data, GError **error)
     return notch_kernels_error (k, lane, error);
   g_mutex_lock (&pass->lock);
   notch_join_add (pass->join, task->row, &task->job->tile, &found);
-  pass->inspected_px += found.n_inspected;
+  pass->found.inspected_px += found.n_inspected;
+  pass->found.lost_px += found.n_lost;
+  pass->found.swamped_tiles += found.swamped;
   g_mutex_unlock (&pass->lock);
   if (!pass->candidates)
     return TRUE;
@@ -112,6 +116,8 @@ push_row (Pass *pass, NotchCrew *crew, const NotchReference *reference, NotchBan
       add_empty (pass, row);
       continue;
     }
+    if (!notch_store_go_on (pass->plan->store, NULL))
+      notch_crew_cancel (crew);
     Task *task = g_new (Task, 1);
     *task = (Task){ pass, notch_band_acquire (band), job, row };
     if (!notch_crew_push (crew, inspect_tile, task))
@@ -165,10 +171,11 @@ notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, cons
       notch_crew_cancel (crew);
   }
   gboolean well = notch_crew_wait (crew, read ? error : NULL) && read;
-  if (well)
-    *found = (NotchFound){ notch_join_finish (pass.join),
-                           pass.candidates ? finish_candidates (pass.candidates, plan->threshold) : NULL,
-                           pass.inspected_px };
+  if (well) {
+    *found = pass.found;
+    found->blob = notch_join_finish (pass.join);
+    found->candidate = pass.candidates ? finish_candidates (pass.candidates, plan->threshold) : NULL;
+  }
   notch_join_free (pass.join);
   notch_join_free (pass.candidates);
   g_mutex_clear (&pass.lock);

@@ -10,6 +10,8 @@ typedef struct {
   GArray *blob;      /* NotchJoined, owned */
   GArray *candidate; /* likewise: what peaks below the threshold, but above the recipe's candidate_sigma; or NULL */
   gint64 inspected_px;
+  gint64 lost_px;       /* no numbers, or without any to compare with */
+  gint64 swamped_tiles; /* tiles that differ everywhere: their blobs are one */
 } NotchFound;
 
 gboolean notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute,

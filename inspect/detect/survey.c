@@ -33,7 +33,7 @@ typedef struct {
   NotchTileJob *job;
   float *ref, *res, *spread; /* size x size; spread is NULL where the method knows none */
   double *power;             /* this tile's spectrum */
-  double z2, z_count;
+  double z2, z_count, wild;  /* wild: pixels beyond 5 sigmas */
   NotchChannelStats *stats;
   gboolean usable;
 } Sample;
@@ -60,12 +60,20 @@ take_residual (NotchLane *lane, gpointer data, GError **error)
   const NotchKernels *k = sample->kernels;
   if (!lane)
     return FALSE;
+  if (!notch_tile_job_weigh (sample->plan, sample->job, error))
+    return FALSE;
   NotchBatch batch = notch_band_batch (sample->band, sample->job);
   gsize area = (gsize) sample->plan->tiling.size * (gsize) sample->plan->tiling.size;
-  sample->ref = g_new (float, area);
-  sample->res = g_new (float, area);
-  if (sample->plan->mem_store[NOTCH_MEM_SPREAD])
-    sample->spread = g_new (float, area);
+  gboolean spread = sample->plan->mem_store[NOTCH_MEM_SPREAD] != NULL;
+  sample->ref = g_try_new (float, area);
+  sample->res = g_try_new (float, area);
+  sample->spread = spread ? g_try_new (float, area) : NULL;
+  if (!sample->ref || !sample->res || (spread && !sample->spread)) {
+    g_set_error_literal (
+        error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+        "no memory for the sample that the noise is measured on; use smaller tiles ([detect] tile_px)");
+    return FALSE;
+  }
   const NotchFit fit = notch_plan_fit (sample->plan, &batch);
   gboolean well = k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
                   && k->fit (lane, &fit) == 0 && k->peek (lane, 0, NOTCH_PLANE_REF, sample->ref) == 0
@@ -172,6 +180,7 @@ take_power (NotchLane *lane, gpointer data, GError **error)
       } else
         wild++;
     }
+  sample->wild = (double) wild;
   /* A tile that is half empty, or full of defects, tells nothing of the noise. */
   sample->usable = inside > (gint64) size * size / 2 && wild < inside / 50;
   double share = inside > 0 ? (double) size * size / (double) inside : 0;
@@ -242,9 +251,12 @@ run_round (const NotchPlan *plan, const NotchCompute *compute, GPtrArray *sample
   g_autoptr (NotchCrew) crew = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
   if (!crew)
     return FALSE;
-  for (guint i = 0; i < samples->len; i++)
+  for (guint i = 0; i < samples->len; i++) {
+    if (!notch_store_go_on (plan->store, NULL))
+      notch_crew_cancel (crew);
     if (!notch_crew_push (crew, work, samples->pdata[i]))
       break;
+  }
   return notch_crew_wait (crew, error);
 }
 
@@ -319,7 +331,7 @@ fit_noise (NotchPlan *plan, const NotchReference *reference, GPtrArray *samples)
       for (int x = tile->core_x + y % 3; x < tile->core_x + tile->core_w; x += 3) {
         const float *g = sample->ref + (gsize) y * size + x;
         float res = sample->res[(gsize) y * size + x];
-        if (res == 0 || (tile->weight && tile->weight[(gsize) y * size + x] == 0))
+        if (res == 0 || isnan (res) || (tile->weight && tile->weight[(gsize) y * size + x] == 0))
           continue;
         float gx = 0.5f * (g[1] - g[-1]), gy = 0.5f * (g[size] - g[-size]);
         float laplacian = g[1] + g[-1] + g[size] + g[-size] - 4 * g[0];
@@ -342,9 +354,11 @@ fit_spectrum (NotchPlan *plan, GPtrArray *samples)
   gsize bins = (gsize) size * (gsize) (size / 2 + 1);
   g_autofree double *sum = g_new0 (double, bins);
   gint64 n = 0;
-  double z2 = 0, z_count = 0;
+  double z2 = 0, z_count = 0, wild = 0, calm = 0;
   for (guint i = 0; i < samples->len; i++) {
     const Sample *sample = samples->pdata[i];
+    wild += sample->wild, calm += sample->z_count;
+    plan->noise_known |= sample->wild <= (sample->wild + sample->z_count) / 50;
     if (!sample->usable)
       continue;
     for (gsize b = 0; b < bins; b++)
@@ -352,6 +366,7 @@ fit_spectrum (NotchPlan *plan, GPtrArray *samples)
     z2 += sample->z2, z_count += sample->z_count;
     n++;
   }
+  plan->noise_left_out = wild + calm > 0 ? wild / (wild + calm) : 0;
   plan->z_rms = z_count > 0 ? sqrt (z2 / z_count) : 1;
   g_free (plan->whiten);
   plan->whiten = NULL;

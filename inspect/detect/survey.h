@@ -14,11 +14,13 @@ typedef struct {
   NotchTile tile;
   GArray *piece;  /* NotchPiece */
   GArray *source; /* NotchSourceShift */
-  float *weight;  /* or NULL */
+  float *weight;  /* NULL: 1 everywhere, or not weighed yet */
 } NotchTileJob;
 
 /* Tile (col, row) of the plan; NULL when nothing of its core is to be inspected. */
 NotchTileJob *notch_tile_job_new (const NotchPlan *plan, const NotchReference *reference, gint64 col, gint64 row);
+/* Gives a tile its sensitivities, where they are not 1 everywhere. It looks at every pixel: a worker's job. */
+gboolean notch_tile_job_weigh (const NotchPlan *plan, NotchTileJob *job, GError **error);
 void notch_tile_job_free (NotchTileJob *job);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTileJob, notch_tile_job_free)
 

@@ -91,12 +91,20 @@ read_row (Png *p)
   png_read_row (p->png, p->row, NULL);
 }
 
+/* What comes behind the last row: a file that was cut there is not whole. */
+static void
+read_end (Png *p)
+{
+  png_read_end (p->png, NULL);
+}
+
 static void
 read_all (Png *p)
 {
   for (int pass = p->interlaced ? 7 : 1; pass > 0; pass--)
     for (gint64 y = 0; y < p->source.height; y++)
       png_read_row (p->png, p->whole + (gsize) y * p->row_bytes, NULL);
+  read_end (p);
 }
 
 static void
@@ -196,7 +204,13 @@ read_rows (NotchSource *source, gint64 y, gint64 n, void *to, int jobs, GError *
     if (p->next >= y)
       convert_row (p, p->row, (guint8 *) to + (gsize) (p->next - y) * stride);
   }
-  return TRUE;
+  if (p->next < source->height)
+    return TRUE;
+  gboolean whole = guarded (p, read_end);
+  if (!whole)
+    fail (p, error, "its end cannot be read (%s); the file is damaged or cut short, copy or export it again", p->fault);
+  stop (p); /* a stream that has ended has no more rows */
+  return whole;
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */

@@ -60,7 +60,7 @@ add_row_float (const float *row, gint64 w, int factor, float *sum)
   for (gint64 i = 0; i < w; sum++) {
     float s = 0;
     for (gint64 end = MIN (i + factor, w); i < end; i++)
-      s += isfinite (row[i]) ? row[i] : 0;
+      s += fabsf (row[i]) <= NOTCH_LARGEST_PIXEL ? row[i] : 0;
     *sum += s;
   }
 }

@@ -20,6 +20,8 @@ typedef struct {
 } Chunk;
 
 struct NotchStore {
+  NotchStoreGoOn go_on; /* NULL: nobody wants to stop */
+  gpointer data;
   gint refs; /* the owner, and every strip */
   NotchSource *source;
   guint64 budget;
@@ -147,12 +149,28 @@ read_chunk (NotchStore *store, gint64 index, gboolean spare, GError **error)
   return chunk;
 }
 
+void
+notch_store_watch (NotchStore *store, NotchStoreGoOn go_on, gpointer data)
+{
+  store->go_on = go_on;
+  store->data = data;
+}
+
+gboolean
+notch_store_go_on (NotchStore *store, GError **error)
+{
+  if (store == NULL || store->go_on == NULL || store->go_on (store->data))
+    return TRUE;
+  g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted");
+  return FALSE;
+}
+
 /* A source without random access decodes everything on its way to a row: keep of it what fits. */
 static gboolean
 read_on_the_way (NotchStore *store, gint64 index, GError **error)
 {
   GError *reason = NULL;
-  for (gint64 k = index < store->passed ? 0 : store->passed; k < index && reason == NULL; k++) {
+  for (gint64 k = index < store->passed ? 0 : store->passed; k < index && notch_store_go_on (store, &reason); k++) {
     Chunk *chunk = find_pinned (store, k);
     if (chunk == NULL && (chunk = read_chunk (store, k, TRUE, &reason)) == NULL)
       break;
@@ -279,6 +297,8 @@ notch_store_strip (NotchStore *store, const NotchRows *rows, int n_ranges, GErro
       last = MAX (last, end);
     }
   gint64 n_rows = MAX (last - first, 0);
+  if (!notch_store_go_on (store, error))
+    return NULL;
 
   g_autoptr (NotchStrip) strip = g_new0 (NotchStrip, 1);
   strip->refs = 1;

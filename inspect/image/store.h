@@ -19,6 +19,13 @@ NotchStore *notch_store_new (NotchSource *source, guint64 budget, int jobs);
 void notch_store_free (NotchStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchStore, notch_store_free)
 
+/* Asked before rows are given or read, by the thread that wants them: FALSE ends it, here and in all that waits for the
+ * rows, with NOTCH_ERROR_CANCELLED. */
+typedef gboolean (*NotchStoreGoOn) (gpointer data);
+void notch_store_watch (NotchStore *store, NotchStoreGoOn go_on, gpointer data);
+/* The same question from those who are busy with something else; a store that is NULL or not watched goes on. */
+gboolean notch_store_go_on (NotchStore *store, GError **error);
+
 /* Rows of one or more ranges as one strip, counted; its pixels point into the store's chunks, which stay while it
  * lives. NULL with error set when reading fails, or when memory for the rows that are needed at once is not to be had
  * (said with both figures). */

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <tiffio.h>
 #include <unistd.h>
@@ -53,7 +54,7 @@ notch_aside_new (const char *path)
 {
   NotchAside *aside = g_new0 (NotchAside, 1);
   g_autofree char *folder = g_path_get_dirname (path), *name = g_path_get_basename (path);
-  g_autofree char *hidden = g_strdup_printf (".%s.partial", name);
+  g_autofree char *hidden = g_strdup_printf (".%s.%ld-%08x.partial", name, (long) getpid (), g_random_int ());
   aside->path = g_strdup (path);
   aside->aside = g_build_filename (folder, hidden, NULL);
   return aside;
@@ -82,12 +83,28 @@ notch_aside_free (NotchAside *aside)
 
 /* The file descriptor, or -1 with error set. */
 static int
-aside_create (const NotchAside *aside, GError **error)
+aside_create (NotchAside *aside, GError **error)
 {
-  int fd = g_open (aside->aside, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0)
+  int fd = g_open (aside->aside, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0) {
     fail_write (aside->path, errno, error);
+    g_clear_pointer (&aside->aside, g_free); /* what may be there is not ours to remove */
+  }
   return fd;
+}
+
+void
+notch_aside_sweep (const char *folder)
+{
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  for (const char *name; dir && (name = g_dir_read_name (dir));) {
+    const char *dash = g_str_has_suffix (name, ".partial") ? strrchr (name, '-') : NULL;
+    const char *dot = dash ? g_strrstr_len (name, dash - name, ".") : NULL;
+    gint64 process = dot && *name == '.' ? g_ascii_strtoll (dot + 1, NULL, 10) : 0;
+    g_autofree char *path = g_build_filename (folder, name, NULL);
+    if (process > 0 && process <= G_MAXINT32 && kill ((pid_t) process, 0) != 0 && errno == ESRCH)
+      g_unlink (path);
+  }
 }
 
 gboolean

@@ -8,13 +8,16 @@
 typedef struct {
   char *path, *aside;
 } NotchAside;
-/* Chooses the name aside; creates nothing. */
+/* Chooses a name aside that no other process has, nor another thread; creates nothing. */
 NotchAside *notch_aside_new (const char *path);
 /* Renames; FALSE with error when the file system refuses. */
 gboolean notch_aside_commit (NotchAside *aside, GError **error);
 /* Without a commit, removes the file aside. */
 void notch_aside_free (NotchAside *aside);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchAside, notch_aside_free)
+
+/* Removes from a folder the files aside of processes that are gone. */
+void notch_aside_sweep (const char *folder);
 
 /* Writes text or bytes aside and renames. */
 gboolean notch_write_file (const char *path, const char *bytes, gssize n, GError **error);

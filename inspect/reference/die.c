@@ -68,7 +68,12 @@ prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
   g_autoptr (NotchAnchor) anchor = notch_anchor_find (plan, compute, error);
   if (!anchor || !notch_register_dice (plan, compute, anchor, error))
     return FALSE;
-  plan->neighbours = g_new0 (NotchNeighbours, plan->grid->die->len);
+  plan->neighbours = g_try_new0 (NotchNeighbours, plan->grid->die->len);
+  if (!plan->neighbours) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+                 "no memory for the neighbours of %u dice; give a larger pitch in [dice]", plan->grid->die->len);
+    return FALSE;
+  }
   choose_neighbours (plan);
   return TRUE;
 }

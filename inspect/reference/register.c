@@ -150,6 +150,13 @@ cut_patches (const NotchAnchorPlace *place, NotchAnchor *anchor, GError **error)
       return FALSE;
     const NotchPixels *pixels = notch_strip_pixels (strip);
     gsize sample = notch_sample_size (pixels->sample);
+    if (pixels->width < anchor->side || pixels->n_rows < 1) {
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+                   "its %" G_GINT64_FORMAT
+                   " columns hold no patch of %d px to align dice by; check the pitch in [dice]",
+                   pixels->width, anchor->side);
+      return FALSE;
+    }
     if (i == 0) {
       line = sample * (gsize) anchor->side;
       anchor->pixels = g_malloc (line * n_rows);
@@ -231,7 +238,7 @@ patch_in_die (const NotchGrid *grid, const NotchAnchor *anchor, int i, const Not
   *y = die->y + anchor->col[i] * grid->ay + anchor->row[i] * grid->by - 0.5 * anchor->side;
 }
 
-/* Registers the dice of one row on one patch. `found` has a row of n patches a die. */
+/* Registers the dice of one row on one patch. `found` has a row of n patches for each of them. */
 static gboolean
 register_row (const NotchPlan *plan, NotchCrew *crew, const NotchCompute *compute, const NotchAnchor *anchor, int row,
               int patch, NotchShiftFound (*found)[MAX_PATCHES], GError **error)
@@ -254,7 +261,7 @@ register_row (const NotchPlan *plan, NotchCrew *crew, const NotchCompute *comput
     pair[n] = (NotchPair){
       0, (gint64) patch * anchor->side, x, y, NOTCH_MEM_REFERENCE, NOTCH_MEM_IMAGE, (float) plan->recipe->dice.search_px
     };
-    index[n++] = at;
+    index[n++] = c;
     top = MIN (top, y), bottom = MAX (bottom, y + anchor->side);
   }
   if (n == 0)
@@ -352,14 +359,19 @@ notch_register_dice (NotchPlan *plan, const NotchCompute *compute, const NotchAn
   g_autoptr (NotchCrew) crew = crew_for (anchor->side, compute, error);
   if (!crew)
     return FALSE;
-  plan->warp = g_new0 (NotchWarp, n);
-  NotchShiftFound (*found)[MAX_PATCHES] = g_malloc0 (sizeof *found * n);
-  gboolean well = TRUE;
-  for (int row = 0; row < grid->n_rows && well; row++)
+  plan->warp = g_try_new0 (NotchWarp, n);
+  NotchShiftFound (*found)[MAX_PATCHES] = g_malloc (sizeof *found * (gsize) grid->n_cols); /* of a row */
+  gboolean well = plan->warp != NULL;
+  if (!well)
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+                 "no memory for the shifts of %u dice; give a larger pitch in [dice]", n);
+  for (int row = 0; row < grid->n_rows && well; row++) {
+    memset (found, 0, sizeof *found * (gsize) grid->n_cols);
     for (int i = 0; i < anchor->n && well; i++)
       well = register_row (plan, crew, compute, anchor, row, i, found, error);
-  for (guint i = 0; i < n && well; i++)
-    settle_die (plan, anchor, (int) i, found[i]);
+    for (int c = 0; c < grid->n_cols && well; c++)
+      settle_die (plan, anchor, row * grid->n_cols + c, found[c]);
+  }
   g_free (found);
   if (!well)
     return FALSE;

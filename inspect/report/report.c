@@ -1,7 +1,10 @@
 /* report.c - the table of reports, and what several of them need */
 #include "inspect/report/report.h"
 
+#include "inspect/image/write.h"
+
 #include <float.h>
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
@@ -78,6 +81,37 @@ notch_reports_wanted (const NotchReport *report, const char *formats)
   return FALSE;
 }
 
+/* Files of a folder that are named by a number. */
+static void
+remove_numbered (const char *folder, const char *ending)
+{
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  for (const char *name; dir && (name = g_dir_read_name (dir));) {
+    gsize digits = strspn (name, "0123456789");
+    g_autofree char *path = g_build_filename (folder, name, NULL);
+    if (digits && !strcmp (name + digits, ending))
+      g_unlink (path);
+  }
+}
+
+void
+notch_reports_remove (const char *folder)
+{
+  for (gsize i = G_N_ELEMENTS (notch_reports) - 1; i-- > 0;) { /* the marker first: half a folder is not finished */
+    const char *files = notch_reports[i]->files, *number = strstr (files, "ID");
+    g_autofree char *path = g_build_filename (folder, files, NULL);
+    if (!number) {
+      g_unlink (path);
+      continue;
+    }
+    g_autofree char *within = g_path_get_dirname (path);
+    remove_numbered (within, number + 2);
+    notch_aside_sweep (within);
+    g_rmdir (within);
+  }
+  notch_aside_sweep (folder);
+}
+
 gboolean
 notch_reports_write (const NotchReportJob *job, const char *formats, GError **error)
 {
@@ -86,7 +120,8 @@ notch_reports_write (const NotchReportJob *job, const char *formats, GError **er
   NotchReportJob full = *job;
   full.formats = formats;
   for (const NotchReport *const *report = notch_reports; *report; report++)
-    if (notch_reports_wanted (*report, formats) && !(*report)->write (&full, error))
+    if (notch_reports_wanted (*report, formats)
+        && (!notch_store_go_on (job->store, error) || !(*report)->write (&full, error)))
       return FALSE;
   return TRUE;
 }

@@ -34,6 +34,9 @@ gboolean notch_report_json (const NotchReportJob *job, GError **error);
 gboolean notch_reports_check (const char *formats, GError **error);
 /* Is a report in the list? What marks a finished image is in every list. */
 gboolean notch_reports_wanted (const NotchReport *report, const char *formats);
+/* Removes every file that a report of the table can have written into a folder, and what an interrupted run left of
+ * them; other files stay. */
+void notch_reports_remove (const char *folder);
 /* Writes the reports of a list, in the order of the table. */
 gboolean notch_reports_write (const NotchReportJob *job, const char *formats, GError **error);
 

@@ -47,7 +47,9 @@ typedef struct {
   NotchGolden *golden; /* owned; NULL without a golden reference */
   double shift_rms;    /* px: of the shifts about their mean */
   NotchNoise noise;
-  float spread_trust; /* NotchNormalise.trust */
+  float spread_trust;    /* NotchNormalise.trust */
+  double noise_left_out; /* share of the sampled pixels beyond 5 sigmas */
+  gboolean noise_known;  /* there is a sample tile that is like its reference */
   double z_rms;
   int n_channels;
   NotchChannel channel[NOTCH_MAX_CHANNELS];

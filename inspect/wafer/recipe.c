@@ -100,11 +100,11 @@ const NotchKey notch_keys[] = {
   { "detect", "cluster_px", KEY_DOUBLE, AT (detect.cluster_px), 0, 1, 1e6, "px", NULL,
     "defects are clustered that are this close; 0: as far apart as chance says" },
   { "detect", "tile_px", KEY_INT, AT (detect.tile_px), 512, 128, 2048, "px", NULL,
-    "side of the squares that are worked on; no prime factor but 2, 3 and 5" },
+    "side of the squares that are worked on; a multiple of 8 without prime factors but 2, 3 and 5" },
   { "detect", "halo_px", KEY_INT, AT (detect.halo_px), 32, 8, 256, "px", NULL,
     "how far tiles overlap" },
   { "detect", "memory_mib", KEY_INT64, AT (detect.memory_mib), 512, 16, 1048576, "MiB", NULL,
-    "for the image's rows; changes speed, never results" },
+    "for the image's rows, and as much for those who work on them; changes speed, never results" },
   { "detect", "colour", KEY_CHOICE, AT (detect.colour), -1, -1, 2, "", colour_choice,
     "channel of a colour image to inspect" },
 
@@ -424,10 +424,10 @@ gboolean
 notch_recipe_check (const NotchRecipe *recipe, GError **error)
 {
   int tile = recipe->detect.tile_px, halo = recipe->detect.halo_px;
-  if (!is_smooth (tile))
+  if (!is_smooth (tile) || tile % 8 != 0) /* the coarsest filters work on every fourth pixel, in pairs */
     return clash (recipe, "detect", "tile_px", error,
-                  "%d has a prime factor other than 2, 3 and 5; 256, 360, 480, 512, 600, 640, 720, 768, 960 "
-                  "and 1024 have none",
+                  "%d is no multiple of 8, or has a prime factor other than 2, 3 and 5; 256, 360, 480, 512, 600, 640, "
+                  "720, 768, 960 and 1024 will do",
                   tile);
   if (4 * halo > tile)
     return clash (recipe, "detect", "halo_px", error,

@@ -106,6 +106,7 @@ lane_free (NotchLane *lane)
   for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
     notch_fft_release (floats[i]);
   free (lane->judged);
+  free (lane->known);
   free (lane->fit);
   free (lane->ref_noise);
   free (lane->run);
@@ -128,7 +129,8 @@ lane_allocate (NotchLane *lane)
       return false;
   lane->max_pieces = 4096;
   lane->max_seams = (int) (8 * 32 * size);
-  lane->judged = calloc (2 * area, 1);
+  lane->judged = calloc (area, 1);
+  lane->known = calloc (area, 1);
   lane->spectrum = notch_fft_alloc (2 * size * (size / 2 + 1));
   lane->product = notch_fft_alloc (2 * size * (size / 2 + 1));
   lane->response = notch_fft_alloc (area);
@@ -151,7 +153,7 @@ lane_allocate (NotchLane *lane)
   lane->shift_fb = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
   lane->shift_product = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
   lane->shift_window = notch_fft_alloc (shift + 1);
-  return lane->judged && lane->spectrum && lane->product && lane->response && lane->stack && lane->basis
+  return lane->judged && lane->known && lane->spectrum && lane->product && lane->response && lane->stack && lane->basis
          && lane->normal_weight && lane->fit && lane->ref_noise && lane->run && lane->run_blob && lane->row_start
          && lane->blob && lane->seam && lane->patch && lane->patch_blob && lane->shift_a && lane->shift_b
          && lane->shift_fa && lane->shift_fb && lane->shift_product && lane->shift_window;
@@ -199,6 +201,7 @@ finish (NotchLane *lane, NotchTileFound *found)
     .patch = lane->patch,
     .swamped = lane->swamped,
     .n_inspected = lane->n_inspected,
+    .n_lost = lane->n_lost,
     .fit = (const float (*)[NOTCH_FIT_MAX]) lane->fit,
   };
   return 0;
@@ -214,7 +217,13 @@ peek (NotchLane *lane, int tile, NotchPlane plane, float *to)
 static int
 poke (NotchLane *lane, int tile, NotchPlane plane, const float *from)
 {
-  memcpy (lane->plane[plane], from, sizeof (float) * (size_t) lane->is.size * (size_t) lane->is.size);
+  ptrdiff_t area = (ptrdiff_t) lane->is.size * lane->is.size;
+  memcpy (lane->plane[plane], from, sizeof (float) * (size_t) area);
+  for (ptrdiff_t i = 0; i < area && plane == NOTCH_PLANE_RES; i++)
+    if (isnan (from[i]))
+      notch_cpu_lose (lane, i, NOTCH_KNOWN_TEST_LOST);
+  if (lane->any_lost)
+    notch_cpu_judge (lane);
   return 0;
 }
 

@@ -166,8 +166,8 @@ add_stats (const NotchLane *lane, int c, float gain, NotchChannelStats *stats)
         continue;
       const float *f = lane->response + (ptrdiff_t) y * side + x;
       float value = f[0] * gain, size = fabsf (value);
-      int bin = (int) (size / NOTCH_HISTOGRAM_STEP);
-      stats->histogram[bin < NOTCH_HISTOGRAM_BINS ? bin : NOTCH_HISTOGRAM_BINS - 1]++;
+      float bin = size / NOTCH_HISTOGRAM_STEP; /* compared before the cast, which knows no large number */
+      stats->histogram[bin < NOTCH_HISTOGRAM_BINS ? (int) bin : NOTCH_HISTOGRAM_BINS - 1]++;
       if (size < 4) {
         double dx = f[1] * gain - value, dy = f[side] * gain - value;
         sum2 += (double) value * value;

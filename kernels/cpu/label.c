@@ -253,6 +253,21 @@ part_blobs (NotchLane *lane, uint8_t *mask, int32_t n_runs, const NotchLabel *a)
   return n_runs;
 }
 
+/* Core pixels that could be judged if they and their sources were numbers. */
+static int64_t
+count_lost (const NotchLane *lane)
+{
+  const NotchTile *tile = lane->tile;
+  int64_t n = 0;
+  for (int y = tile->core_y; y < tile->core_y + tile->core_h; y++)
+    for (int x = tile->core_x; x < tile->core_x + tile->core_w; x++) {
+      ptrdiff_t at = (ptrdiff_t) y * lane->is.size + x;
+      n += (lane->known[at] & NOTCH_KNOWN_COVERED) && (lane->known[at] & ~NOTCH_KNOWN_COVERED)
+           && (!tile->weight || tile->weight[at] > 0);
+    }
+  return n;
+}
+
 int
 notch_cpu_label (NotchLane *lane, const NotchLabel *a)
 {
@@ -274,6 +289,7 @@ notch_cpu_label (NotchLane *lane, const NotchLabel *a)
   for (int y = tile->core_y; y < y1; y++)
     for (int x = tile->core_x; x < tile->core_x + tile->core_w; x++)
       lane->n_inspected += lane->judged[(ptrdiff_t) y * size + x];
+  lane->n_lost = lane->any_lost ? count_lost (lane) : 0;
   return 0;
 }
 
@@ -292,16 +308,18 @@ static void
 blank_patch (const NotchLane *lane, int x, int y, int side, float *patch)
 {
   const NotchTile *tile = lane->tile;
-  const uint8_t *covered = lane->judged + (ptrdiff_t) lane->is.size * lane->is.size;
+  const uint8_t *known = lane->known;
   for (int row = 0; row < side; row++)
     for (int col = 0; col < side; col++) {
       int tx = x + col, ty = y + row;
       bool inside = tx >= tile->inside_x && tx < tile->inside_x + tile->inside_w && ty >= tile->inside_y
                     && ty < tile->inside_y + tile->inside_h;
       ptrdiff_t at = (ptrdiff_t) row * side + col;
-      if (!inside)
+      if (!inside || (known[(ptrdiff_t) ty * lane->is.size + tx] & NOTCH_KNOWN_TEST_LOST))
         patch[at] = NAN;
-      if (!inside || !covered[(ptrdiff_t) ty * lane->is.size + tx])
+      if (!inside
+          || (known[(ptrdiff_t) ty * lane->is.size + tx] | NOTCH_KNOWN_TEST_LOST)
+                 != (NOTCH_KNOWN_COVERED | NOTCH_KNOWN_TEST_LOST))
         patch[(ptrdiff_t) side * side + at] = NAN;
     }
 }

@@ -44,15 +44,22 @@ typedef struct {
 /* fit: at most so many samples a piece */
 #define NOTCH_FIT_SAMPLES 4096
 
+/* What a lane knows of a pixel. */
+enum {
+  NOTCH_KNOWN_COVERED = 1,   /* it has a reference */
+  NOTCH_KNOWN_TEST_LOST = 2, /* it is no number */
+  NOTCH_KNOWN_REF_LOST = 4   /* none of its sources is a number */
+};
+
 struct NotchLane {
   NotchLaneSize is;
   char fault[256];
   float *plane[NOTCH_N_PLANES]; /* size x size each */
   const NotchTile *tile;        /* in work */
   float *reduced_score[3];      /* the score on every 2nd and 4th pixel, by log2 of the decimation; [0] is not used */
-  uint8_t *judged;              /* size x size: 1 where the pixel and its neighbours have a reference and a weight;
-                                 * then size x size: 1 where the pixel has a reference */
-  bool all_judged, any_spread;
+  uint8_t *judged;              /* size x size: 1 where the pixel and its neighbours have a reference and a weight */
+  uint8_t *known;               /* size x size: what is known of a pixel, NOTCH_KNOWN_* */
+  bool all_judged, any_spread, any_lost;
 
   NotchFft *fft[3]; /* by log2 of the decimation */
   float *spectrum, *product, *response;
@@ -71,7 +78,7 @@ struct NotchLane {
   NotchSeam *seam;
   int n_blobs, n_seams, n_patches, max_seams;
   bool swamped;
-  int64_t n_inspected;
+  int64_t n_inspected, n_lost;
   float *patch;
   int32_t *patch_blob;
 
@@ -80,6 +87,10 @@ struct NotchLane {
 };
 
 int notch_cpu_fail (NotchLane *lane, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
+
+/* Marks a pixel that cannot be compared; what was marked counts once notch_cpu_judge has run. */
+void notch_cpu_lose (NotchLane *lane, ptrdiff_t at, uint8_t why);
+void notch_cpu_judge (NotchLane *lane);
 
 /* Copies n pixels of row y from column x as floats; beyond the image's edge the edge's pixel is repeated. A row that the
  * strip does not hold is taken from the nearest one that it does; the caller keeps to rows that it asked for. */

@@ -15,6 +15,16 @@ fetch_patch (const NotchLane *lane, const NotchPixels *pixels, int64_t x, int64_
   int n = lane->is.shift_size;
   for (int row = 0; row < n; row++)
     notch_cpu_fetch (pixels, x, y + row, n, to + (ptrdiff_t) row * n);
+  if (pixels->sample != NOTCH_SAMPLE_F32)
+    return;
+  double sum = 0; /* what is no number becomes the mean of the rest, which pulls nowhere */
+  int64_t found = 0;
+  for (ptrdiff_t i = 0; i < (ptrdiff_t) n * n; i++)
+    if (fabsf (to[i]) <= NOTCH_LARGEST_PIXEL)
+      sum += to[i], found++;
+  for (ptrdiff_t i = 0; i < (ptrdiff_t) n * n && found < (int64_t) n * n; i++)
+    if (!(fabsf (to[i]) <= NOTCH_LARGEST_PIXEL))
+      to[i] = found > 0 ? (float) (sum / (double) found) : 0;
 }
 
 /* Sums of squares over a row, in lanes that a vector unit fills; their order is fixed. */

@@ -74,37 +74,72 @@ clip (int value, int most)
   return value < 0 ? 0 : value > most ? most : value;
 }
 
-/* Which pixels can be judged: those inside, with a reference and a weight, and with neighbours that have a reference,
- * for the noise model looks at its derivatives. */
+/* Which pixels have a reference. */
 static void
-mark_judged (NotchLane *lane, const NotchBatch *batch)
+mark_covered (NotchLane *lane, const NotchBatch *batch)
 {
   const NotchTile *tile = lane->tile;
   int size = lane->is.size;
-  size_t area = (size_t) size * (size_t) size;
   int64_t covered_px = 0;
-  lane->any_spread = false;
-  uint8_t *covered = lane->judged + area;
-  memset (lane->judged, 0, 2 * area);
+  lane->any_spread = lane->any_lost = false;
+  memset (lane->known, 0, (size_t) size * (size_t) size);
   for (int p = 0; p < tile->n_pieces; p++) {
     const NotchPiece *piece = &batch->piece[tile->first_piece + p];
     for (int y = piece->y; y < piece->y + piece->h && piece->n_sources > 0; y++)
-      memset (covered + (ptrdiff_t) y * size + piece->x, 1, (size_t) piece->w);
+      memset (lane->known + (ptrdiff_t) y * size + piece->x, NOTCH_KNOWN_COVERED, (size_t) piece->w);
     covered_px += piece->n_sources > 0 ? (int64_t) piece->w * piece->h : 0;
     lane->any_spread |= piece->n_spreads > 0;
   }
+  lane->all_judged = !tile->weight && covered_px == (int64_t) size * size && tile->inside_x <= 0 && tile->inside_y <= 0
+                     && tile->inside_x + tile->inside_w >= size && tile->inside_y + tile->inside_h >= size;
+}
+
+void
+notch_cpu_lose (NotchLane *lane, ptrdiff_t at, uint8_t why)
+{
+  lane->known[at] |= why;
+  lane->any_lost = true;
+  lane->all_judged = false;
+}
+
+/* Which pixels can be judged: numbers inside, with a reference and a weight, and with neighbours that have a reference,
+ * for the noise model looks at its derivatives. */
+void
+notch_cpu_judge (NotchLane *lane)
+{
+  const NotchTile *tile = lane->tile;
+  int size = lane->is.size;
+  memset (lane->judged, 0, (size_t) size * (size_t) size);
   int x0 = clip (tile->inside_x, size), y0 = clip (tile->inside_y, size);
   int x1 = clip (tile->inside_x + tile->inside_w, size), y1 = clip (tile->inside_y + tile->inside_h, size);
-  lane->all_judged = !tile->weight && covered_px == (int64_t) area && x0 == 0 && y0 == 0 && x1 == size && y1 == size;
   x0 = x0 < 1 ? 1 : x0, y0 = y0 < 1 ? 1 : y0, x1 = x1 > size - 1 ? size - 1 : x1, y1 = y1 > size - 1 ? size - 1 : y1;
   for (int y = y0; y < y1; y++) {
-    const uint8_t *c = covered + (ptrdiff_t) y * size;
+    const uint8_t *k = lane->known + (ptrdiff_t) y * size;
     uint8_t *judged = lane->judged + (ptrdiff_t) y * size;
     for (int x = x0; x < x1; x++)
-      judged[x] = c[x] & c[x - 1] & c[x + 1] & c[x - size] & c[x + size];
+      judged[x] = k[x] & k[x - 1] & k[x + 1] & k[x - size] & k[x + size] & NOTCH_KNOWN_COVERED;
+    for (int x = x0; x < x1 && lane->any_lost; x++) {
+      int beside = k[x] | k[x - 1] | k[x + 1] | k[x - size] | k[x + size];
+      judged[x] &= !(k[x] & NOTCH_KNOWN_TEST_LOST) && !(beside & NOTCH_KNOWN_REF_LOST);
+    }
     for (int x = x0; x < x1 && tile->weight; x++)
       judged[x] &= tile->weight[(ptrdiff_t) y * size + x] > 0;
   }
+}
+
+static bool
+is_number (float value)
+{
+  return fabsf (value) <= NOTCH_LARGEST_PIXEL;
+}
+
+NOTCH_CLONES static bool
+all_numbers (const float *row, int n)
+{
+  int odd = 0;
+  for (int i = 0; i < n; i++)
+    odd |= !(fabsf (row[i]) <= NOTCH_LARGEST_PIXEL);
+  return !odd;
 }
 
 int
@@ -116,10 +151,20 @@ notch_cpu_gather (NotchLane *lane, const NotchGather *a)
   lane->tile = tile;
   lane->n_blobs = lane->n_seams = lane->n_patches = 0;
   lane->swamped = false;
-  lane->n_inspected = 0;
-  mark_judged (lane, a->batch);
-  for (int y = 0; y < size && mem; y++)
-    notch_cpu_fetch (&mem->pixels, tile->x, tile->y + y, size, lane->plane[NOTCH_PLANE_TEST] + (size_t) y * size);
+  lane->n_inspected = lane->n_lost = 0;
+  mark_covered (lane, a->batch);
+  for (int y = 0; y < size && mem; y++) {
+    float *row = lane->plane[NOTCH_PLANE_TEST] + (ptrdiff_t) y * size;
+    notch_cpu_fetch (&mem->pixels, tile->x, tile->y + y, size, row);
+    if (mem->pixels.sample != NOTCH_SAMPLE_F32 || all_numbers (row, size))
+      continue;
+    for (int x = 0; x < size; x++)
+      if (!is_number (row[x])) {
+        notch_cpu_lose (lane, (ptrdiff_t) y * size + x, NOTCH_KNOWN_TEST_LOST);
+        row[x] = 0;
+      }
+  }
+  notch_cpu_judge (lane);
   return 0;
 }
 
@@ -320,6 +365,23 @@ add_blocks (const float *row, int w, double sum[EQUAL_BLOCKS])
   }
 }
 
+/* Puts the mean of a row's numbers where there is none; FALSE: it has none at all. */
+static bool
+fill_row (float *row, int n)
+{
+  double sum = 0;
+  int found = 0;
+  if (all_numbers (row, n))
+    return true;
+  for (int i = 0; i < n; i++)
+    if (is_number (row[i]))
+      sum += (double) row[i], found++;
+  for (int i = 0; i < n && found > 0; i++)
+    if (!is_number (row[i]))
+      row[i] = (float) (sum / found);
+  return found > 0;
+}
+
 /* Sums of a source over the blocks of a piece; whole pixels do. FALSE: there is nothing to divide by. */
 static bool
 sum_blocks (Source *source, const NotchPiece *piece, double sum[EQUAL_BLOCKS][EQUAL_BLOCKS])
@@ -330,6 +392,8 @@ sum_blocks (Source *source, const NotchPiece *piece, double sum[EQUAL_BLOCKS][EQ
   for (int b = 0; b < EQUAL_BLOCKS; b++) {
     for (int v = b * piece->h / EQUAL_BLOCKS; v < (b + 1) * piece->h / EQUAL_BLOCKS; v += EQUAL_STEP) {
       notch_cpu_fetch (source->pixels, x, y + v, piece->w, source->raw);
+      if (source->pixels->sample == NOTCH_SAMPLE_F32 && !fill_row (source->raw, piece->w))
+        return false;
       add_blocks (source->raw, piece->w, sum[b]);
     }
     for (int c = 0; c < EQUAL_BLOCKS; c++)
@@ -432,6 +496,33 @@ noise_of (const Source *source, const NotchSourceShift *shift, const NotchPiece 
   return noise;
 }
 
+/* Looks through a row of medians for places where a source is no number: there the others' median counts, and without
+ * any the pixel is lost. `at` is the row's first pixel in the tile. */
+static void
+mend_row (NotchLane *lane, float *const row[], int k, int n, ptrdiff_t at, float *to)
+{
+  bool well = true;
+  for (int j = 0; j < k && well; j++)
+    well = all_numbers (row[j], n);
+  for (int x = 0; x < n && !well; x++) {
+    float value[NOTCH_MAX_SOURCES];
+    int found = 0;
+    for (int j = 0; j < k; j++) {
+      float v = row[j][x];
+      int i = found;
+      if (!is_number (v))
+        continue;
+      for (; i > 0 && value[i - 1] > v; i--)
+        value[i] = value[i - 1];
+      value[i] = v;
+      found++;
+    }
+    if (found == 0)
+      notch_cpu_lose (lane, at + x, NOTCH_KNOWN_REF_LOST);
+    to[x] = found > 0 ? 0.5f * (value[(found - 1) / 2] + value[found / 2]) : 0;
+  }
+}
+
 /* The median over sources `first` to `first` + k - 1 of a piece. */
 static void
 refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, int first, int k, float *plane,
@@ -441,9 +532,12 @@ refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, 
   Source source[NOTCH_MAX_SOURCES];
   Network network;
   median_network (&network, k);
-  for (int j = 0; j < k; j++)
+  bool floats = false;
+  for (int j = 0; j < k; j++) {
     source_start (&source[j], batch, lane->tile, piece, &batch->source[first + j],
                   lane->stack + (ptrdiff_t) j * NOTCH_SOURCE_ROWS * stride, stride);
+    floats |= source[j].pixels->sample == NOTCH_SAMPLE_F32;
+  }
   equalise (source, k, piece);
   if (noise)
     *noise = noise_of (source, &batch->source[first], piece);
@@ -455,6 +549,8 @@ refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, 
       memcpy (to, row[0], sizeof (float) * (size_t) piece->w);
     else
       median_rows (&network, row, k, piece->w, to);
+    if (floats)
+      mend_row (lane, row, k, piece->w, to - plane, to);
   }
 }
 
@@ -478,6 +574,8 @@ notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
       refer_piece (lane, a->batch, piece, piece->first_source + piece->n_sources, 1, lane->plane[NOTCH_PLANE_SPREAD],
                    NULL);
   }
+  if (lane->any_lost)
+    notch_cpu_judge (lane);
   return 0;
 }
 
@@ -717,6 +815,9 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
                  dv * (float) (y - piece->y) - 1, x1 - x0, model + at, res + at);
     }
   }
+  for (ptrdiff_t i = 0; i < (ptrdiff_t) size * size && lane->any_lost; i++)
+    if (!lane->judged[i] && (lane->known[i] & NOTCH_KNOWN_COVERED))
+      res[i] = NAN;
   lane->plane[NOTCH_PLANE_Z] = lane->plane[NOTCH_PLANE_REF];
   lane->plane[NOTCH_PLANE_REF] = model;
   return 0;

@@ -14,12 +14,12 @@
     0, 98, 181, 237, 256, 237, 181, 98, 0, -98, -181, -237, -256, -237, -181, -98                                      \
   }
 
-/* A number in 1/256, rounded; far outliers are cut so that sums cannot overflow. */
+/* A number in 1/256, rounded; far outliers are cut so that sums cannot overflow, and what is no number is nothing. */
 NOTCH_FN int64_t
 notch_fixed (float value)
 {
   float scaled = value * 256.0f;
-  scaled = scaled > 1e12f ? 1e12f : scaled < -1e12f ? -1e12f : scaled;
+  scaled = scaled > 1e12f ? 1e12f : scaled < -1e12f ? -1e12f : scaled == scaled ? scaled : 0.0f;
   return (int64_t) floorf (scaled + 0.5f);
 }
 
