@@ -57,6 +57,7 @@ says "a word that is mistyped" "recipe nwe: there is no such word" recipe nwe di
 says "arguments that nothing takes" "devices takes no arguments" devices foo
 says "a device that is not there" "device cuda:63 cannot be used" devices --device cuda:63
 says "another format's name" "x.png: what is written is TIFF" simulate -o x.png
+"$NOTCH" inspect -q -o out --format defects dice.tif # what failed above took its results away
 says "files that are swapped" "are the files swapped?" score out/dice/defects.csv dice-truth.csv
 says "a class that is mistyped" '"partcle"' score --classes partcle dice-truth.csv out/dice/defects.csv
 

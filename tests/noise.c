@@ -211,7 +211,7 @@ test_gain_nothing (void)
   NotchChannelStats stats = { 0 };
   g_assert_cmpfloat (notch_noise_channel_gain (&stats), ==, 1);
   stats.histogram[0] = 1000000;
-  assert_near (notch_noise_channel_gain (&stats), 1 / 0.9, 1e-9);
+  assert_near (notch_noise_channel_gain (&stats), 1 / 0.9, 2e-3); /* a standard error of a million */
 }
 
 /* ---- the threshold --------------------------------------------------------------------------------------------- */

@@ -181,6 +181,9 @@ notch_noise_channel_gain (const NotchChannelStats *stats)
    * the largest such factor between 3 and 4.5 counts. Neighbouring responses go together, so a count is as uncertain as
    * that of its independent patches, and only what two standard deviations leave of it is proof. */
   double det = gradient_root (stats), patch = det > 0 ? MAX (2 * G_PI / det, 1) : 1, widen = 1;
+  /* The spread itself is as uncertain, and a threshold far out in the tail forgives too small a spread less than it
+   * thanks for one too large: a standard error is added, that of the median of a Gaussian's size. */
+  spread *= 1 + 1.17 / sqrt (2 * (double) total / patch);
   for (double t = 3; t <= 4.5; t += 0.5) {
     double n = (double) count_above (stats, t * spread), proven = n - 2 * sqrt (n * patch);
     double p = proven / (double) total / 2, low = 0, high = 10;

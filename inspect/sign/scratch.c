@@ -9,6 +9,7 @@
 #define REACH       100        /* px: no gap is wider */
 #define GAP         4          /* nor than so many lengths */
 #define SLACK       2.5        /* px: that a piece may lie beside the line */
+#define SAME_PLACE  3          /* px */
 #define AROUND      256        /* px: where the density of pieces is counted */
 #define LIKELY      0.3        /* a neighbour by chance: no link */
 #define FALSE_LINKS 0.1        /* chains of found blobs, an image */
@@ -43,9 +44,10 @@ typedef struct {
   GArray *node; /* Node */
   Kind kind[2]; /* candidates and found ones; found ones */
   double area, false_chains;
-  gboolean surely;  /* every link must do without the others' help */
-  GArray *near_by;  /* guint */
-  GArray *accepted; /* GArray * of guint: chains */
+  gboolean surely;       /* every link must do without the others' help */
+  GArray *near_by;       /* guint */
+  GArray *accepted;      /* GArray * of guint: chains */
+  const NotchGrid *grid; /* NULL: no dice */
 } Linker;
 
 static Node *
@@ -316,6 +318,33 @@ gamma_tail (guint shape, double t)
   return MIN (sum, 1);
 }
 
+/* Are two nodes at one place of two dice? */
+static gboolean
+repeat (const Linker *linker, const Node *a, const Node *b)
+{
+  double col, row, other_col, other_row;
+  if (!linker->grid)
+    return FALSE;
+  notch_grid_to_cells (linker->grid, a->at.x, a->at.y, &col, &row);
+  notch_grid_to_cells (linker->grid, b->at.x, b->at.y, &other_col, &other_row);
+  double x, y, cols = round (col - other_col), rows = round (row - other_row);
+  notch_grid_from_cells (linker->grid, other_col + cols, other_row + rows, &x, &y);
+  return (cols != 0 || rows != 0) && hypot (x - a->at.x, y - a->at.y) < SAME_PLACE;
+}
+
+/* Found blobs that repeat lie in line because the dice do. */
+static gboolean
+holds_repeaters (const Linker *linker, const guint *chain, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    for (guint k = i + 1; k < n; k++) {
+      const Node *a = node_at (linker, chain[i]), *b = node_at (linker, chain[k]);
+      if (a->found && b->found && repeat (linker, a, b))
+        return TRUE;
+    }
+  return FALSE;
+}
+
 /* Keeps a chain, or the parts of it, that chance does not explain. */
 static void
 judge (Linker *linker, const guint *chain, guint n)
@@ -353,7 +382,7 @@ judge (Linker *linker, const guint *chain, guint n)
     shape++;
   }
   double expected = (double) linker->kind[found].n * (n_links + 1) * gamma_tail (shape, sum);
-  if (n_links > 0 && expected < (found ? FALSE_LINKS : linker->false_chains)) {
+  if (n_links > 0 && expected < (found ? FALSE_LINKS : linker->false_chains) && !holds_repeaters (linker, chain, n)) {
     GArray *kept = g_array_sized_new (FALSE, FALSE, sizeof (guint), n);
     g_array_append_vals (kept, chain, n);
     g_array_append_val (linker->accepted, kept);
@@ -471,7 +500,7 @@ static guint
 link_round (GArray *blob, GArray *candidate, const NotchFeatureContext *context, double area, double false_chains,
             gboolean surely)
 {
-  Linker linker = { .area = MAX (area, 1), .false_chains = false_chains, .surely = surely };
+  Linker linker = { .area = MAX (area, 1), .false_chains = false_chains, .surely = surely, .grid = context->grid };
   g_autoptr (GArray) node = linker.node = g_array_new (FALSE, FALSE, sizeof (Node));
   g_autoptr (GArray) near_by = linker.near_by = g_array_new (FALSE, FALSE, sizeof (guint));
   g_autoptr (GArray) accepted = linker.accepted = g_array_new (FALSE, FALSE, sizeof (GArray *));
