@@ -280,7 +280,8 @@ discover_lattice (const Discovery *d, NotchLattice *lattice, GError **error)
       && !notch_lattice_refine (d->store, d->source->width, d->source->height, &d->found->outline, error_px,
                                 recipe->dice.search_px, lattice, error))
     return FALSE;
-  if (single.row || single.column)
+  d->found->strip = single.row || single.column;
+  if (d->found->strip)
     centre_cells (d, single, lattice);
   /* Most of the dice in their places is no doubt about the lattice; a fifth is. */
   double kept = CLAMP ((lattice->sure - 0.2) / 0.4, 0, 1);

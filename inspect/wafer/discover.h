@@ -25,6 +25,7 @@ typedef struct {
   double pixel_um;      /* 0: not known */
   double pitch_error;   /* px: standard error of the larger pitch that was found; 0: given */
   NotchGrid *grid;      /* NULL: no dice, or not surely */
+  gboolean strip;       /* a single row or column: across it, cells are as long as the image lets them be */
   char *report;         /* a line a finding, and how sure it is */
   GPtrArray *warning;   /* char *, lines that the user must see */
 } NotchDiscovery;
