@@ -5,7 +5,6 @@
 #include "inspect/wafer/discover.h"
 
 #include <glib/gstdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "inspect/image/write.h"
@@ -36,12 +35,19 @@ between (GRand *rand, double least, double most)
   return g_rand_double_range (rand, least, most);
 }
 
+/* A number from the environment. */
+static int
+wanted (const char *name, int otherwise)
+{
+  const char *text = g_getenv (name);
+  return text ? (int) g_ascii_strtoll (text, NULL, 10) : otherwise;
+}
+
 /* Noise is that many times the usual. */
 static double
 loudness (void)
 {
-  const char *wanted = g_getenv ("NOTCH_SWEEP_NOISE");
-  return wanted ? g_ascii_strtod (wanted, NULL) : 1;
+  return wanted ("NOTCH_SWEEP_NOISE", 1);
 }
 
 static double
@@ -56,8 +62,8 @@ choose_pitch (GRand *rand, double width, double height, double *x, double *y)
 {
   double most_x = (width - 2 * TURN * height) / 3.1, most_y = (height - 2 * TURN * width) / 3.1;
   *x = log_between (rand, LEAST, most_x);
-  double wanted = *x * log_between (rand, 0.6, 1.6);
-  *y = CLAMP (wanted, LEAST, most_y);
+  double aspired = *x * log_between (rand, 0.6, 1.6);
+  *y = CLAMP (aspired, LEAST, most_y);
 }
 
 /* By the simulator: everything that it can vary, pitches that are whole numbers before the turn. */
@@ -237,8 +243,7 @@ judge (int number, const Truth *t)
 static void
 test_sweep (void)
 {
-  const char *wanted = g_getenv ("NOTCH_SWEEP"), *begin = g_getenv ("NOTCH_SWEEP_FROM");
-  int n = wanted ? atoi (wanted) : CHECKED, from = begin ? atoi (begin) : 0, count[3] = { 0 };
+  int n = wanted ("NOTCH_SWEEP", CHECKED), from = wanted ("NOTCH_SWEEP_FROM", 0), count[3] = { 0 };
   for (int k = from; k < from + n; k++) {
     g_autoptr (GRand) rand = g_rand_new_with_seed (4711 + (guint32) k);
     Truth truth = k % 2 ? draw (rand) : simulate (rand);

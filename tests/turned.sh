@@ -1,6 +1,6 @@
 #!/bin/sh
 # notch inspect on dice that are turned by 2 degrees: found, compared border and all, no alarms from the slant.
-# shellcheck source=tests/tap.sh
+# shellcheck source=tests/tap.sh disable=SC2016
 . "$srcdir/tests/tap.sh"
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
