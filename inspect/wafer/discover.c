@@ -289,6 +289,7 @@ discover_lattice (const Discovery *d, NotchLattice *lattice, GError **error)
     lattice->pitch_x = given_x;
     lattice->pitch_y = given_y;
     lattice->angle = period.angle;
+    lattice->error_x = lattice->error_y = 0;
   }
   lattice->sure = given ? MAX (0.9, kept) : MIN (period.sure, kept);
   return TRUE;
