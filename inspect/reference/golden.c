@@ -90,8 +90,13 @@ prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
   if (!notch_golden_fits (golden, plan->recipe->reference.golden, plan->grid, plan->pixel_known ? plan->pixel_um : 0,
                           error))
     return FALSE;
-  const NotchAnchorPlace place = { plan->mem_store[NOTCH_MEM_REFERENCE], NOTCH_GOLDEN_MARGIN - 0.5,
-                                   NOTCH_GOLDEN_MARGIN - 0.5, golden->die_width, golden->die_height };
+  const NotchAnchorPlace place = { plan->mem_store[NOTCH_MEM_REFERENCE],
+                                   NOTCH_GOLDEN_MARGIN - 0.5,
+                                   NOTCH_GOLDEN_MARGIN - 0.5,
+                                   golden->die_width,
+                                   golden->die_height,
+                                   0,
+                                   0 };
   g_autoptr (NotchAnchor) anchor = notch_anchor_new (&place, plan->recipe->dice.search_px, compute, error);
   if (!anchor || !notch_register_dice (plan, compute, anchor, error))
     return FALSE;
