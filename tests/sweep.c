@@ -137,7 +137,7 @@ draw (GRand *rand)
   scene.seed = g_rand_int (rand);
   g_autofree float *image = scene_draw (&scene);
   g_autofree guint8 *row = g_new (guint8, scene.width);
-  NotchTiffLayout layout = { scene.width, scene.height, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL };
+  NotchTiffLayout layout = { scene.width, scene.height, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL, 0 };
   g_autoptr (NotchTiffWriter) writer = notch_tiff_writer_new (path, &layout, &error);
   for (int y = 0; y < scene.height; y++) {
     for (int x = 0; x < scene.width; x++)

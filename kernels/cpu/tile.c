@@ -568,6 +568,8 @@ notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
     memset (lane->plane[NOTCH_PLANE_SPREAD], 0, sizeof (float) * area);
   for (int p = 0; p < tile->n_pieces; p++) {
     const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
+    if (piece->n_sources == 0)
+      continue;
     for (int y = piece->y; y < piece->y + piece->h && lane->any_lost; y++) /* what an earlier piece lost here */
       for (int x = piece->x; x < piece->x + piece->w; x++)
         lane->known[(ptrdiff_t) y * lane->is.size + x] &= (uint8_t) ~NOTCH_KNOWN_REF_LOST;
