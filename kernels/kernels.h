@@ -2,7 +2,8 @@
  *
  * A *tile* is a square of `size` x `size` pixels cut from a *strip* (raw image rows in memory). Its *core* is what it
  * answers for; the rest is halo, shared with its neighbours, so that no stage needs a border case. A *piece* is a
- * rectangle of a tile that has one set of reference sources: a part of one die.
+ * rectangle of a tile that has one set of reference sources: a part of one die. Where pieces overlap the last one counts,
+ * and one without sources masks what came before it.
  *
  * A *lane* owns one worker's scratch, planes and FFT plans, all made by lane_new. Stages are called in the order of the
  * list on one batch; nothing is allocated in between, so a lane can live on any device.
@@ -179,7 +180,8 @@ typedef struct { /* crops of TEST and REF around the blobs that `label` found wi
   int per_tile; /* at most so many a tile */
 } NotchPatch;
 
-/* Survey: how far is patch b from patch a? (Guizar-Sicairos et al. 2008, refined by Newton steps) */
+/* Survey: how far is patch b from patch a? (Guizar-Sicairos et al. 2008, refined by Newton steps.) Frequencies of a few
+ * cycles a patch count little: shading lives there. */
 typedef struct {
   int64_t ax, ay, bx, by; /* first pixels in mem[0] or mem[1] */
   int mem_a, mem_b;

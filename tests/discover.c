@@ -124,6 +124,9 @@ test_sizes (void)
   scene.pitch_x = 64;
   scene.pitch_y = 70;
   check (&scene, 0.002, 0.05, 0.5);
+  scene.pitch_x = 33.4;
+  scene.pitch_y = 40;
+  check (&scene, 0.002, 0.05, 0.5);
   scene.pitch_x = 640;
   scene.pitch_y = 427;
   check (&scene, 0.01, 0.1, 0.6);
@@ -172,6 +175,7 @@ test_wafer (void)
   g_assert_cmpfloat (recipe->wafer.diameter_mm, ==, 200);
   g_assert_cmpfloat_with_epsilon (recipe->wafer.pixel_um, 166.7, 0.01);
   g_assert_nonnull (strstr (report, "notch down"));
+  g_assert_cmpint (recipe->wafer.notch, ==, 0);
   NotchOutline outline = { .x = 639.5, .y = 639.5, .radius = 600, .notch_angle = NAN };
   g_autoptr (NotchGrid) grid = notch_grid_new (recipe, 1280, 1280, recipe->wafer.pixel_um, &outline, NULL);
   int col = G_MAXINT, row = G_MAXINT;
@@ -184,6 +188,32 @@ test_wafer (void)
   }
   g_assert_cmpint (col, ==, 0);
   g_assert_cmpint (row, ==, 0);
+}
+
+/* One row of dice, or one column: cells as high, or wide, as the image lets them be. */
+static void
+test_single (void)
+{
+  for (int k = 0; k < 4; k++) {
+    Scene scene = plain;
+    gboolean column = k & 1;
+    scene.angle = k < 2 ? 0 : 0.02;
+    scene.pitch_x = column ? 300 : 171.3;
+    scene.pitch_y = column ? 171.3 : 300;
+    scene.width = column ? 330 : 1280;
+    scene.height = column ? 1280 : 330;
+    g_autofree char *report = NULL;
+    g_autoptr (NotchRecipe) recipe = discover (&scene, NULL, 0, &report);
+    g_test_message ("%s", report);
+    double along = column ? recipe->dice.pitch_y_px : recipe->dice.pitch_x_px;
+    double across = column ? recipe->dice.pitch_x_px : recipe->dice.pitch_y_px;
+    g_assert_cmpfloat_with_epsilon (along, 171.3, 0.01);
+    g_assert_cmpfloat_with_epsilon (across, 330 - 1280 * scene.angle, 2);
+    g_assert_cmpfloat_with_epsilon (recipe->dice.angle_mrad, 1000 * scene.angle, 0.1);
+    NotchOutline outline = { .notch_angle = NAN };
+    g_autoptr (NotchGrid) grid = notch_grid_new (recipe, scene.width, scene.height, 0, &outline, NULL);
+    g_assert_cmpint (notch_grid_count (grid, NOTCH_DIE_WHOLE), >=, 6);
+  }
 }
 
 /* What a recipe gives is kept; a pitch in µm is made exact, and its origin found. */
@@ -283,6 +313,7 @@ main (int argc, char **argv)
   g_test_add_func ("/discover/sizes", test_sizes);
   g_test_add_func ("/discover/none", test_none);
   g_test_add_func ("/discover/wafer", test_wafer);
+  g_test_add_func ("/discover/single", test_single);
   g_test_add_func ("/discover/given", test_given);
   g_test_add_func ("/discover/errors", test_errors);
   int status = g_test_run ();

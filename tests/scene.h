@@ -13,6 +13,7 @@ typedef struct {
   double jitter, noise, vignetting;
   double radius; /* px of a wafer in the middle, notch below; 0: dice everywhere */
   SceneLayout layout;
+  gboolean soft; /* optics of sigma 1.0 px, not 0.7 */
   guint32 seed;
 } Scene;
 
@@ -49,12 +50,12 @@ scene_cells (SceneDie *die, double x0, double y0, double x1, double y1, double p
     }
 }
 
-/* The optics: without it hard edges would be sampled at other places in every die. Sigma 0.7 px. */
+/* The optics: without it hard edges would be sampled at other places in every die. Four passes make a sigma of 0.7 px. */
 static void
-scene_blur (SceneDie *die)
+scene_blur (SceneDie *die, int passes)
 {
   g_autofree float *line = g_new (float, MAX (die->w, die->h));
-  for (int pass = 0; pass < 4; pass++) {
+  for (int pass = 0; pass < passes; pass++) {
     for (int y = 0; y < die->h; y++) {
       float *q = die->tone + (gsize) y * die->w;
       for (int x = 0; x < die->w; x++)
@@ -99,7 +100,7 @@ scene_draw_die (const Scene *scene, GRand *rand)
       scene_rect (&die, w * 0.6, y, w - s - 6, y + 5, 160);
     scene_rect (&die, w * 0.2, 1, w * 0.28, s - 1, 90); /* a test key */
   }
-  scene_blur (&die);
+  scene_blur (&die, scene->soft ? 8 : 4);
   return die;
 }
 

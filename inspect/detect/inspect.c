@@ -88,8 +88,7 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
     for (int i = 0; line[i]; i++)
       if (*line[i])
         g_info ("%s: %s", inspection->source->path, line[i]);
-    if (found->warning)
-      g_ptr_array_add (plan->warning, g_steal_pointer (&found->warning));
+    g_ptr_array_extend_and_steal (plan->warning, g_steal_pointer (&found->warning));
     if (!found->grid) {
       g_set_error (
           error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,

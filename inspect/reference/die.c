@@ -138,36 +138,29 @@ needs (const NotchPlan *plan, gint64 y, int size, NotchNeeds *needs)
 
 typedef struct {
   gint64 x, y;
-  int size;
   GArray *piece, *source;
 } Tile;
 
+/* What is compared with no die gets a piece without sources, which masks it. */
 static void
-add_piece (const NotchPlan *plan, int at, const NotchDie *die, gpointer data)
+add_piece (const NotchPlan *plan, int at, const NotchCut *cut, gpointer data)
 {
   const Tile *tile = data;
   const NotchNeighbours *neighbours = &plan->neighbours[at];
-  gint64 x0, y0, x1, y1;
-  notch_die_cell (plan->grid, die, &x0, &y0, &x1, &y1);
-  x0 = MAX (MAX (x0, tile->x), 0), y0 = MAX (MAX (y0, tile->y), 0);
-  x1 = MIN (MIN (x1, tile->x + tile->size), plan->source->width);
-  y1 = MIN (MIN (y1, tile->y + tile->size), plan->source->height);
-  if (x0 >= x1 || y0 >= y1 || !notch_die_inspected (plan, die) || neighbours->n == 0)
-    return;
   Context context = { plan, at };
   double own = notch_warp_steepness (&plan->warp[at]);
   NotchPieceMaker maker = { tile->x, tile->y, neighbours->n, 0, own, shift_at, &context };
   for (int k = 0; k < neighbours->n; k++)
     maker.slope = MAX (maker.slope, own + notch_warp_steepness (&plan->warp[neighbours->die[k]]));
-  notch_reference_append (&maker, (int) (x0 - tile->x), (int) (y0 - tile->y), (int) (x1 - x0), (int) (y1 - y0),
+  notch_reference_append (&maker, (int) (cut->x - tile->x), (int) (cut->y - tile->y), (int) cut->w, (int) cut->h,
                           tile->piece, tile->source);
 }
 
 static void
 pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArray *source)
 {
-  Tile tile = { x, y, size, piece, source };
-  notch_dice_between (plan, x, y, size, size, add_piece, &tile);
+  Tile tile = { x, y, piece, source };
+  notch_dice_cut (plan, x, y, size, size, add_piece, &tile);
 }
 
 const NotchReference notch_reference_die = {

@@ -90,8 +90,13 @@ prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
   if (!notch_golden_fits (golden, plan->recipe->reference.golden, plan->grid, plan->pixel_known ? plan->pixel_um : 0,
                           error))
     return FALSE;
-  const NotchAnchorPlace place = { plan->mem_store[NOTCH_MEM_REFERENCE], NOTCH_GOLDEN_MARGIN - 0.5,
-                                   NOTCH_GOLDEN_MARGIN - 0.5, golden->die_width, golden->die_height };
+  const NotchAnchorPlace place = { plan->mem_store[NOTCH_MEM_REFERENCE],
+                                   NOTCH_GOLDEN_MARGIN - 0.5,
+                                   NOTCH_GOLDEN_MARGIN - 0.5,
+                                   golden->die_width,
+                                   golden->die_height,
+                                   0,
+                                   0 };
   g_autoptr (NotchAnchor) anchor = notch_anchor_new (&place, plan->recipe->dice.search_px, compute, error);
   if (!anchor || !notch_register_dice (plan, compute, anchor, error))
     return FALSE;
@@ -198,18 +203,20 @@ needs (const NotchPlan *plan, gint64 y, int size, NotchNeeds *needs)
     needs->rows[NOTCH_MEM_SPREAD][i] = needs->rows[NOTCH_MEM_REFERENCE][i];
 }
 
+/* A die that is not inspected gets a piece without sources, which masks it. */
 static void
-add_piece (const NotchPlan *plan, int at, const NotchDie *die, gpointer data)
+add_piece (const NotchPlan *plan, int at, const NotchCut *cut, gpointer data)
 {
   const Tile *tile = data;
+  const NotchDie *die = &g_array_index (plan->grid->die, NotchDie, at);
   Context context = context_of (plan, at, die);
-  gint64 left = tile->columns.y, top = tile->rows.y, x0, y0, x1, y1;
-  if (!cut_cell (plan, die, &tile->columns, &tile->rows, &x0, &y0, &x1, &y1))
-    return;
+  gboolean inspected = notch_die_inspected (plan, die);
+  gint64 left = tile->columns.y, top = tile->rows.y;
   NotchPieceMaker maker = {
-    left, top, 1, plan->spread_trust > 0, notch_golden_slope (plan->golden, &context.die), shift_at, &context
+    left,     top,     inspected, inspected && plan->spread_trust > 0, notch_golden_slope (plan->golden, &context.die),
+    shift_at, &context
   };
-  notch_reference_append (&maker, (int) (x0 - left), (int) (y0 - top), (int) (x1 - x0), (int) (y1 - y0), tile->piece,
+  notch_reference_append (&maker, (int) (cut->x - left), (int) (cut->y - top), (int) cut->w, (int) cut->h, tile->piece,
                           tile->source);
 }
 
@@ -217,7 +224,7 @@ static void
 pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArray *source)
 {
   Tile tile = { .columns = { x, size }, .rows = { y, size }, .piece = piece, .source = source };
-  notch_dice_between (plan, x, y, size, size, add_piece, &tile);
+  notch_dice_cut (plan, x, y, size, size, add_piece, &tile);
 }
 
 const NotchReference notch_reference_golden = {

@@ -85,8 +85,8 @@ compare_patches (const void *a, const void *b)
 static void
 patch_corner (const NotchAnchorPlace *place, const NotchAnchor *anchor, int i, double *x, double *y)
 {
-  *x = place->x + anchor->col[i] * place->width - 0.5 * anchor->side;
-  *y = place->y + anchor->row[i] * place->height - 0.5 * anchor->side;
+  *x = place->x + anchor->col[i] * place->width + anchor->row[i] * place->lean - 0.5 * anchor->side;
+  *y = place->y + anchor->row[i] * place->height + anchor->col[i] * place->fall - 0.5 * anchor->side;
 }
 
 /* The corner of a die in simple images is at a half, a tie: what rounding left of it must not decide. */
@@ -105,7 +105,8 @@ choose_patches (const NotchAnchorPlace *place, double search_px, NotchCrew *crew
   double width = place->width, height = place->height;
   int nx = CLAMP ((int) (width / anchor->side), 1, 5), ny = CLAMP ((int) (height / anchor->side), 1, 5);
   int most = width >= 4 * anchor->side && height >= 4 * anchor->side ? MAX_PATCHES : 4;
-  NotchRows rows = { (gint64) floor (place->y), (gint64) ceil (height) + 2 };
+  NotchRows rows = { (gint64) floor (place->y + MIN (place->fall, 0)),
+                     (gint64) ceil (height + fabs (place->fall)) + 2 };
   g_autoptr (NotchStrip) strip = notch_store_strip (place->store, &rows, 1, error);
   if (!strip)
     return FALSE;
@@ -115,9 +116,12 @@ choose_patches (const NotchAnchorPlace *place, double search_px, NotchCrew *crew
   int n = 0;
   for (int j = 0; j < ny; j++)
     for (int i = 0; i < nx; i++, n++) {
-      candidate[n][0] = nx == 1 ? 0.5 * (width - anchor->side) : i * (width - anchor->side) / (nx - 1);
-      candidate[n][1] = ny == 1 ? 0.5 * (height - anchor->side) : j * (height - anchor->side) / (ny - 1);
-      gint64 x = nearest (place->x + candidate[n][0]), y = nearest (place->y + candidate[n][1]);
+      double u = nx == 1 ? 0.5 * (width - anchor->side) : i * (width - anchor->side) / (nx - 1);
+      double v = ny == 1 ? 0.5 * (height - anchor->side) : j * (height - anchor->side) / (ny - 1);
+      candidate[n][0] = (u + 0.5 * anchor->side) / width;
+      candidate[n][1] = (v + 0.5 * anchor->side) / height;
+      gint64 x = nearest (place->x + u + candidate[n][1] * place->lean);
+      gint64 y = nearest (place->y + v + candidate[n][0] * place->fall);
       pair[n] = (NotchPair){ x, y, x, y, NOTCH_MEM_IMAGE, NOTCH_MEM_IMAGE, (float) search_px };
     }
   if (!notch_reference_shifts (crew, compute, notch_strip_pixels (strip), NULL, n, pair, found, error))
@@ -127,8 +131,8 @@ choose_patches (const NotchAnchorPlace *place, double search_px, NotchCrew *crew
   qsort (candidate, (size_t) n, sizeof candidate[0], compare_patches);
   anchor->n = 0;
   for (int i = 0; i < n && i < most && isfinite (candidate[i][2]); i++) {
-    anchor->col[anchor->n] = (candidate[i][0] + 0.5 * anchor->side) / width;
-    anchor->row[anchor->n++] = (candidate[i][1] + 0.5 * anchor->side) / height;
+    anchor->col[anchor->n] = candidate[i][0];
+    anchor->row[anchor->n++] = candidate[i][1];
   }
   return TRUE;
 }
@@ -211,7 +215,8 @@ notch_anchor_new (const NotchAnchorPlace *place, double search_px, const NotchCo
 NotchAnchor *
 notch_anchor_find (const NotchPlan *plan, const NotchCompute *compute, GError **error)
 {
-  NotchAnchorPlace place = { plan->store, 0, 0, fabs (plan->grid->ax), fabs (plan->grid->by) };
+  const NotchGrid *grid = plan->grid;
+  NotchAnchorPlace place = { plan->store, 0, 0, fabs (grid->ax), fabs (grid->by), grid->ay, grid->bx };
   g_autoptr (NotchAnchor) anchor = anchor_of_size (place.width, place.height, error);
   g_autoptr (NotchCrew) crew = anchor ? crew_for (anchor->side, compute, error) : NULL;
   if (!crew)
@@ -299,8 +304,8 @@ settle_die (NotchPlan *plan, const NotchAnchor *anchor, int at, const NotchShift
     measured += found[i].psr > 0 || found[i].crlb > 0;
     flat += found[i].crlb > 0 && !isfinite (found[i].crlb);
   }
-  *warp =
-      (NotchWarp){ .centre_x = die->x + 0.5 * fabs (plan->grid->ax), .centre_y = die->y + 0.5 * fabs (plan->grid->by) };
+  *warp = (NotchWarp){ .centre_x = die->x + 0.5 * (plan->grid->ax + plan->grid->bx),
+                       .centre_y = die->y + 0.5 * (plan->grid->ay + plan->grid->by) };
   die->blank = die->kind == NOTCH_DIE_WHOLE && measured > 0 && flat == measured; /* a sliver may well be empty */
   die->trust = 0;
   if (trusted > 0 && notch_warp_fit (warp, anchor->n, x, y, dx, dy, weight))
@@ -393,8 +398,9 @@ notch_warp_steepness (const NotchWarp *warp)
 void
 notch_die_cell (const NotchGrid *grid, const NotchDie *die, gint64 *x0, gint64 *y0, gint64 *x1, gint64 *y1)
 {
-  *x0 = (gint64) floor (die->x + 0.5), *y0 = (gint64) floor (die->y + 0.5);
-  *x1 = (gint64) floor (die->x + grid->ax + 0.5), *y1 = (gint64) floor (die->y + grid->by + 0.5);
+  *x0 = (gint64) floor (die->x + MIN (grid->bx, 0) + 0.5), *y0 = (gint64) floor (die->y + MIN (grid->ay, 0) + 0.5);
+  *x1 = (gint64) floor (die->x + grid->ax + MAX (grid->bx, 0) + 0.5);
+  *y1 = (gint64) floor (die->y + grid->by + MAX (grid->ay, 0) + 0.5);
 }
 
 void
@@ -418,4 +424,69 @@ notch_dice_between (const NotchPlan *plan, gint64 x, gint64 y, gint64 w, gint64 
       if (x0 < x + w && y0 < y + h && x1 > x && y1 > y)
         each (plan, at, die, data);
     }
+}
+
+/* ---- whose pixels ---------------------------------------------------------------------------------------------- */
+
+/* A border may lie this far from where the lattice has it, px: streets are wider. */
+#define MOST_OFF 1.5
+
+typedef struct {
+  gint64 x0, y0, x1, y1; /* px: what is cut */
+  NotchCutFunc each;
+  gpointer data;
+} Cutting;
+
+/* Hands on what is left of pixels x0 <= x < x1 and so on of die `at`. */
+static void
+add_rectangle (const NotchPlan *plan, int at, const Cutting *c, gint64 x0, gint64 y0, gint64 x1, gint64 y1)
+{
+  x0 = MAX (x0, c->x0), y0 = MAX (y0, c->y0);
+  x1 = MIN (x1, c->x1), y1 = MIN (y1, c->y1);
+  const NotchCut cut = { x0, y0, x1 - x0, y1 - y0 };
+  if (x0 < x1 && y0 < y1)
+    c->each (plan, at, &cut, c->data);
+}
+
+static void
+add_box (const NotchPlan *plan, int at, const NotchDie *die, gpointer data)
+{
+  gint64 x0, y0, x1, y1;
+  notch_die_cell (plan->grid, die, &x0, &y0, &x1, &y1);
+  if (notch_die_inspected (plan, die))
+    add_rectangle (plan, at, data, x0, y0, x1, y1);
+}
+
+/* The strips along the borders of a turned die that boxes of its neighbours cover, cut so short that they follow the
+ * slant in steps; dice on both sides of a border cut it at the same places. */
+static void
+add_borders (const NotchPlan *plan, int at, const NotchDie *die, gpointer data)
+{
+  const NotchGrid *grid = plan->grid;
+  int n_x = (int) ceil (fabs (grid->ay) / (2 * MOST_OFF)), n_y = (int) ceil (fabs (grid->bx) / (2 * MOST_OFF));
+  gint64 thick_x = (gint64) ceil (fabs (grid->bx)) + 1, thick_y = (gint64) ceil (fabs (grid->ay)) + 1;
+  for (int far = 0; far < 2; far++) {
+    for (int k = 0; k < n_y; k++) { /* left and right */
+      double x = die->x + far * grid->ax + (k + 0.5) / n_y * grid->bx, y = die->y + far * grid->ay;
+      gint64 edge = (gint64) floor (x + 0.5);
+      add_rectangle (plan, at, data, far ? edge - thick_x : edge, (gint64) floor (y + grid->by * k / n_y + 0.5),
+                     far ? edge : edge + thick_x, (gint64) floor (y + grid->by * (k + 1) / n_y + 0.5));
+    }
+    for (int k = 0; k < n_x; k++) { /* above and below */
+      double x = die->x + far * grid->bx, y = die->y + far * grid->by + (k + 0.5) / n_x * grid->ay;
+      gint64 edge = (gint64) floor (y + 0.5);
+      add_rectangle (plan, at, data, (gint64) floor (x + grid->ax * k / n_x + 0.5), far ? edge - thick_y : edge,
+                     (gint64) floor (x + grid->ax * (k + 1) / n_x + 0.5), far ? edge : edge + thick_y);
+    }
+  }
+}
+
+void
+notch_dice_cut (const NotchPlan *plan, gint64 x, gint64 y, gint64 w, gint64 h, NotchCutFunc each, gpointer data)
+{
+  Cutting cutting = { MAX (x, 0), MAX (y, 0), MIN (x + w, plan->source->width), MIN (y + h, plan->source->height),
+                      each,       data };
+  notch_dice_between (plan, x, y, w, h, add_box, &cutting);
+  if (MAX (fabs (plan->grid->ay), fabs (plan->grid->bx)) > 2 * MOST_OFF)
+    notch_dice_between (plan, x, y, w, h, add_borders, &cutting);
 }

@@ -6,10 +6,12 @@
 /* Patches of one die, whose structure other dice are registered by. */
 typedef struct NotchAnchor NotchAnchor;
 
-/* A die in some image: where its cell begins, and its size, px. */
+/* A die in some image: where its cell begins, and its size, px; where it is turned, by how much it falls over its width and
+ * leans to the right over its height. */
 typedef struct {
   NotchStore *store;
   double x, y, width, height;
+  double fall, lean;
 } NotchAnchorPlace;
 
 /* Cuts the patches with the best structure out of one die; with no structure in it the anchor is empty. `search_px` is how
@@ -30,7 +32,8 @@ gboolean notch_register_dice (NotchPlan *plan, const NotchCompute *compute, cons
 
 /* Is the die compared with anything? */
 gboolean notch_die_inspected (const NotchPlan *plan, const NotchDie *die);
-/* The cell of a die in whole pixels, first and one beyond last; cells of neighbours meet without a gap. */
+/* The box around a die's cell in whole pixels, first and one beyond last; without a gap between neighbours, and where dice
+ * are turned they overlap. */
 void notch_die_cell (const NotchGrid *grid, const NotchDie *die, gint64 *x0, gint64 *y0, gint64 *x1, gint64 *y1);
 /* The steepest change of a warp's shift, px a px. */
 double notch_warp_steepness (const NotchWarp *warp);
@@ -39,3 +42,12 @@ double notch_warp_steepness (const NotchWarp *warp);
 typedef void (*NotchDieFunc) (const NotchPlan *plan, int at, const NotchDie *die, gpointer data);
 void notch_dice_between (const NotchPlan *plan, gint64 x, gint64 y, gint64 w, gint64 h, NotchDieFunc each,
                          gpointer data);
+
+/* Cuts the part of a rectangle that lies in the image along the borders of dice: calls `each` with rectangles x, y, w, h of
+ * the image and the die that they belong to. Of rectangles that overlap the last one counts. Dice that are not inspected
+ * come where one that is reaches into their cells. */
+typedef struct {
+  gint64 x, y, w, h;
+} NotchCut;
+typedef void (*NotchCutFunc) (const NotchPlan *plan, int at, const NotchCut *cut, gpointer data);
+void notch_dice_cut (const NotchPlan *plan, gint64 x, gint64 y, gint64 w, gint64 h, NotchCutFunc each, gpointer data);

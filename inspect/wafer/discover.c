@@ -29,7 +29,7 @@ notch_discovery_free (NotchDiscovery *discovery)
     return;
   g_clear_pointer (&discovery->grid, notch_grid_free);
   g_free (discovery->report);
-  g_free (discovery->warning);
+  g_clear_pointer (&discovery->warning, g_ptr_array_unref);
   g_free (discovery);
 }
 
@@ -53,6 +53,20 @@ rounded (double value)
 }
 
 /* ---- the wafer --------------------------------------------------------------------------------------------------- */
+
+static void warn (const Discovery *d, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+/* Says what the user must see, in the report as well. */
+static void
+warn (const Discovery *d, const char *format, ...)
+{
+  va_list arguments;
+  va_start (arguments, format);
+  char *text = g_strdup_vprintf (format, arguments);
+  va_end (arguments);
+  note (d, "%s", text);
+  g_ptr_array_add (d->found->warning, text);
+}
 
 static const char *const side_name[] = { "down", "left", "up", "right" };
 
@@ -95,12 +109,30 @@ check_exclusion (Discovery *d)
   double part = notch_outline_exclusion (&d->found->outline, d->recipe, d->found->pixel_um) / d->found->outline.radius;
   if (part < 1 / 3.0)
     return;
-  d->found->warning =
-      g_strdup_printf ("the edge exclusion of %.4g mm is %.0f %% of the wafer's radius, so it is left out; "
-                       "check [wafer] pixel_um and edge_exclusion_mm",
-                       *ring, 100 * part);
-  note (d, "wafer: %s", d->found->warning);
+  warn (d,
+        "the edge exclusion of %.4g mm is %.0f %% of the wafer's radius, so it is left out; check [wafer] pixel_um and "
+        "edge_exclusion_mm",
+        *ring, 100 * part);
   *ring = 0;
+}
+
+/* Which side the notch is on, for the recipe. A wafer that is turned by more than the dice of a wafer can be lies as the
+ * notch says, to the degree; no side of the image is right. */
+static void
+orient (const Discovery *d)
+{
+  const NotchOutline *outline = &d->found->outline;
+  int *given = &d->recipe->wafer.notch;
+  const char *what = outline->flat ? "flat" : "notch";
+  double quarters = -outline->notch_angle / G_PI_2 - 1; /* down is -90 degrees, then left, up, right: clockwise */
+  int side = (int) lround (quarters) & 3;
+  double off = fabs (remainder (quarters, 1)) * 90;
+  note (d, "wafer: %s %s, at %.1f degrees", what, side_name[side], outline->notch_angle * 180 / G_PI);
+  if (*given >= 0 && *given != side)
+    warn (d, "the %s is %s in the image, and [wafer] notch says %s, which is believed; check how the wafer was loaded",
+          what, side_name[side], side_name[*given]);
+  else if (*given < 0 && off < NOTCH_MOST_TURN)
+    *given = side;
 }
 
 static void
@@ -119,7 +151,7 @@ discover_wafer (Discovery *d)
   }
   discover_pixel (d);
   if (!(outline->radius > 0)) {
-    note (d, "wafer: no edge is in the image");
+    note (d, "wafer: no edge is in the image, so it shows a part of a wafer, or dice alone");
     return;
   }
   recipe->wafer.centre_x_px = rounded (outline->x);
@@ -134,7 +166,8 @@ discover_wafer (Discovery *d)
   g_autofree char *seen =
       given ? g_strdup ("given")
             : g_strdup_printf ("%.0f %% of the edge seen, %.2f px rms about it", 100 * outline->arc, outline->rms);
-  note (d, "wafer: radius %.1f px, centre %.1f, %.1f, %s", outline->radius, outline->x, outline->y, seen);
+  note (d, "wafer: radius %.1f px, centre %.1f, %.1f, %s%s", outline->radius, outline->x, outline->y, seen,
+        !given && outline->arc < 0.9 ? "; the image shows a part of the wafer" : "");
   if (recipe->wafer.diameter_mm > 0)
     note (d, "wafer: diameter %.4g mm", recipe->wafer.diameter_mm);
   else if (diameter > 0)
@@ -144,10 +177,7 @@ discover_wafer (Discovery *d)
     note (d, "wafer: no notch or flat was found");
     return;
   }
-  /* Down is -90 degrees, then left, up, right: clockwise. */
-  int side = (int) lround (-outline->notch_angle / G_PI_2 - 1) & 3;
-  note (d, "wafer: %s %s, at %.1f degrees", outline->flat ? "flat" : "notch", side_name[side],
-        outline->notch_angle * 180 / G_PI);
+  orient (d);
 }
 
 /* ---- the dice ---------------------------------------------------------------------------------------------------- */
@@ -196,6 +226,39 @@ discover_period (const Discovery *d, NotchPeriod *period, double *error_px, GErr
   return TRUE;
 }
 
+/* Where only one row of dice, or one column, is in the image, its cells are as high, or wide, as a strip that the image
+ * holds however the row slants. */
+typedef struct {
+  gboolean row, column;
+} Single;
+
+static Single
+make_cells (const Discovery *d, NotchPeriod *period)
+{
+  Single single = { period->pitch_x > 0 && !(period->pitch_y > 0), period->pitch_y > 0 && !(period->pitch_x > 0) };
+  double width = (double) d->source->width, height = (double) d->source->height, slope = fabs (tan (period->angle));
+  if (single.row)
+    period->pitch_y = floor (height - slope * width);
+  if (single.column)
+    period->pitch_x = floor (width - slope * height);
+  if (d->found->outline.radius > 0 || MIN (period->pitch_x, period->pitch_y) < LEAST_DIE)
+    period->sure = (single.row || single.column) ? 0 : period->sure;
+  return single;
+}
+
+/* Puts the strip into the middle of the image. */
+static void
+centre_cells (const Discovery *d, Single single, NotchLattice *l)
+{
+  double u = 0.5 * ((double) d->source->width - 1) - l->x, v = 0.5 * ((double) d->source->height - 1) - l->y;
+  double c = cos (l->angle), s = sin (l->angle), along = c * u + s * v, down = c * v - s * u;
+  double by_x = single.column ? along - 0.5 * l->pitch_x : 0, by_y = single.row ? down - 0.5 * l->pitch_y : 0;
+  l->x += c * by_x - s * by_y;
+  l->y += s * by_x + c * by_y;
+  l->error_x = single.column ? 0 : l->error_x;
+  l->error_y = single.row ? 0 : l->error_y;
+}
+
 /* Finds the lattice. A pitch that the recipe gives without the origin is where the search starts, and what stays if the
  * dice do not show better. */
 static gboolean
@@ -211,17 +274,22 @@ discover_lattice (const Discovery *d, NotchLattice *lattice, GError **error)
   *lattice = (NotchLattice){ 0 };
   if (!given && !discover_period (d, &period, &error_px, error))
     return FALSE;
+  Single single = make_cells (d, &period);
   *lattice = (NotchLattice){ .pitch_x = period.pitch_x, .pitch_y = period.pitch_y, .angle = period.angle };
   if (period.sure > 0.2
       && !notch_lattice_refine (d->store, d->source->width, d->source->height, &d->found->outline, error_px,
                                 recipe->dice.search_px, lattice, error))
     return FALSE;
+  d->found->strip = single.row || single.column;
+  if (d->found->strip)
+    centre_cells (d, single, lattice);
   /* Most of the dice in their places is no doubt about the lattice; a fifth is. */
   double kept = CLAMP ((lattice->sure - 0.2) / 0.4, 0, 1);
   if (given && kept < NOTCH_SURE) {
     lattice->pitch_x = given_x;
     lattice->pitch_y = given_y;
     lattice->angle = period.angle;
+    lattice->error_x = lattice->error_y = 0;
   }
   lattice->sure = given ? MAX (0.9, kept) : MIN (period.sure, kept);
   return TRUE;
@@ -293,6 +361,20 @@ check_grid (const Discovery *d, const NotchGrid *grid, GError **error)
   return TRUE;
 }
 
+/* A grid that stands and yet may be wrong. */
+static void
+doubt_grid (const Discovery *d, const NotchGrid *grid)
+{
+  double off = 2 * d->found->pitch_error * MAX (grid->n_cols, grid->n_rows);
+  if (grid->sure < NOTCH_QUITE_SURE)
+    warn (d,
+          "the grid of dice is %.0f %% sure only; look whether it lies on the streets in the overlay, or give [dice] "
+          "pitch and origin in a recipe",
+          100 * grid->sure);
+  else if (off > 2)
+    warn (d, "the grid of dice is unsure: its far dice may lie %.1f px off; give [dice] pitch in a recipe", off);
+}
+
 static gboolean
 discover_dice (const Discovery *d, GError **error)
 {
@@ -312,11 +394,16 @@ discover_dice (const Discovery *d, GError **error)
   NotchLattice lattice = { 0 };
   if (!discover_lattice (d, &lattice, error))
     return FALSE;
+  d->found->pitch_error = MAX (lattice.error_x, lattice.error_y);
   if (lattice.sure >= NOTCH_SURE) {
-    note (d, "dice: %.0f %% sure, from %d places that lie %.2f px rms about the grid%s", 100 * lattice.sure, lattice.n,
-          lattice.rms, lattice.street ? "" : "; no street shows where a die begins, so that is a guess");
+    note (d, "dice: %.0f %% sure, from %d places that lie %.2f px rms about the grid; pitch to %.4f x %.4f px%s",
+          100 * lattice.sure, lattice.n, lattice.rms, 2 * lattice.error_x, 2 * lattice.error_y,
+          lattice.street ? "" : "; no street shows where a die begins, so that is a guess");
     *grid = number_dice (d, &lattice, error);
-    return *grid && check_grid (d, *grid, error);
+    if (!*grid || !check_grid (d, *grid, error))
+      return FALSE;
+    doubt_grid (d, *grid);
+    return TRUE;
   }
   if (lattice.sure > 0.1)
     note (d, "dice: something repeats every %.1f x %.1f px, but %.0f %% sure is not enough for a grid", lattice.pitch_x,
@@ -331,6 +418,7 @@ notch_discover (NotchStore *store, const NotchSource *source, const NotchReduced
                 GError **error)
 {
   g_autoptr (NotchDiscovery) found = g_new0 (NotchDiscovery, 1);
+  found->warning = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GString) report = g_string_new (NULL);
   Discovery d = { store, source, reduced, recipe, found, report };
   discover_wafer (&d);

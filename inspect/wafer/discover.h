@@ -8,17 +8,26 @@
 #define NOTCH_OVERVIEW_PX 2048
 
 /* Dice smaller than this are not looked for. */
-#define NOTCH_LEAST_DIE_PX 48
+#define NOTCH_LEAST_DIE_PX 32
 
-/* A grid that is less sure than this is no grid. */
+/* How sure a grid is, 0 to 1: the lesser of how far the repeat stands out of what else the image does (three quarters at
+ * most where no more than two dice follow each other) and of how many of the dice that were looked at lie where the grid
+ * has them (all from 60 %, none below 20 %). A grid that is less sure than this is no grid; */
 #define NOTCH_SURE 0.5
+/* one that is less sure than this comes with a warning. */
+#define NOTCH_QUITE_SURE 0.7
+
+/* Degrees: a wafer that lies straight is not turned by more. */
+#define NOTCH_MOST_TURN 10
 
 typedef struct {
   NotchOutline outline; /* radius 0: none */
   double pixel_um;      /* 0: not known */
+  double pitch_error;   /* px: standard error of the larger pitch that was found; 0: given */
   NotchGrid *grid;      /* NULL: no dice, or not surely */
+  gboolean strip;       /* a single row or column: across it, cells are as long as the image lets them be */
   char *report;         /* a line a finding, and how sure it is */
-  char *warning;        /* NULL, or one line that the user must see */
+  GPtrArray *warning;   /* char *, lines that the user must see */
 } NotchDiscovery;
 
 void notch_discovery_free (NotchDiscovery *discovery);

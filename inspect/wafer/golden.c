@@ -253,6 +253,7 @@ find_dice (const NotchGolden *golden, gboolean single, NotchStore *store, const 
   if (single) {
     NotchDiscovery *one = g_new0 (NotchDiscovery, 1);
     one->pixel_um = recipe->wafer.pixel_um > 0 ? recipe->wafer.pixel_um : source->pixel_um_x;
+    one->warning = g_ptr_array_new_with_free_func (g_free);
     one->report = g_strdup ("dice: the image is one die\n");
     one->outline.notch_angle = NAN;
     one->grid = single_die (recipe, golden->die_width, golden->die_height, source->width, source->height);
@@ -261,8 +262,9 @@ find_dice (const NotchGolden *golden, gboolean single, NotchStore *store, const 
   g_autoptr (NotchDiscovery) found = notch_discover (store, source, reduced, recipe, error);
   if (!found)
     return NULL;
-  if (!found->grid && golden) { /* too few dice to tell their pitch; their places may show all the same */
+  if (golden && (!found->grid || found->strip)) { /* too few dice to tell their pitch; their places may show yet */
     recipe->dice.pitch_x_px = golden->die_width, recipe->dice.pitch_y_px = golden->die_height;
+    recipe->dice.origin_x_px = recipe->dice.origin_y_px = NAN;
     g_clear_pointer (&found, notch_discovery_free);
     found = notch_discover (store, source, reduced, recipe, error);
     if (!found)

@@ -12,9 +12,12 @@
 #include "inspect/wafer/median.h"
 #include "kernels/kernels.h"
 
-#define ANCHORS      2
+#define ANCHORS      2     /* on the way */
+#define MOST_ANCHORS 16    /* in the last round */
 #define CLEAR        0.85f /* ambiguity below which a patch is unlike itself shifted */
-#define MOST_AT_ONCE 12    /* dice a row, and rows of dice, in the last round */
+#define MOST_AT_ONCE 16    /* dice a row, and rows of dice, in the last round */
+#define MOST_SIGHTS  640   /* in the last round */
+#define FINE         3e-4  /* px: of a pitch, is sure enough */
 
 /* A patch of the reference die that is worth looking for. */
 typedef struct {
@@ -32,13 +35,15 @@ typedef struct {
   double search; /* px */
   double x0, y0; /* a corner of the reference cell, any phase */
   NotchLattice *lattice;
-  Anchor anchor[ANCHORS];
+  Anchor anchor[MOST_ANCHORS];
   int n_anchors;
 } Search;
 
 /* One patch found again. */
 typedef struct {
-  int col, row;  /* from the reference die */
+  int col, row; /* from the reference die */
+  int anchor;
+  int die;       /* its number among those of one look */
   double u, v;   /* px: from the reference patch to where the lattice says */
   double dx, dy; /* px: how far from there it was */
   double rest;   /* px, after the fit */
@@ -107,6 +112,7 @@ static gboolean
 choose_anchors (Search *s, GError **error)
 {
   const NotchLattice *l = s->lattice;
+  double reach = fmin (s->patch / 2 - 3, 0.6 * MIN (l->pitch_x, l->pitch_y));
   int cols = (int) CLAMP (2 * l->pitch_x / s->patch, 3, 9), rows = (int) CLAMP (2 * l->pitch_y / s->patch, 3, 9);
   g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (Anchor));
   for (int j = 0; j < rows; j++) {
@@ -121,7 +127,7 @@ choose_anchors (Search *s, GError **error)
       y = floor (y);
       if (!is_inside (s, x, y, s->patch, s->patch))
         continue;
-      pair[n++] = (NotchPair){ (gint64) x, (gint64) y, (gint64) x, (gint64) y, 0, 0, (float) s->patch / 2 - 3 };
+      pair[n++] = (NotchPair){ (gint64) x, (gint64) y, (gint64) x, (gint64) y, 0, 0, (float) reach };
       gint64 end = MAX (range.y == G_MAXINT64 ? 0 : range.y + range.n, (gint64) y + s->patch);
       range.y = MIN (range.y, (gint64) y);
       range.n = end - range.y;
@@ -137,7 +143,7 @@ choose_anchors (Search *s, GError **error)
     }
   }
   g_array_sort (all, compare_anchors);
-  for (guint i = 0; i < all->len && s->n_anchors < ANCHORS; i++) {
+  for (guint i = 0; i < all->len && s->n_anchors < MOST_ANCHORS; i++) {
     const Anchor *anchor = &g_array_index (all, Anchor, i);
     if (s->n_anchors > 0 && anchor->crlb > 2 * s->anchor[0].crlb) /* would only add noise */
       break;
@@ -150,12 +156,19 @@ choose_anchors (Search *s, GError **error)
   return TRUE;
 }
 
-/* Looks for the anchors in the dice (cols x rows); adds what it finds to `sights`. */
+/* Dice to look at: at most MOST_AT_ONCE each way. */
+typedef struct {
+  int n_cols, n_rows;
+  int col[MOST_AT_ONCE], row[MOST_AT_ONCE];
+} Dice;
+
+/* Looks for anchors, from one to before another, in dice; adds what it finds to `sights`. */
 static gboolean
-look (Search *s, const int *col, int n_cols, const int *row, int n_rows, GArray *sights, GError **error)
+look (Search *s, int from, int to, const Dice *dice, GArray *sights, GError **error)
 {
-  for (int j = 0; j < n_rows; j++)
-    for (int a = 0; a < s->n_anchors; a++) {
+  const int *col = dice->col, *row = dice->row, n_cols = dice->n_cols;
+  for (int j = 0; j < dice->n_rows; j++)
+    for (int a = from; a < MIN (to, s->n_anchors); a++) {
       const Anchor *anchor = &s->anchor[a];
       g_autofree NotchPair *pair = g_new (NotchPair, n_cols);
       g_autofree NotchShiftFound *found = g_new (NotchShiftFound, n_cols);
@@ -168,7 +181,9 @@ look (Search *s, const int *col, int n_cols, const int *row, int n_rows, GArray 
         double x = rint ((double) anchor->x + u), y = rint ((double) anchor->y + v);
         if ((col[i] == 0 && row[j] == 0) || !is_inside (s, x, y, s->patch, s->patch))
           continue;
-        sight[n] = (Sight){ col[i], row[j], u, v, x - (double) anchor->x - u, y - (double) anchor->y - v, 0 };
+        sight[n] = (Sight){
+          col[i], row[j], a, j * n_cols + i, u, v, x - (double) anchor->x - u, y - (double) anchor->y - v, 0
+        };
         pair[n++] = (NotchPair){ anchor->x, anchor->y, (gint64) x, (gint64) y, 0, 0, (float) s->search };
         gint64 end = MAX (range[1].n ? range[1].y + range[1].n : 0, (gint64) y + s->patch);
         range[1].y = MIN (range[1].y, (gint64) y);
@@ -196,71 +211,128 @@ median_rest (const GArray *sights)
   return notch_median (rest, sights->len);
 }
 
-/* Solves five equations in place by elimination, the right side last; unknowns that nothing depends on become 0. */
+/* Solves three equations in place by elimination, the right side last; unknowns that nothing depends on become 0. What is
+ * left on the diagonal is what each unknown has for itself: the inverse of its variance. */
 static void
-solve (double m[5][6])
+solve (double m[3][4], double own[3])
 {
-  double scale = 0;
-  for (int j = 0; j < 5; j++)
-    scale = fmax (scale, m[j][j]);
-  for (int j = 0; j < 5; j++) {
-    if (m[j][j] < 1e-12 * scale) {
-      memset (m[j], 0, sizeof m[j]);
-      continue;
-    }
-    for (int k = 5; k >= j; k--)
-      m[j][k] /= m[j][j];
-    for (int i = 0; i < 5; i++)
-      if (i != j) {
+  double scale = fmax (m[0][0], fmax (m[1][1], m[2][2]));
+  for (int j = 0; j < 3; j++) {
+    gboolean empty = m[j][j] < 1e-12 * scale;
+    own[j] = empty ? 0 : m[j][j];
+    for (int k = 3; k >= j; k--)
+      m[j][k] = empty ? 0 : m[j][k] / own[j];
+    for (int i = 0; i < 3; i++)
+      if (i != j && !empty) {
         double f = m[i][j];
-        for (int k = j; k < 6; k++)
+        for (int k = j; k < 4; k++)
           m[i][k] -= f * m[j][k];
       }
   }
 }
 
+/* Sights along the lattice's axes, lengths in units of the farthest so that the system is well scaled. */
+typedef struct {
+  double u, v, dx, dy, weight;
+} Turned;
+
+/* What the noise in an anchor itself does to all of its sights. */
+typedef struct {
+  double weight, u, v, dx, dy;
+} Common;
+
+/* Takes from each anchor's sights their weighted mean. */
+static void
+centre (const GArray *sights, Turned *turned, Common common[MOST_ANCHORS])
+{
+  memset (common, 0, sizeof *common * MOST_ANCHORS);
+  for (guint i = 0; i < sights->len; i++) {
+    const Turned *t = &turned[i];
+    Common *c = &common[g_array_index (sights, Sight, i).anchor];
+    c->weight += t->weight;
+    c->u += t->weight * t->u;
+    c->v += t->weight * t->v;
+    c->dx += t->weight * t->dx;
+    c->dy += t->weight * t->dy;
+  }
+  for (guint i = 0; i < sights->len; i++) {
+    const Common *c = &common[g_array_index (sights, Sight, i).anchor];
+    double share = c->weight > 0 ? 1 / c->weight : 0;
+    turned[i].u -= share * c->u;
+    turned[i].v -= share * c->v;
+    turned[i].dx -= share * c->dx;
+    turned[i].dy -= share * c->dy;
+  }
+}
+
+/* How far the sum over all sights of distance times residual strays. The sights of one die share what the die itself is
+ * off, so it is dice that count as independent (White, Econometrica 48 (1980), by groups). */
+static double
+scatter (const GArray *sights, const Turned *turned, gboolean down)
+{
+  double sum[MOST_AT_ONCE * MOST_AT_ONCE] = { 0 }, square = 0, used = 0;
+  gboolean seen[MOST_AT_ONCE * MOST_AT_ONCE] = { FALSE };
+  for (guint i = 0; i < sights->len; i++) {
+    const Turned *t = &turned[i];
+    int die = g_array_index (sights, Sight, i).die;
+    sum[die] += t->weight * (down ? t->v * t->dy : t->u * t->dx);
+    seen[die] |= t->weight > 0;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (sum); i++) {
+    square += sum[i] * sum[i];
+    used += seen[i];
+  }
+  return used > 2 ? sqrt (square * used / (used - 2)) : INFINITY;
+}
+
 #define FIT_ROUNDS 12
 
-/* Corrects pitch and angle by what was seen: dx = tx + ex u - turn v, dy = ty + ey v + turn u. The shift (tx, ty) is the
- * reference die's own and is dropped. Robust: sights count by Cauchy's weights, in the last rounds only if they are
- * within 3.5 MAD. */
+/* Corrects pitch and angle by what was seen: dx = tx + ex u - turn v, dy = ty + ey v + turn u. The shift (tx, ty) is an
+ * anchor's own and is dropped. Robust: sights count by Cauchy's weights, in the last rounds only if they are within
+ * 3.5 MAD. */
 static void
 fit (NotchLattice *l, GArray *sights)
 {
-  double far = 1;
+  double far = 1, c = cos (l->angle), s = sin (l->angle), q[3] = { 0 }, own[3] = { 0 };
+  g_autofree Turned *turned = g_new (Turned, sights->len);
   for (guint i = 0; i < sights->len; i++) {
     Sight *p = &g_array_index (sights, Sight, i);
     far = fmax (far, hypot (p->u, p->v));
     p->rest = hypot (p->dx, p->dy);
   }
-  double q[5] = { 0 }, c = cos (l->angle), s = sin (l->angle);
   for (int round = 0; round < FIT_ROUNDS; round++) {
-    double m[5][6] = { { 0 } }, scale = fmax (1.4826 * median_rest (sights), 0.02);
+    Common common[MOST_ANCHORS];
+    double m[3][4] = { { 0 } }, scale = fmax (1.4826 * median_rest (sights), 0.02);
     gboolean hard = round >= FIT_ROUNDS - 3;
     for (guint i = 0; i < sights->len; i++) {
       const Sight *p = &g_array_index (sights, Sight, i);
       double away = p->rest / scale, weight = hard ? away <= 3.5 : 1 / (1 + away * away);
-      /* Along the lattice's axes, lengths in units of the farthest so that the system is well scaled. */
-      double u = (c * p->u + s * p->v) / far, v = (c * p->v - s * p->u) / far;
-      double dx = c * p->dx + s * p->dy, dy = c * p->dy - s * p->dx;
-      double gx[6] = { 1, 0, u, 0, -v, dx }, gy[6] = { 0, 1, 0, v, u, dy };
-      for (int j = 0; j < 5; j++)
-        for (int k = 0; k < 6; k++)
-          m[j][k] += weight * (gx[j] * gx[k] + gy[j] * gy[k]);
+      turned[i] = (Turned){ (c * p->u + s * p->v) / far, (c * p->v - s * p->u) / far, c * p->dx + s * p->dy,
+                            c * p->dy - s * p->dx, weight };
     }
-    solve (m);
-    for (int j = 0; j < 5; j++)
-      q[j] = m[j][5];
+    centre (sights, turned, common);
     for (guint i = 0; i < sights->len; i++) {
-      Sight *p = &g_array_index (sights, Sight, i);
-      double u = (c * p->u + s * p->v) / far, v = (c * p->v - s * p->u) / far;
-      double dx = c * p->dx + s * p->dy, dy = c * p->dy - s * p->dx;
-      p->rest = hypot (dx - q[0] - q[2] * u + q[4] * v, dy - q[1] - q[3] * v - q[4] * u);
+      const Turned *t = &turned[i];
+      const double gx[4] = { t->u, 0, -t->v, t->dx }, gy[4] = { 0, t->v, t->u, t->dy };
+      for (int j = 0; j < 3; j++)
+        for (int k = 0; k < 4; k++)
+          m[j][k] += t->weight * (gx[j] * gx[k] + gy[j] * gy[k]);
+    }
+    solve (m, own);
+    for (int j = 0; j < 3; j++)
+      q[j] = m[j][3];
+    for (guint i = 0; i < sights->len; i++) {
+      Turned *t = &turned[i];
+      t->dx -= q[0] * t->u - q[2] * t->v;
+      t->dy -= q[1] * t->v + q[2] * t->u;
+      g_array_index (sights, Sight, i).rest = hypot (t->dx, t->dy);
     }
   }
-  l->pitch_x *= 1 + q[2] / far;
-  l->pitch_y *= 1 + q[3] / far;
-  l->angle += q[4] / far;
+  l->error_x = own[0] > 0 ? l->pitch_x / far * scatter (sights, turned, FALSE) / own[0] : INFINITY;
+  l->error_y = own[1] > 0 ? l->pitch_y / far * scatter (sights, turned, TRUE) / own[1] : INFINITY;
+  l->pitch_x *= 1 + q[0] / far;
+  l->pitch_y *= 1 + q[1] / far;
+  l->angle += q[2] / far;
 }
 
 /* How many of the dice lie where the fit says, to within a pixel or thrice what is usual; chance would put few there. */
@@ -299,9 +371,9 @@ measure_pitch (Search *s, GError **error)
   g_autoptr (GArray) sights = g_array_new (FALSE, FALSE, sizeof (Sight));
   double cols = (double) s->width / l->pitch_x, rows = (double) s->height / l->pitch_y;
   for (int d = 1; d < MAX (cols, rows); d *= 2) {
-    int at[] = { -d, 0, d };
+    const Dice dice = { 3, 3, { -d, 0, d }, { -d, 0, d } };
     guint before = sights->len;
-    if (!look (s, at, 3, at, 3, sights, error))
+    if (!look (s, 0, ANCHORS, &dice, sights, error))
       return FALSE;
     if (sights->len == before)
       break;
@@ -318,14 +390,24 @@ measure_pitch (Search *s, GError **error)
     }
   }
   g_array_set_size (sights, 0);
-  int col[MOST_AT_ONCE], row[MOST_AT_ONCE];
-  int n_cols = spread_evenly (-s->x0 / l->pitch_x - 1, ((double) s->width - s->x0) / l->pitch_x, col);
-  int n_rows = spread_evenly (-s->y0 / l->pitch_y - 1, ((double) s->height - s->y0) / l->pitch_y, row);
-  if (!look (s, col, n_cols, row, n_rows, sights, error))
-    return FALSE;
-  if (sights->len < 2)
-    return TRUE;
-  fit (l, sights);
+  Dice dice;
+  dice.n_cols = spread_evenly (-s->x0 / l->pitch_x - 1, ((double) s->width - s->x0) / l->pitch_x, dice.col);
+  dice.n_rows = spread_evenly (-s->y0 / l->pitch_y - 1, ((double) s->height - s->y0) / l->pitch_y, dice.row);
+  /* More anchors for as long as they make the pitches surer: noise averages out, dice that are off their places do not. */
+  const NotchLattice expected = *l;
+  double before = INFINITY;
+  for (int n = ANCHORS;; n *= 2) {
+    *l = expected;
+    if (!look (s, n == ANCHORS ? 0 : n / 2, n, &dice, sights, error))
+      return FALSE;
+    if (sights->len < 2)
+      return TRUE;
+    fit (l, sights);
+    double now = MAX (l->error_x, l->error_y);
+    if (n >= s->n_anchors || now < FINE || now > before || 2 * sights->len > MOST_SIGHTS)
+      break;
+    before = now;
+  }
   judge (l, sights, s->search);
   return TRUE;
 }
@@ -556,7 +638,8 @@ notch_lattice_refine (NotchStore *store, gint64 width, gint64 height, const Notc
 {
   Search s = { .store = store, .width = width, .height = height, .outline = outline, .lattice = lattice };
   double least = MIN (lattice->pitch_x, lattice->pitch_y);
-  s.patch = least >= 128 ? 128 : least >= 64 ? 64 : 32;
+  gint64 side = MIN (width, height);
+  s.patch = side >= 512 ? 128 : side >= 256 ? 64 : 32; /* more than a die, if it is small, does no harm */
   s.search = fmin (fmin (error_px + search, 0.4 * least), s.patch / 2 - 3);
   /* The cell in the middle of the image, or of the wafer. */
   double middle_x = outline->radius > 0 ? CLAMP (outline->x, 0, width) : (double) width / 2;

@@ -7,6 +7,7 @@
 typedef struct {
   double x, y;             /* px: a corner of dice */
   double pitch_x, pitch_y; /* px */
+  double error_x, error_y; /* px: standard errors of the pitches, from how the dice scatter */
   double angle;            /* rad, of the rows, from +x towards +y (down) */
   double sure;             /* 0 to 1: of the dice that were looked at, how many are where the lattice says */
   double rms;              /* px: of the dice about the lattice */

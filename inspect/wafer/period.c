@@ -199,7 +199,7 @@ correlate (const float *g, const float *mask, int width, int height, Correlation
       gsize at = (gsize) y * (gsize) c->width + (gsize) x;
       gsize mirror = (gsize) ((c->height - y) % c->height) * (gsize) c->width + (gsize) ((c->width - x) % c->width);
       gboolean useful = c->value[at] > least && energy[at] > silence && energy[mirror] > silence;
-      c->value[at] = useful ? real[at] / sqrtf (energy[at] * energy[mirror]) : 0;
+      c->value[at] = useful ? real[at] / (sqrtf (energy[at]) * sqrtf (energy[mirror])) : 0;
     }
   return TRUE;
 }
@@ -221,6 +221,7 @@ typedef struct {
   int n;         /* lags 0 to n - 1 */
   float *best;
   int *across; /* where, on the other axis */
+  float *most; /* the best at this lag or any longer one: what a die's multiple can be held to */
 } Profile;
 
 static float
@@ -229,9 +230,14 @@ at_axis (const Profile *p, int along, int across)
   return p->down ? at_lag (p->c, across, along) : at_lag (p->c, along, across);
 }
 
+/* Fills in the lags up to where too little overlaps to be known, which is sooner than the array ends if a wafer is round. */
 static void
 fill_profile (Profile *p)
 {
+  int known = 1;
+  while (known < p->n && at_axis (p, known, 0) != 0)
+    known++;
+  p->n = known;
   for (int lag = 1; lag < p->n; lag++) {
     int reach = (int) ceil (SLOPE * lag);
     p->best[lag] = -1;
@@ -244,6 +250,9 @@ fill_profile (Profile *p)
       }
     }
   }
+  p->most[p->n - 1] = p->best[p->n - 1];
+  for (int lag = p->n - 2; lag >= 0; lag--)
+    p->most[lag] = fmaxf (p->most[lag + 1], p->best[lag]);
 }
 
 /* Top of the parabola through three values, relative to the middle one. */
@@ -256,10 +265,11 @@ parabola (double left, double middle, double right)
 
 /* A lag and what is known about its multiples. */
 typedef struct {
-  double pitch; /* px, from the farthest multiple */
-  double slant; /* px across at that multiple, a pitch */
-  int n;        /* multiples */
-  double least, mean;
+  double pitch;    /* px, from the farthest multiple */
+  double slant;    /* px across at that multiple, a pitch */
+  int n;           /* multiples */
+  double mean;     /* of their correlations */
+  double short_of; /* the most that one of them lacks to the best at its lag or beyond */
 } Family;
 
 #define MOST_MULTIPLES 64
@@ -269,7 +279,7 @@ typedef struct {
 static Family
 follow (const Profile *p, int lag, float value[MOST_MULTIPLES])
 {
-  Family f = { .pitch = lag, .least = 1 };
+  Family f = { .pitch = lag };
   for (int k = 1; k <= MOST_MULTIPLES; k++) {
     double expected = k * f.pitch;
     int around = (int) lround (expected), top = around, reach = k == 1 ? 0 : 2;
@@ -290,7 +300,7 @@ follow (const Profile *p, int lag, float value[MOST_MULTIPLES])
     value[k - 1] = (float) v;
     f.n = k;
     f.mean += v;
-    f.least = fmin (f.least, v);
+    f.short_of = fmax (f.short_of, p->most[top] - v);
     f.pitch = (top + along) / k;
     f.slant = (across + aside) / k;
   }
@@ -342,23 +352,25 @@ choose (const Profile *p, double least, double *sure)
 {
   float value[MOST_MULTIPLES];
   int first = MAX (3, (int) ceil (least));
-  double best = 0;
+  double best = INFINITY;
   *sure = 0;
+  if (p->n <= first + 1)
+    return (Family){ 0 };
   /* The best that any lag's worst multiple does. A lag with one multiple alone may be chance, so it counts a bit less. */
   for (int lag = first; lag + 1 < p->n; lag++)
     if (p->best[lag] >= p->best[lag - 1] && p->best[lag] > p->best[lag + 1]) {
       Family f = follow (p, lag, value);
-      if (f.n > 0)
-        best = fmax (best, f.least - (f.n == 1 ? 0.02 : 0));
+      if (f.n > 0 && f.mean > 0)
+        best = fmin (best, f.short_of + (f.n == 1 ? 0.02 : 0));
     }
-  if (!(best > 0))
+  if (!isfinite (best))
     return (Family){ 0 };
   double level = median_of (p->best + first, p->n - first);
   for (int lag = first; lag + 1 < p->n; lag++) {
     if (!(p->best[lag] >= p->best[lag - 1] && p->best[lag] > p->best[lag + 1]))
       continue;
     Family f = follow (p, lag, value);
-    if (f.n == 0 || f.least < best - 0.01 - 0.05 * fmax (0, best - level))
+    if (f.n == 0 || !(f.mean > 0) || f.short_of > best + 0.01 + 0.05 * fmax (0, f.mean - level))
       continue;
     int periods = coarser (value, f.n);
     if (periods > 1)
@@ -389,12 +401,21 @@ notch_period_find (const float *value, const float *mask, int width, int height,
     for (int down = 0; down < 2; down++) {
       int n = (down ? height : width) / 2 + 4;
       g_autofree float *best = g_new0 (float, n);
+      g_autofree float *most = g_new0 (float, n);
       g_autofree int *across = g_new0 (int, n);
-      Profile p = { &c, down, n, best, across };
+      Profile p = { &c, down, n, best, across, most };
       fill_profile (&p);
       axis[down] = choose (&p, least, &sure[down]);
     }
-    if (axis[0].n > 0 && axis[1].n > 0) {
+    /* One row of dice, or one column: three must follow each other, for no second axis bears witness. */
+    int lone = sure[0] < 0.2 ? 1 : 0;
+    if (axis[lone].n > 1 && sure[1 - lone] < 0.2) {
+      double pitch = hypot (axis[lone].pitch, axis[lone].slant);
+      found->pitch_x = lone == 0 ? pitch : 0;
+      found->pitch_y = lone == 1 ? pitch : 0;
+      found->angle = (lone == 0 ? 1 : -1) * atan2 (axis[lone].slant, axis[lone].pitch);
+      found->sure = sure[lone];
+    } else if (axis[0].n > 0 && axis[1].n > 0) {
       /* Rows slant down by what columns slant to the left. */
       double x = axis[0].pitch * axis[0].n, y = axis[1].pitch * axis[1].n;
       found->angle = atan2 (x * axis[0].slant * axis[0].n - y * axis[1].slant * axis[1].n, x * x + y * y);

@@ -4,7 +4,7 @@
 #include "inspect/notch.h"
 
 typedef struct {
-  double pitch_x, pitch_y; /* px of the array; 0: none was found */
+  double pitch_x, pitch_y; /* px of the array; 0: none was found; one of them 0: a single row or column repeats */
   double angle;            /* rad, of the rows, from +x towards +y (down) */
   double sure;             /* 0 to 1, from how far the peaks stand out */
 } NotchPeriod;

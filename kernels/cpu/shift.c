@@ -185,6 +185,15 @@ find_peak (const float *r, int n, float search)
   return peak;
 }
 
+/* What a frequency of (x, y) cycles a patch counts: the coarsest hold slopes of brightness, which lie otherwise in every
+ * patch and pull the peak aside, and next to nothing that tells a shift. */
+static float
+coarse_weight (int x, int y)
+{
+  int square = x * x + y * y;
+  return square > 64 ? 1 : 1 - expf (-(float) square / 8);
+}
+
 static void
 find_shift (NotchLane *lane, const NotchShift *a, const NotchPair *pair, bool fresh_a, Quality *quality_a,
             NotchShiftFound *found)
@@ -204,12 +213,15 @@ find_shift (NotchLane *lane, const NotchShift *a, const NotchPair *pair, bool fr
   *found = (NotchShiftFound){ .crlb = bound_a > bound_b ? bound_a : bound_b, .ambiguity = 1 };
   prepare (lane, lane->shift_b);
   notch_fft_forward (lane->shift_fft, lane->shift_b, lane->shift_fb);
-  for (ptrdiff_t i = 0; i < (ptrdiff_t) n * (n / 2 + 1); i++) {
-    float ar = lane->shift_fa[2 * i], ai = lane->shift_fa[2 * i + 1];
-    float br = lane->shift_fb[2 * i], bi = lane->shift_fb[2 * i + 1];
-    lane->shift_fb[2 * i] = ar * br + ai * bi;
-    lane->shift_fb[2 * i + 1] = ar * bi - ai * br;
-  }
+  for (int y = 0; y < n; y++)
+    for (int x = 0; x <= n / 2; x++) {
+      ptrdiff_t i = (ptrdiff_t) y * (n / 2 + 1) + x;
+      float weight = coarse_weight (x, y <= n / 2 ? y : n - y);
+      float ar = weight * lane->shift_fa[2 * i], ai = weight * lane->shift_fa[2 * i + 1];
+      float br = lane->shift_fb[2 * i], bi = lane->shift_fb[2 * i + 1];
+      lane->shift_fb[2 * i] = ar * br + ai * bi;
+      lane->shift_fb[2 * i + 1] = ar * bi - ai * br;
+    }
   memcpy (lane->shift_product, lane->shift_fb, sizeof (float) * 2 * (size_t) n * (size_t) (n / 2 + 1));
   notch_fft_inverse (lane->shift_fft, lane->shift_product, lane->shift_b);
   Peak peak = find_peak (lane->shift_b, n, pair->search);

@@ -80,18 +80,18 @@ mark_covered (NotchLane *lane, const NotchBatch *batch)
 {
   const NotchTile *tile = lane->tile;
   int size = lane->is.size;
-  int64_t covered_px = 0;
   lane->any_spread = lane->any_lost = false;
   memset (lane->known, 0, (size_t) size * (size_t) size);
   for (int p = 0; p < tile->n_pieces; p++) {
     const NotchPiece *piece = &batch->piece[tile->first_piece + p];
-    for (int y = piece->y; y < piece->y + piece->h && piece->n_sources > 0; y++)
-      memset (lane->known + (ptrdiff_t) y * size + piece->x, NOTCH_KNOWN_COVERED, (size_t) piece->w);
-    covered_px += piece->n_sources > 0 ? (int64_t) piece->w * piece->h : 0;
+    for (int y = piece->y; y < piece->y + piece->h; y++)
+      memset (lane->known + (ptrdiff_t) y * size + piece->x, piece->n_sources > 0 ? NOTCH_KNOWN_COVERED : 0,
+              (size_t) piece->w);
     lane->any_spread |= piece->n_spreads > 0;
   }
-  lane->all_judged = !tile->weight && covered_px == (int64_t) size * size && tile->inside_x <= 0 && tile->inside_y <= 0
-                     && tile->inside_x + tile->inside_w >= size && tile->inside_y + tile->inside_h >= size;
+  lane->all_judged = !tile->weight && !memchr (lane->known, 0, (size_t) size * (size_t) size) && tile->inside_x <= 0
+                     && tile->inside_y <= 0 && tile->inside_x + tile->inside_w >= size
+                     && tile->inside_y + tile->inside_h >= size;
 }
 
 void
@@ -568,6 +568,11 @@ notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
     memset (lane->plane[NOTCH_PLANE_SPREAD], 0, sizeof (float) * area);
   for (int p = 0; p < tile->n_pieces; p++) {
     const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
+    if (piece->n_sources == 0)
+      continue;
+    for (int y = piece->y; y < piece->y + piece->h && lane->any_lost; y++) /* what an earlier piece lost here */
+      for (int x = piece->x; x < piece->x + piece->w; x++)
+        lane->known[(ptrdiff_t) y * lane->is.size + x] &= (uint8_t) ~NOTCH_KNOWN_REF_LOST;
     refer_piece (lane, a->batch, piece, piece->first_source, piece->n_sources, lane->plane[NOTCH_PLANE_REF],
                  &lane->ref_noise[p]);
     if (piece->n_spreads > 0)
