@@ -50,7 +50,7 @@ says "a region out of the die" "region.ini:3: [region a] width_um: the region re
 says "an empty name" "an empty file name" inspect ""
 says "a folder for a recipe" ".: is a folder; name a recipe" inspect -r . x.tif
 says "a file for a folder" "tiny.tif: is a file; name a folder" inspect -o tiny.tif x.tif
-says "an image too small for dice" "in its 100 x 100 px; at least two of 48 px" inspect -o out tiny.tif
+says "an image too small for dice" "in its 100 x 100 px; at least two of 32 px" inspect -o out tiny.tif
 says "no such list" "none.csv: cannot be read (No such file" score none.csv none.csv
 says "a folder that is not there" "nodir/x.ini: cannot be written (No such file" recipe new -q -o nodir/x.ini dice.tif
 says "a word that is mistyped" "recipe nwe: there is no such word" recipe nwe dice.tif
