@@ -352,7 +352,7 @@ test_field (void)
 static void
 test_formats (void)
 {
-  const char *const good[] = { "defects", "defects,dice", "overlay, map ,crops,recipe,json" };
+  const char *const good[] = { "defects", "defects,dice", "overlay, map ,crops,recipe,json", "spectrum" };
   const char *const bad[] = { "", "defects,", "klarf", "defects,,dice", "Defects" };
   for (guint i = 0; i < G_N_ELEMENTS (good); i++)
     g_assert_true (notch_reports_check (good[i], NULL));
@@ -361,7 +361,7 @@ test_formats (void)
     g_autoptr (GError) error = NULL;
     g_assert_false (notch_reports_check (bad[i], &error));
     g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE);
-    g_assert_nonnull (strstr (error->message, "defects, dice, overlay, map, crops, recipe, json"));
+    g_assert_nonnull (strstr (error->message, "defects, dice, overlay, map, crops, spectrum, recipe, json"));
   }
   guint n = 0;
   while (notch_reports[n])
@@ -770,6 +770,41 @@ test_crops (void)
   }
 }
 
+/* ---- spectrum -------------------------------------------------------------------------------------------------- */
+
+static void
+add_spectrum (NotchResult *result)
+{
+  enum { SIZE = 128, COLUMNS = SIZE / 2 + 1 };
+  NotchSpectrum *spectrum = result->spectrum = notch_spectrum_new (SIZE);
+  NotchArrays *arrays = result->arrays = g_new0 (NotchArrays, 1);
+  arrays->n = 1;
+  arrays->cell[0] = (NotchCell){ 8, 0, 0, 12.8 };
+  g_autoptr (GRand) rand = g_rand_new_with_seed (2);
+  for (int i = 0; i < SIZE * COLUMNS; i++)
+    spectrum->image[i] = spectrum->residual[i] = (float) -log (1 - g_rand_double (rand));
+  spectrum->lift[10 * COLUMNS + 16] = spectrum->lift[20 * COLUMNS] = 9;
+  spectrum->n_notches = 2;
+  spectrum->removed = 0.0003;
+}
+
+/* Two notches, each with its mirror image (four marks of six solid pixels at least), are drawn on the residual's side; the lattice on the image's. */
+static void
+test_spectrum (void)
+{
+  g_autoptr (Scene) scene = scene_new (&(Setup){ .width = 100, .height = 80 });
+  write_reports (scene, "spectrum", 1);
+  g_assert_false (is_there (scene, "spectrum.png")); /* nothing was measured */
+  add_spectrum (scene->result);
+  write_reports (scene, "spectrum", 3);
+  g_autoptr (Picture) page = load (scene, "spectrum.png");
+  int middle = page->width / 2, legend = page->height - 60;
+  g_assert_cmpint (count_colour (page, middle, 0, page->width, legend, 0xd55e00, 60), >, 4 * 6);
+  g_assert_cmpint (count_colour (page, 0, 60, middle, legend, 0xd55e00, 30), ==, 0);
+  g_assert_cmpint (count_colour (page, 0, 60, middle, legend, 0x56b4e9, 40), >, 500);
+  g_assert_cmpint (count_colour (page, middle, 60, page->width, legend, 0x56b4e9, 40), ==, 0);
+}
+
 /* ---- all together ---------------------------------------------------------------------------------------------- */
 
 static void
@@ -788,7 +823,7 @@ test_variants (void)
     scene->recipe->report.crops = 20;
     write_reports (scene, NULL, 2);
     for (const NotchReport *const *report = notch_reports; *report; report++)
-      g_assert_true (strstr ((*report)->files, "ID") || is_there (scene, (*report)->files));
+      g_assert_true (strstr ((*report)->files, "ID") || is_there (scene, (*report)->files) == (*report)->by_default);
     g_autoptr (Picture) overlay = load (scene, "overlay.png"), map = load (scene, "map.png");
     g_assert_cmpint (overlay->width, >=, variant[i].width);
     g_assert_cmpint (overlay->height, >, variant[i].height);
@@ -841,6 +876,7 @@ static void
 test_unwritable (void)
 {
   g_autoptr (Scene) scene = scene_new (&(Setup){ .width = 64, .height = 64, .n_defects = 2 });
+  add_spectrum (scene->result);
   /* A file where the folder should be: nobody can write below it. */
   g_autofree char *folder = g_build_filename (scene->folder, "file", NULL);
   g_file_set_contents (folder, "", 0, NULL);
@@ -874,6 +910,7 @@ main (int argc, char **argv)
   g_test_add_func ("/report/class-looks", test_class_looks);
   g_test_add_func ("/report/map", test_map);
   g_test_add_func ("/report/crops", test_crops);
+  g_test_add_func ("/report/spectrum", test_spectrum);
   g_test_add_func ("/report/variants", test_variants);
   g_test_add_func ("/report/bare", test_bare);
   g_test_add_func ("/report/jobs", test_jobs);

@@ -184,8 +184,9 @@ notch_tile_job_new (const NotchPlan *plan, const NotchReference *reference, gint
   gboolean anything = FALSE;
   for (guint i = 0; i < job->piece->len && !anything; i++) {
     const NotchPiece *piece = &g_array_index (job->piece, NotchPiece, i);
-    anything = piece->x < job->tile.core_x + job->tile.core_w && piece->x + piece->w > job->tile.core_x
-               && piece->y < job->tile.core_y + job->tile.core_h && piece->y + piece->h > job->tile.core_y;
+    anything = piece->n_sources > 0 && piece->x < job->tile.core_x + job->tile.core_w
+               && piece->x + piece->w > job->tile.core_x && piece->y < job->tile.core_y + job->tile.core_h
+               && piece->y + piece->h > job->tile.core_y;
   }
   if (!anything)
     return NULL;

@@ -21,6 +21,10 @@
 /* What a worker's memory is for each pixel of a tile: planes, spectra, filters and runs. */
 #define LANE_BYTES 64
 
+/* Parts of an image without dice that arrays are: least, to inspect them alone; so much that nothing is missing. */
+#define LEAST_ARRAYS 0.5
+#define WHOLE        0.95
+
 void
 notch_inspection_free (NotchInspection *inspection)
 {
@@ -71,8 +75,32 @@ stretch (NotchResult *result)
     result->grey_high = result->grey_low + 1;
 }
 
+/* Of the image, or of every die. */
+static double
+share_of_arrays (const NotchArrays *arrays)
+{
+  double share = 0;
+  for (int i = 0; arrays && i < arrays->n; i++)
+    share += arrays->share[i];
+  return share;
+}
+
+/* Without dice, arrays are what there is to inspect if they are most of the image. */
+static void
+choose_method (const NotchDiscovery *found, const NotchRecipe *recipe, const NotchReference **reference,
+               GPtrArray *warning)
+{
+  double share = share_of_arrays (found->arrays);
+  if (!found->grid && recipe->reference.method == NOTCH_REFERENCE_AUTO && share >= LEAST_ARRAYS)
+    *reference = &notch_reference_array;
+  if (*reference == &notch_reference_array && found->arrays && share < WHOLE)
+    g_ptr_array_add (warning, g_strdup_printf ("arrays are %.0f %% of %s, and only they are inspected; what is around "
+                                               "them wants neighbouring dice or an image to compare with",
+                                               100 * share, found->grid ? "a die" : "the image"));
+}
+
 static gboolean
-find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReference *reference, GError **error)
+find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReference **reference, GError **error)
 {
   NotchResult *result = inspection->result;
   int factor = notch_reduce_factor (inspection->source->width, inspection->source->height, NOTCH_OVERVIEW_PX);
@@ -80,8 +108,8 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
       notch_reduce (inspection->store, 0, 0, inspection->source->width, inspection->source->height, factor, error);
   if (!reduced)
     return FALSE;
-  if (reference->discover) {
-    g_autoptr (NotchDiscovery) found = reference->discover (plan, reduced, inspection->recipe, error);
+  if ((*reference)->discover) {
+    g_autoptr (NotchDiscovery) found = (*reference)->discover (plan, reduced, inspection->recipe, error);
     if (!found)
       return FALSE;
     g_auto (GStrv) line = g_strsplit (found->report, "\n", -1);
@@ -89,16 +117,19 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
       if (*line[i])
         g_info ("%s: %s", inspection->source->path, line[i]);
     g_ptr_array_extend_and_steal (plan->warning, g_steal_pointer (&found->warning));
-    if (!found->grid) {
+    choose_method (found, inspection->recipe, reference, plan->warning);
+    if (!found->grid && *reference != &notch_reference_array) {
       g_set_error (
           error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
           "no dice were found that repeat in its %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
-          " px; at least two of %d px or more must be in it, side by side; give their pitch in a recipe ([dice] "
-          "pitch_x_um and pitch_y_um), or an image to compare with (--reference)",
+          " px; at least two of %d px or more must be in it, side by side, unless most of it is one array; give "
+          "their pitch in a recipe ([dice] pitch_x_um and pitch_y_um), or an image to compare with "
+          "(--reference)",
           inspection->source->width, inspection->source->height, NOTCH_LEAST_DIE_PX);
       return FALSE;
     }
     plan->grid = g_steal_pointer (&found->grid);
+    plan->arrays = g_steal_pointer (&found->arrays);
     plan->outline = found->outline;
     plan->pixel_known = found->pixel_um > 0;
     plan->pixel_um = plan->pixel_known ? found->pixel_um : 1;
@@ -328,6 +359,8 @@ take_plan (NotchResult *result, NotchPlan *plan)
   for (guint i = 0; i < plan->warning->len; i++)
     g_ptr_array_add (result->warning, g_strdup (plan->warning->pdata[i]));
   result->grid = g_steal_pointer (&plan->grid);
+  result->arrays = g_steal_pointer (&plan->arrays);
+  result->spectrum = g_steal_pointer (&plan->spectrum);
 }
 
 /* Workers beyond what there is to do, or what their memory leaves of the budget, would only cost. */
@@ -377,13 +410,15 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   }
   NotchCompute crew = *compute;
   crew.jobs = useful_jobs (plan, compute->jobs);
-  if (!find_geometry (inspection, plan, reference, error) || !notch_survey (plan, reference, &crew, fast, error))
+  if (!find_geometry (inspection, plan, &reference, error) || !notch_survey (plan, reference, &crew, fast, error))
     return FALSE;
   gint64 surveyed = g_get_monotonic_time ();
   NotchFound found = { 0 };
   Told told = { step, data };
   if (!notch_pipeline_run (plan, reference, &crew, tell_inspecting, &told, &found, error))
     return FALSE;
+  g_free (result->reference_name);
+  result->reference_name = g_strdup (reference->name);
   result->inspected_px = found.inspected_px;
   result->patch_side = MIN (inspection->recipe->report.crop_px, 2 * plan->tiling.halo);
   take_plan (result, plan);

@@ -4,6 +4,7 @@
 #include "inspect/image/store.h"
 #include "inspect/wafer/grid.h"
 #include "inspect/wafer/recipe.h"
+#include "inspect/wafer/spectrum.h"
 
 /* The columns of numbers that a defect has, in the order of features.c's table. */
 typedef enum {
@@ -84,19 +85,21 @@ typedef struct {
   const NotchRecipe *recipe; /* as used, every discovered number filled in; borrowed */
   NotchGrid *grid;           /* NULL: no dice (template on a whole image) */
   NotchOutline outline;
-  char *reference_name;           /* "die", "template" */
+  char *reference_name;           /* the method's */
   GArray *defect;                 /* NotchDefect, ordered by die then position */
   GArray *cluster, *repeater;     /* NotchCluster, NotchRepeater; NULL: not looked for */
   int reticle_cols, reticle_rows; /* dice that are exposed at once, 0: nothing tells */
   int patch_side;
-  GPtrArray *class_name; /* char *, in the order of the rules, "other" last */
-  gint64 *class_count;   /* beside it */
-  gint64 inspected_px;   /* pixels that were compared */
-  double threshold;      /* sigmas */
-  double noise[5];       /* a to e */
-  double z_rms;          /* of the normalised residual, 1 when the noise model is right */
-  double shift_rms;      /* px, of the dice against the lattice */
-  GPtrArray *warning;    /* char *: what the user must know */
+  GPtrArray *class_name;   /* char *, in the order of the rules, "other" last */
+  gint64 *class_count;     /* beside it */
+  gint64 inspected_px;     /* pixels that were compared */
+  double threshold;        /* sigmas */
+  double noise[5];         /* a to e */
+  double z_rms;            /* of the normalised residual, 1 when the noise model is right */
+  NotchArrays *arrays;     /* NULL: none */
+  NotchSpectrum *spectrum; /* NULL: nothing was uniform enough */
+  double shift_rms;        /* px, of the dice against the lattice */
+  GPtrArray *warning;      /* char *: what the user must know */
   NotchVerdict verdict;
   GPtrArray *reason; /* char *: why it is rejected, or in trouble */
   double seconds[4]; /* reading and survey, inspection, reports, whole */

@@ -347,8 +347,38 @@ fit_noise (NotchPlan *plan, const NotchReference *reference, GPtrArray *samples)
   plan->noise.c = MAX (plan->noise.c, (float) (recipe->detect.edge_px * recipe->detect.edge_px));
 }
 
-static void
-fit_spectrum (NotchPlan *plan, GPtrArray *samples)
+/* The spectrum of the tile that has most of its pixels compared, as an example. */
+static gboolean
+take_example (const NotchPlan *plan, GPtrArray *samples, GError **error)
+{
+  int size = plan->tiling.size;
+  gsize area = (gsize) size * (gsize) size;
+  g_autofree float *value = g_new (float, area);
+  const Sample *best = NULL;
+  double most = 0, mean = 0, count = 0;
+  for (guint i = 0; i < samples->len; i++) {
+    const Sample *sample = samples->pdata[i];
+    if (sample->usable && sample->z_count > most)
+      best = sample, most = sample->z_count;
+  }
+  if (!best)
+    return TRUE;
+  for (gsize i = 0; i < area; i++) { /* where nothing is compared both are 0 */
+    value[i] = best->ref[i] + best->res[i];
+    value[i] = isfinite (value[i]) ? value[i] : 0;
+    mean += value[i], count += value[i] != 0;
+  }
+  for (gsize i = 0; i < area; i++)
+    value[i] = value[i] != 0 ? value[i] : (float) (mean / MAX (count, 1));
+  plan->spectrum->x = best->job->tile.x, plan->spectrum->y = best->job->tile.y;
+  if (notch_spectrum_take_image (plan->spectrum, value))
+    return TRUE;
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT, "there is no memory for a spectrum of %d x %d px", size, size);
+  return FALSE;
+}
+
+static gboolean
+fit_spectrum (NotchPlan *plan, GPtrArray *samples, GError **error)
 {
   int size = plan->tiling.size;
   gsize bins = (gsize) size * (gsize) (size / 2 + 1);
@@ -371,9 +401,17 @@ fit_spectrum (NotchPlan *plan, GPtrArray *samples)
   g_free (plan->whiten);
   plan->whiten = NULL;
   if (n == 0)
-    return;
+    return TRUE;
+  g_clear_pointer (&plan->spectrum, notch_spectrum_free);
+  plan->spectrum = notch_spectrum_new (size);
+  for (gsize b = 0; b < bins; b++)
+    plan->spectrum->residual[b] = (float) (sum[b] / (double) n);
+  notch_spectrum_find_lines (plan->spectrum, plan->arrays, sum, n);
   plan->whiten = g_new (float, bins);
   notch_noise_smooth_spectrum (sum, n, size, plan->whiten);
+  for (gsize b = 0; b < bins; b++) /* dividing by a line's own power notches it out */
+    plan->whiten[b] *= plan->spectrum->lift[b];
+  return take_example (plan, samples, error);
 }
 
 static gboolean
@@ -426,7 +464,7 @@ notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompu
   fit_noise (plan, reference, samples);
   if (!run_round (plan, compute, samples, 1, plan->channel, take_power, error))
     return FALSE;
-  fit_spectrum (plan, samples);
-  return run_round (plan, compute, samples, plan->n_channels, plan->channel, take_null, error)
+  return fit_spectrum (plan, samples, error)
+         && run_round (plan, compute, samples, plan->n_channels, plan->channel, take_null, error)
          && set_threshold (plan, samples, error);
 }

@@ -37,8 +37,8 @@ typedef struct {
   void (*pieces) (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArray *source);
 } NotchReference;
 
-extern const NotchReference notch_reference_die, notch_reference_golden, notch_reference_template,
-    notch_reference_exact;
+extern const NotchReference notch_reference_array, notch_reference_die, notch_reference_exact, notch_reference_golden,
+    notch_reference_template;
 
 /* The method that a recipe asks for. */
 const NotchReference *notch_reference_of (const NotchRecipe *recipe);

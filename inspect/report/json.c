@@ -141,7 +141,32 @@ add_detection (JsonBuilder *to, const NotchResult *result)
     add_number (to, name, result->noise[i]);
   }
   json_builder_end_object (to);
+  if (result->spectrum) {
+    begin (to, "notches");
+    add_count (to, "count", result->spectrum->n_notches);
+    add_number (to, "removed", result->spectrum->removed);
+    json_builder_end_object (to);
+  }
   json_builder_end_object (to);
+}
+
+/* Both sides of every cell, px, and how much of a die or of the image repeats it. */
+static void
+add_arrays (JsonBuilder *to, const NotchResult *result)
+{
+  json_builder_set_member_name (to, "arrays");
+  json_builder_begin_array (to);
+  for (int i = 0; result->arrays && i < result->arrays->n; i++) {
+    const NotchCell *cell = &result->arrays->cell[i];
+    json_builder_begin_object (to);
+    add_number (to, "ax_px", cell->ax);
+    add_number (to, "ay_px", cell->ay);
+    add_number (to, "bx_px", cell->bx);
+    add_number (to, "by_px", cell->by);
+    add_number (to, "share", result->arrays->share[i]);
+    json_builder_end_object (to);
+  }
+  json_builder_end_array (to);
 }
 
 static void
@@ -309,6 +334,7 @@ notch_report_json (const NotchReportJob *job, GError **error)
   add_repeaters (to, result);
   add_limits (to, result->recipe);
   add_detection (to, result);
+  add_arrays (to, result);
   add_grid (to, result);
   add_wafer (to, &result->outline);
   add_seconds (to, job);

@@ -29,11 +29,14 @@ static const NotchReport map = { "map", "map.png", "wafer map: dice by status, d
                                  notch_report_map };
 static const NotchReport crops = { "crops", "crops/ID.png", "test, reference and difference of each defect", TRUE,
                                    notch_report_crops };
+static const NotchReport spectrum = { "spectrum", "spectrum.png",
+                                      "power spectra, with the lattice of arrays and the notches", FALSE,
+                                      notch_report_spectrum };
 static const NotchReport recipe = { "recipe", "recipe.ini", "the recipe as used", TRUE, write_recipe };
 static const NotchReport json = { "json", "summary.json", "everything about the image for programs; always written",
                                   TRUE, notch_report_json };
 
-const NotchReport *const notch_reports[] = { &defects, &dice, &overlay, &map, &crops, &recipe, &json, NULL };
+const NotchReport *const notch_reports[] = { &defects, &dice, &overlay, &map, &crops, &spectrum, &recipe, &json, NULL };
 
 gboolean
 notch_reports_check (const char *formats, GError **error)

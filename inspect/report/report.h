@@ -28,6 +28,7 @@ gboolean notch_report_dice (const NotchReportJob *job, GError **error);
 gboolean notch_report_overlay (const NotchReportJob *job, GError **error);
 gboolean notch_report_map (const NotchReportJob *job, GError **error);
 gboolean notch_report_crops (const NotchReportJob *job, GError **error);
+gboolean notch_report_spectrum (const NotchReportJob *job, GError **error);
 gboolean notch_report_json (const NotchReportJob *job, GError **error);
 
 /* Checks a --format list, names with commas between; NULL is the default set. */

@@ -28,6 +28,7 @@ notch_discovery_free (NotchDiscovery *discovery)
   if (!discovery)
     return;
   g_clear_pointer (&discovery->grid, notch_grid_free);
+  g_clear_pointer (&discovery->arrays, notch_arrays_free);
   g_free (discovery->report);
   g_clear_pointer (&discovery->warning, g_ptr_array_unref);
   g_free (discovery);
@@ -413,6 +414,27 @@ discover_dice (const Discovery *d, GError **error)
   return TRUE;
 }
 
+/* Arrays are what is compared where the recipe says so, or where there is nothing else. */
+static gboolean
+discover_arrays (const Discovery *d, GError **error)
+{
+  const NotchRecipe *recipe = d->recipe;
+  gboolean given =
+      (recipe->reference.golden && *recipe->reference.golden) || (recipe->reference.image && *recipe->reference.image);
+  gboolean alone = recipe->reference.method == NOTCH_REFERENCE_AUTO && !given && !d->found->grid;
+  if (recipe->reference.method != NOTCH_REFERENCE_ARRAY && !alone)
+    return TRUE;
+  g_autoptr (NotchArrays) arrays =
+      notch_arrays_find (d->store, d->source->width, d->source->height, d->found->grid, error);
+  if (!arrays)
+    return FALSE;
+  g_autofree char *text = notch_arrays_describe (arrays);
+  g_string_append (d->report, arrays->n > 0 ? text : "arrays: no cell is repeated\n");
+  if (arrays->n > 0)
+    d->found->arrays = g_steal_pointer (&arrays);
+  return TRUE;
+}
+
 NotchDiscovery *
 notch_discover (NotchStore *store, const NotchSource *source, const NotchReduced *reduced, NotchRecipe *recipe,
                 GError **error)
@@ -422,7 +444,7 @@ notch_discover (NotchStore *store, const NotchSource *source, const NotchReduced
   g_autoptr (GString) report = g_string_new (NULL);
   Discovery d = { store, source, reduced, recipe, found, report };
   discover_wafer (&d);
-  if (!discover_dice (&d, error))
+  if (!discover_dice (&d, error) || !discover_arrays (&d, error))
     return NULL;
   found->report = g_strdup (report->str);
   return g_steal_pointer (&found);
@@ -447,7 +469,13 @@ notch_recipe_discover (const char *image_path, int page, const NotchRecipe *base
     g_prefix_error (error, "%s: ", image_path);
     return NULL;
   }
-  if (report)
+  if (report && found->grid && !found->arrays) { /* dice are compared, but who writes a recipe may want to know */
+    g_autoptr (NotchArrays) arrays = notch_arrays_find (store, source->width, source->height, found->grid, error);
+    if (!arrays)
+      return NULL;
+    g_autofree char *text = notch_arrays_describe (arrays);
+    *report = g_strconcat (found->report, text, NULL);
+  } else if (report)
     *report = g_steal_pointer (&found->report);
   return g_steal_pointer (&recipe);
 }

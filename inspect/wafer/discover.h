@@ -2,6 +2,7 @@
 #pragma once
 
 #include "inspect/image/reduce.h"
+#include "inspect/wafer/arrays.h"
 #include "inspect/wafer/grid.h"
 
 /* The longer side of the overview that discovery wants, px at most. */
@@ -26,6 +27,7 @@ typedef struct {
   double pitch_error;   /* px: standard error of the larger pitch that was found; 0: given */
   NotchGrid *grid;      /* NULL: no dice, or not surely */
   gboolean strip;       /* a single row or column: across it, cells are as long as the image lets them be */
+  NotchArrays *arrays;  /* NULL: none, or the recipe's method has no use for them */
   char *report;         /* a line a finding, and how sure it is */
   GPtrArray *warning;   /* char *, lines that the user must see */
 } NotchDiscovery;

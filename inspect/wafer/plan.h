@@ -4,8 +4,10 @@
 #pragma once
 
 #include "inspect/image/store.h"
+#include "inspect/wafer/arrays.h"
 #include "inspect/wafer/grid.h"
 #include "inspect/wafer/recipe.h"
+#include "inspect/wafer/spectrum.h"
 
 /* How the pattern of a die, or of a template, lies against its place: at (u, v) px from `centre` it is shifted by
  * (dx + xx u + xy v, dy + yx u + yy v) px. */
@@ -39,7 +41,8 @@ typedef struct {
   NotchTiling tiling;
   NotchGrid *grid; /* owned; NULL: none */
   NotchOutline outline;
-  double pixel_um; /* 1 when not known */
+  NotchArrays *arrays; /* owned; NULL: none that count */
+  double pixel_um;     /* 1 when not known */
   gboolean pixel_known;
   NotchWarp *warp;             /* of every die, in the order of grid->die */
   NotchNeighbours *neighbours; /* likewise */
@@ -53,9 +56,10 @@ typedef struct {
   double z_rms;
   int n_channels;
   NotchChannel channel[NOTCH_MAX_CHANNELS];
-  float *whiten;      /* size x (size/2 + 1), owned */
-  double threshold;   /* sigmas */
-  GPtrArray *warning; /* char *, owned */
+  float *whiten;           /* size x (size/2 + 1), owned */
+  NotchSpectrum *spectrum; /* NULL: no tile could tell; owned */
+  double threshold;        /* sigmas */
+  GPtrArray *warning;      /* char *, owned */
 } NotchPlan;
 
 void notch_plan_free (NotchPlan *plan);

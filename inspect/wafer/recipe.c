@@ -9,7 +9,7 @@
 #include "kernels/kernels.h"
 
 static const char *const notch_choice[] = { "auto", "down", "left", "up", "right", NULL };
-static const char *const method_choice[] = { "auto", "die", "template", "exact", "golden", NULL };
+static const char *const method_choice[] = { "auto", "die", "template", "exact", "golden", "array", NULL };
 static const char *const polarity_choice[] = { "both", "bright", "dark", NULL };
 static const char *const colour_choice[] = { "luminance", "red", "green", "blue", NULL };
 static const char *const kind_choice[] = { "care", "exclude", NULL };
@@ -58,8 +58,9 @@ const NotchKey notch_keys[] = {
   { "dice", "excluded", KEY_PAIRS, AT (dice.excluded), 0, -1e6, 1e6, "", NULL,
     "dice to leave out" },
 
-  { "reference", "method", KEY_CHOICE, AT (reference.method), 0, 0, 4, "", method_choice,
-    "what a place is compared with; auto: the golden reference or the template if there is one, else the neighbouring dice" },
+  { "reference", "method", KEY_CHOICE, AT (reference.method), 0, 0, 5, "", method_choice,
+    "what a place is compared with; auto: the golden reference or the template if there is one, else the neighbouring "
+    "dice, or where there are none but arrays the cells around" },
   { "reference", "image", KEY_STRING, AT (reference.image), 0, 0, 0, "", NULL,
     "the template's file: beside the recipe if the recipe names it, else (--set, --reference) in the current folder" },
   { "reference", "golden", KEY_STRING, AT (reference.golden), 0, 0, 0, "", NULL,
