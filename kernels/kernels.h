@@ -124,6 +124,7 @@ typedef struct { /* regress gain, offset, shading, shift and focus out of every 
   const NotchBatch *batch;
   int terms;
   float gain; /* for NOTHING */
+  int wander; /* px: what the fitted reference has this near, in a square, is no difference; 0: only its own place counts */
 } NotchFit;
 
 /* variance = a + b G + c |grad G|^2 + d (lap G)^2 + e G^2, grey levels squared; see math/noise.h */
@@ -300,7 +301,7 @@ extern const NotchKernels notch_kernels_cpu;
 
 /* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns
  * NULL. */
-#define NOTCH_KERNELS_ABI           2
+#define NOTCH_KERNELS_ABI           3
 #define NOTCH_KERNELS_MODULE_SYMBOL "notch_kernels_module"
 typedef const NotchKernels *(*NotchKernelsModule) (int abi);
 

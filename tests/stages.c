@@ -117,7 +117,7 @@ run_lost (Bench *bench, const Bench *other, float *res, float *score)
   const NotchKernels *k = bench->k;
   g_assert_cmpint (k->gather (bench->lane, &(NotchGather){ &batch }), ==, 0);
   g_assert_cmpint (k->refer (bench->lane, &(NotchRefer){ &batch }), ==, 0);
-  g_assert_cmpint (k->fit (bench->lane, &(NotchFit){ &batch, 0, 1 }), ==, 0);
+  g_assert_cmpint (k->fit (bench->lane, &(NotchFit){ &batch, 0, 1, 0 }), ==, 0);
   g_assert_cmpint (k->normalise (bench->lane, &(NotchNormalise){ &batch, noise, 0 }), ==, 0);
   g_assert_cmpint (k->filter (bench->lane, &(NotchFilter){ &batch, 1, &channel, &stats }), ==, 0);
   g_assert_cmpint (k->label (bench->lane, &(NotchLabel){ &batch, 6, 3, 1 }), ==, 0);
@@ -277,7 +277,7 @@ test_fit (void)
   int terms = NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS;
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms, 1 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms, 1, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);
@@ -317,11 +317,46 @@ test_fit_nothing (void)
   static float res[AREA];
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 3 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 3, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   for (int y = 2; y < SIZE - 2; y++)
     for (int x = 2; x < SIZE - 2; x++) /* values up to 500 in 24 bits */
       g_assert_cmpfloat_with_epsilon (res[y * SIZE + x], 7, 1e-3);
+  bench_close (&bench);
+}
+
+/* What the fitted reference has within two pixels is no difference; what is beyond it differs by how far. */
+static void
+test_fit_wander (void)
+{
+  Bench bench;
+  bench_open (&bench, &tile_size, 400, 200);
+  for (int y = 0; y < 200; y++)
+    for (int x = 0; x < 400; x++)
+      bench.pixel[y * 400 + x] = (float) (100 * g_rand_double (bench.random));
+  NotchTile tile = tile_at (250, 50);
+  NotchPiece piece = { 0, 0, SIZE, SIZE - 20, 0, 1, 0 };
+  NotchSourceShift source = { -200, 0, 1, 0 };
+  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+  static float res[AREA], ref[AREA], test[AREA];
+  int n_beyond = 0;
+  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->refer (bench.lane, &(NotchRefer){ &batch });
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 1.02f, 2 }), ==, 0);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);
+  for (int y = 1; y < SIZE - 1; y++)
+    for (int x = 1; x < SIZE - 1; x++) {
+      float low = INFINITY, high = -INFINITY;
+      for (int v = MAX (y - 2, 0); v <= MIN (y + 2, SIZE - 1); v++)
+        for (int u = MAX (x - 2, 0); u <= MIN (x + 2, SIZE - 1); u++)
+          low = MIN (low, ref[v * SIZE + u]), high = MAX (high, ref[v * SIZE + u]);
+      float t = test[y * SIZE + x], beyond = t > high ? t - high : t < low ? t - low : 0;
+      g_assert_cmpfloat (res[y * SIZE + x], ==, y < SIZE - 20 ? beyond : 0); /* no reference: nothing differs */
+      n_beyond += y < SIZE - 20 && beyond != 0;
+    }
+  g_assert_cmpint (n_beyond, >, 20);
   bench_close (&bench);
 }
 
@@ -791,6 +826,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stages/refer", test_refer);
   g_test_add_func ("/stages/fit", test_fit);
   g_test_add_func ("/stages/fit/nothing", test_fit_nothing);
+  g_test_add_func ("/stages/fit/wander", test_fit_wander);
   g_test_add_func ("/stages/normalise", test_normalise);
   g_test_add_func ("/stages/filter/calibration", test_filter_calibration);
   g_test_add_func ("/stages/filter/sum", test_filter_sum);

@@ -143,7 +143,7 @@ take_screen (NotchLane *lane, gpointer data, GError **error)
   if (sample->kernels->filter (lane, &filter) != 0 || sample->kernels->peek (lane, 0, NOTCH_PLANE_SCORE, score) != 0)
     return notch_kernels_error (sample->kernels, lane, error);
   for (int c = 0; c < N_SCREEN; c++)
-    spread[c] = notch_noise_spread (&stats[c]);
+    spread[c] = MAX (notch_noise_spread (&stats[c]), 0.9);
   if (!sample->job->weight) {
     sample->job->weight = g_new (float, area);
     for (gsize i = 0; i < area; i++)

@@ -71,6 +71,8 @@ const NotchKey notch_keys[] = {
     "take slow changes of brightness for harmless" },
   { "reference", "focus", KEY_BOOL, AT (reference.focus), 1, SWITCH,
     "take changes of focus for harmless" },
+  { "reference", "wander_px", KEY_INT, AT (reference.wander_px), 0, 0, 16, "px", NULL,
+    "what the reference has this near is no difference: for prints whose edges wander, and images in black and white" },
   { "reference", "noise_a", KEY_DOUBLE, AT (reference.noise_a), 1, 1e-12, 1e12, "grey levels squared", NULL,
     "method exact: variance of the noise where the image is black" },
   { "reference", "noise_b", KEY_DOUBLE, AT (reference.noise_b), 0, 0, 1e6, "grey levels", NULL,

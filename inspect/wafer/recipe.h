@@ -57,6 +57,7 @@ struct NotchRecipe {
     NotchReferenceKind method;
     char *image;             /* template */
     char *golden;            /* what notch learn made */
+    int wander_px;           /* how far a feature may be from its place and be harmless */
     int neighbours;          /* K, 1 to NOTCH_MAX_SOURCES */
     gboolean shading, focus; /* regress them out */
     double noise_a, noise_b; /* exact: the noise's variance is a + b grey */

@@ -92,6 +92,9 @@ int notch_cpu_fail (NotchLane *lane, const char *format, ...) __attribute__ ((fo
 void notch_cpu_lose (NotchLane *lane, ptrdiff_t at, uint8_t why);
 void notch_cpu_judge (NotchLane *lane);
 
+/* Takes out of RES what the fitted reference has up to `reach` px beside the place. */
+void notch_cpu_wander (NotchLane *lane, int reach);
+
 /* Copies n pixels of row y from column x as floats; beyond the image's edge the edge's pixel is repeated. A row that the
  * strip does not hold is taken from the nearest one that it does; the caller keeps to rows that it asked for. */
 void notch_cpu_fetch (const NotchPixels *pixels, int64_t x, int64_t y, int n, float *to);

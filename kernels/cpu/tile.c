@@ -825,6 +825,8 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
       res[i] = NAN;
   lane->plane[NOTCH_PLANE_Z] = lane->plane[NOTCH_PLANE_REF];
   lane->plane[NOTCH_PLANE_REF] = model;
+  if (a->wander > 0)
+    notch_cpu_wander (lane, a->wander);
   return 0;
 }
 

@@ -34,6 +34,13 @@ notch_noise_variance (const NotchNoise *noise, float level, float gx, float gy, 
          + noise->e * (positive * positive);
 }
 
+/* How far a value is beyond an interval, with its sign; 0 within. */
+NOTCH_FN float
+notch_noise_beyond (float value, float low, float high)
+{
+  return value > high ? value - high : value < low ? value - low : 0.0f;
+}
+
 /* The model's variance joined with what a golden die saw at this very place: many dice know more of an edge that wanders
  * than a model does, few know less. Never less than the model: a place that happened to be quiet proves nothing. */
 NOTCH_FN float
