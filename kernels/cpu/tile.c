@@ -798,10 +798,13 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
       step++;
     float du = 2.0f / (float) piece->w, dv = 2.0f / (float) piece->h;
     int n = 0;
-    for (int y = y0; y < y1; y += step)
-      for (int x = x0 + (y / step * 7) % step; x < x1; x += step) {
+    /* A pixel of every square of step x step, by turns: on a lattice, a line between two of its rows would never be seen. */
+    for (int top = y0; top < y1; top += step)
+      for (int left = x0; left < x1; left += step) {
+        uint32_t turn = ((uint32_t) (left - x0) * 2654435761u + (uint32_t) (top - y0) * 2246822519u) >> 16;
+        int y = top + (int) (turn % (uint32_t) step), x = left + (int) (turn / (uint32_t) step % (uint32_t) step);
         ptrdiff_t at = (ptrdiff_t) y * size + x;
-        if (!lane->judged[at])
+        if (y >= y1 || x >= x1 || !lane->judged[at])
           continue;
         float term[NOTCH_FIT_MAX];
         terms_at (ref + at, size, du * (float) (x - piece->x) - 1, dv * (float) (y - piece->y) - 1, term);
