@@ -134,7 +134,7 @@ lane_allocate (NotchLane *lane)
   lane->spectrum = notch_fft_alloc (2 * size * (size / 2 + 1));
   lane->product = notch_fft_alloc (2 * size * (size / 2 + 1));
   lane->response = notch_fft_alloc (area);
-  lane->stack = notch_fft_alloc ((size_t) NOTCH_MAX_SOURCES * NOTCH_SOURCE_ROWS * (size + 32));
+  lane->stack = notch_fft_alloc ((size_t) NOTCH_MAX_SOURCES * NOTCH_SOURCE_ROWS * (size + NOTCH_SOURCE_PAD));
   lane->basis = notch_fft_alloc ((NOTCH_FIT_MAX + 2) * (size_t) (NOTCH_FIT_SAMPLES + 64));
   lane->normal_weight = notch_fft_alloc (NOTCH_FIT_SAMPLES + 64);
   lane->fit = calloc ((size_t) lane->max_pieces, sizeof *lane->fit);

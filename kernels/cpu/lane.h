@@ -32,8 +32,9 @@ typedef struct {
   int32_t x, y;
 } NotchPeakPlace;
 
-/* refer: rows that a source works on */
-#define NOTCH_SOURCE_ROWS 9
+/* refer: rows that a source works on, and what they are longer than a tile */
+#define NOTCH_SOURCE_ROWS 8
+#define NOTCH_SOURCE_PAD  64
 
 /* The noise of a piece's reference in variances of the image's: of its level, its slopes and its Laplacian, and level times
  * Laplacian; the other products are 0. */
