@@ -98,11 +98,11 @@ lane_free (NotchLane *lane)
   for (int i = 0; i < NOTCH_N_PLANES; i++)
     notch_fft_release (lane->plane[i]);
   for (int i = 0; i < 3; i++)
-    notch_fft_free (lane->fft[i]);
+    notch_fft_pass_free (lane->fft[i]);
   notch_fft_free (lane->shift_fft);
-  float *floats[] = { lane->spectrum,      lane->product,       lane->response,    lane->stack,   lane->basis,
-                      lane->normal_weight, lane->patch,         lane->shift_a,     lane->shift_b, lane->shift_fa,
-                      lane->shift_fb,      lane->shift_product, lane->shift_window };
+  float *floats[] = { lane->spectrum, lane->block,    lane->line,          lane->product,       lane->response,
+                      lane->stack,    lane->basis,    lane->normal_weight, lane->patch,         lane->shift_a,
+                      lane->shift_b,  lane->shift_fa, lane->shift_fb,      lane->shift_product, lane->shift_window };
   for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
     notch_fft_release (floats[i]);
   free (lane->judged);
@@ -131,10 +131,13 @@ lane_allocate (NotchLane *lane)
   lane->max_seams = (int) (8 * 32 * size);
   lane->judged = calloc (area, 1);
   lane->known = calloc (area, 1);
-  lane->spectrum = notch_fft_alloc (2 * size * (size / 2 + 1));
-  lane->product = notch_fft_alloc (2 * size * (size / 2 + 1));
+  size_t spectrum = (size_t) notch_cpu_spectrum_block (is->size, notch_cpu_n_blocks (is->size / 2 + 1));
+  lane->spectrum = notch_fft_alloc (spectrum);
+  lane->block = notch_fft_alloc (2 * size * NOTCH_FFT_COLUMNS);
+  lane->product = notch_fft_alloc (2 * size * (size_t) notch_cpu_product_stride (is->size));
+  lane->line = notch_fft_alloc (2 * (size + 2) + 64);
   lane->response = notch_fft_alloc (area);
-  lane->stack = notch_fft_alloc ((size_t) NOTCH_MAX_SOURCES * NOTCH_SOURCE_ROWS * (size + 32));
+  lane->stack = notch_fft_alloc ((size_t) NOTCH_MAX_SOURCES * NOTCH_SOURCE_ROWS * (size + NOTCH_SOURCE_PAD));
   lane->basis = notch_fft_alloc ((NOTCH_FIT_MAX + 2) * (size_t) (NOTCH_FIT_SAMPLES + 64));
   lane->normal_weight = notch_fft_alloc (NOTCH_FIT_SAMPLES + 64);
   lane->fit = calloc ((size_t) lane->max_pieces, sizeof *lane->fit);
@@ -153,10 +156,13 @@ lane_allocate (NotchLane *lane)
   lane->shift_fb = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
   lane->shift_product = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
   lane->shift_window = notch_fft_alloc (shift + 1);
-  return lane->judged && lane->known && lane->spectrum && lane->product && lane->response && lane->stack && lane->basis
-         && lane->normal_weight && lane->fit && lane->ref_noise && lane->run && lane->run_blob && lane->row_start
-         && lane->blob && lane->seam && lane->patch && lane->patch_blob && lane->shift_a && lane->shift_b
-         && lane->shift_fa && lane->shift_fb && lane->shift_product && lane->shift_window;
+  if (lane->spectrum) /* columns that are only there to fill a block stay 0 */
+    memset (lane->spectrum, 0, sizeof (float) * spectrum);
+  return lane->judged && lane->known && lane->spectrum && lane->block && lane->line && lane->product && lane->response
+         && lane->stack && lane->basis && lane->normal_weight && lane->fit && lane->ref_noise && lane->run
+         && lane->run_blob && lane->row_start && lane->blob && lane->seam && lane->patch && lane->patch_blob
+         && lane->shift_a && lane->shift_b && lane->shift_fa && lane->shift_fb && lane->shift_product
+         && lane->shift_window;
 }
 
 static NotchLane *

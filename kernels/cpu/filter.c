@@ -27,32 +27,33 @@ make_filter (NotchLane *lane, int c)
   int size = lane->is.size, level = log2_of (channel->decimate);
   if (level < 0 || size % (2 * channel->decimate) != 0)
     return notch_cpu_fail (lane, "a filter cannot be reduced %d times in tiles of %d pixels", channel->decimate, size);
-  int side = size / channel->decimate, columns = side / 2 + 1;
+  int side = size / channel->decimate, n_blocks = notch_cpu_n_blocks (side / 2);
   plan->decimate = channel->decimate;
   plan->side = side;
-  plan->transfer = notch_fft_alloc ((size_t) side * (size_t) columns);
+  plan->transfer = notch_fft_alloc ((size_t) side * (size_t) n_blocks * NOTCH_FFT_COLUMNS);
   if (!lane->fft[level])
-    lane->fft[level] = notch_fft_new (side, side);
+    lane->fft[level] = notch_fft_pass_new (side, notch_cpu_product_stride (side));
   if (level > 0 && !lane->reduced_score[level])
     lane->reduced_score[level] = notch_fft_alloc ((size_t) side * (size_t) side);
   if (!plan->transfer || !lane->fft[level] || (level > 0 && !lane->reduced_score[level]))
     return notch_cpu_fail (lane, "out of memory for filters of %d x %d pixels", side, side);
   double variance = 0;
   for (int y = 0; y < side; y++)
-    for (int x = 0; x < columns; x++) {
+    for (int x = 0; x < n_blocks * NOTCH_FFT_COLUMNS; x++) {
       double fy = frequency (y, side) * side / size, fx = (double) x / size, transfer = 0;
       /* The highest frequency of a reduced spectrum has no partner; it carries next to nothing. */
-      if (y != side / 2 && x != side / 2) {
+      if (y != side / 2 && x < side / 2) {
         ptrdiff_t at = (ptrdiff_t) (fy < 0 ? y - side + size : y) * (size / 2 + 1) + x;
         double noise = lane->is.whiten ? lane->is.whiten[at] : 1;
         transfer = notch_channel_transfer (channel, lane->is.halo, fx, fy) / noise;
         variance += (x == 0 ? 1 : 2) * transfer * transfer * noise;
       }
-      plan->transfer[(ptrdiff_t) y * columns + x] = (float) transfer;
+      plan->transfer[((ptrdiff_t) (x / NOTCH_FFT_COLUMNS) * side + y) * NOTCH_FFT_COLUMNS + x % NOTCH_FFT_COLUMNS] =
+          (float) transfer;
     }
   /* White noise of sigma 1 has E |Z|^2 = size^2 in every bin, and the inverse transform is not divided by size^2. */
   double scale = variance > 0 ? 1 / (sqrt (variance) * size) : 0;
-  for (ptrdiff_t i = 0; i < (ptrdiff_t) side * columns; i++)
+  for (ptrdiff_t i = 0; i < (ptrdiff_t) side * n_blocks * NOTCH_FFT_COLUMNS; i++)
     plan->transfer[i] = (float) (plan->transfer[i] * scale);
   return 0;
 }
@@ -65,7 +66,8 @@ notch_cpu_filter_new (NotchLane *lane)
   for (int c = 0; c < lane->is.n_channels; c++)
     if (make_filter (lane, c) != 0)
       return -1;
-  if (!lane->fft[0] && !(lane->fft[0] = notch_fft_new (lane->is.size, lane->is.size)))
+  int stride = notch_cpu_product_stride (lane->is.size);
+  if (!lane->fft[0] && !(lane->fft[0] = notch_fft_pass_new (lane->is.size, stride)))
     return notch_cpu_fail (lane, "no transform of %d x %d pixels", lane->is.size, lane->is.size);
   return 0;
 }
@@ -79,13 +81,36 @@ notch_cpu_filter_free (NotchLane *lane)
     notch_fft_release (lane->reduced_score[level]);
 }
 
+/* n complex numbers times as many real ones. */
 NOTCH_CLONES static void
-multiply_row (const float *spectrum, const float *transfer, int n, float *product)
+multiply (const float *spectrum, const float *transfer, int n, float *product)
 {
   for (int i = 0; i < n; i++) {
     product[2 * i] = spectrum[2 * i] * transfer[i];
     product[2 * i + 1] = spectrum[2 * i + 1] * transfer[i];
   }
+}
+
+/* The spectrum of Z, in blocks of columns. */
+static void
+transform (NotchLane *lane)
+{
+  int size = lane->is.size, n_blocks = notch_cpu_n_blocks (size / 2 + 1);
+  float *half = lane->line + (size + 15) / 16 * 16;
+  for (int y = 0; y < size; y++) {
+    memcpy (lane->line, lane->plane[NOTCH_PLANE_Z] + (ptrdiff_t) y * size, sizeof (float) * (size_t) size);
+    notch_fft_row_forward (lane->fft[0], lane->line, half);
+    for (int b = 0; b < n_blocks; b++) {
+      int left = size / 2 + 1 - b * NOTCH_FFT_COLUMNS, n = left < NOTCH_FFT_COLUMNS ? left : NOTCH_FFT_COLUMNS;
+      float *to = lane->spectrum + notch_cpu_spectrum_block (size, b) + (ptrdiff_t) y * 2 * NOTCH_FFT_COLUMNS;
+      if (n == NOTCH_FFT_COLUMNS)
+        memcpy (to, half + b * 2 * NOTCH_FFT_COLUMNS, sizeof (float) * 2 * NOTCH_FFT_COLUMNS);
+      else
+        memcpy (to, half + b * 2 * NOTCH_FFT_COLUMNS, sizeof (float) * 2 * (size_t) n);
+    }
+  }
+  for (int b = 0; b < n_blocks; b++)
+    notch_fft_columns_forward (lane->fft[0], lane->spectrum + notch_cpu_spectrum_block (size, b));
 }
 
 /* A plane of scores, seen as the words that they are. */
@@ -137,18 +162,33 @@ scale_row (const float *from, float gain, int n, float *to)
     to[i] = from[i] * gain;
 }
 
-/* Filters the tile's spectrum by channel c; the response lies in lane->response, side x side. */
+/* Filters the tile's spectrum by channel c and transforms the columns back; they lie in lane->product. */
 static void
 respond (NotchLane *lane, int c)
 {
   const NotchFilterPlan *plan = &lane->filter[c];
-  int size = lane->is.size, side = plan->side, columns = side / 2 + 1;
-  for (int y = 0; y < side; y++) {
-    ptrdiff_t from = (ptrdiff_t) (y <= side / 2 ? y : y - side + size) * (size / 2 + 1);
-    multiply_row (lane->spectrum + 2 * from, plan->transfer + (ptrdiff_t) y * columns, columns,
-                  lane->product + 2 * (ptrdiff_t) y * columns);
+  int size = lane->is.size, side = plan->side,
+      upper = side / 2 + 1; /* rows up to the highest frequency, then negative ones */
+  const int many = NOTCH_FFT_COLUMNS;
+  for (int b = 0; b < notch_cpu_n_blocks (side / 2); b++) {
+    const float *from = lane->spectrum + notch_cpu_spectrum_block (size, b);
+    const float *transfer = plan->transfer + (ptrdiff_t) b * side * many;
+    multiply (from, transfer, upper * many, lane->block);
+    multiply (from + (ptrdiff_t) (size - side + upper) * 2 * many, transfer + (ptrdiff_t) upper * many,
+              (side - upper) * many, lane->block + (ptrdiff_t) upper * 2 * many);
+    notch_fft_columns_inverse (lane->fft[log2_of (plan->decimate)], lane->block, lane->product + b * 2 * many);
   }
-  notch_fft_inverse (lane->fft[log2_of (plan->decimate)], lane->product, lane->response);
+}
+
+/* Row y of the response. */
+static const float *
+response_row (NotchLane *lane, int c, int y)
+{
+  int side = lane->filter[c].side;
+  float *row = lane->product + (ptrdiff_t) y * 2 * notch_cpu_product_stride (side);
+  row[side] = row[side + 1] = 0; /* the highest frequency */
+  notch_fft_row_inverse (lane->fft[log2_of (lane->filter[c].decimate)], row, lane->line);
+  return lane->line;
 }
 
 /* Adds the null statistics of a response over the core. */
@@ -215,21 +255,23 @@ notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
     if (score[level])
       memset (score[level], 0, sizeof (float) * side * side);
   }
-  notch_fft_forward (lane->fft[0], lane->plane[NOTCH_PLANE_Z], lane->spectrum);
+  transform (lane);
   for (int c = 0; c < a->n_channels; c++) {
     int d = lane->filter[c].decimate, side = lane->filter[c].side, level = log2_of (d);
     float gain = a->channel[c].gain;
-    respond (lane, c);
-    if (a->stats)
-      add_stats (lane, c, gain, &a->stats[c]);
     int y0 = tile->core_y / d, y1 = (tile->core_y + tile->core_h - 1 + d / 2) / d + 1;
     y1 = y1 < side ? y1 : side;
-    for (int y = y0; y < y1; y++)
-      keep_largest_row (lane->response + (ptrdiff_t) y * side, gain, c, side,
-                        (Word *) score[level] + (ptrdiff_t) y * side);
-    for (int y = y0; c == 0 && y < y1; y++)
-      scale_row (lane->response + (ptrdiff_t) y * size, gain, size,
-                 lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) y * size);
+    respond (lane, c);
+    for (int y = y0; y < y1; y++) {
+      const float *row = response_row (lane, c, y);
+      keep_largest_row (row, gain, c, side, (Word *) score[level] + (ptrdiff_t) y * side);
+      if (c == 0)
+        scale_row (row, gain, side, lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) y * size);
+      if (a->stats)
+        memcpy (lane->response + (ptrdiff_t) y * side, row, sizeof (float) * (size_t) side);
+    }
+    if (a->stats)
+      add_stats (lane, c, gain, &a->stats[c]);
   }
   for (int level = 1; level < 3; level++)
     if (score[level])
@@ -243,12 +285,15 @@ int
 notch_cpu_power (NotchLane *lane, const NotchPower *a)
 {
   int size = lane->is.size;
-  notch_fft_forward (lane->fft[0], lane->plane[NOTCH_PLANE_Z], lane->spectrum);
+  transform (lane);
   double scale = 1.0 / ((double) size * size);
-  for (ptrdiff_t i = 0; i < (ptrdiff_t) size * (size / 2 + 1); i++) {
-    double re = lane->spectrum[2 * i], im = lane->spectrum[2 * i + 1];
-    a->sum[i] += (re * re + im * im) * scale;
-  }
+  for (int y = 0; y < size; y++)
+    for (int x = 0; x <= size / 2; x++) {
+      const float *at = lane->spectrum + notch_cpu_spectrum_block (size, x / NOTCH_FFT_COLUMNS)
+                        + 2 * ((ptrdiff_t) y * NOTCH_FFT_COLUMNS + x % NOTCH_FFT_COLUMNS);
+      double re = at[0], im = at[1];
+      a->sum[(ptrdiff_t) y * (size / 2 + 1) + x] += (re * re + im * im) * scale;
+    }
   ++*a->n;
   return 0;
 }

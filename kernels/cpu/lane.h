@@ -17,7 +17,7 @@ struct NotchStripMem {
 
 /* A filter made ready: its transfer function over the part of the spectrum that its resolution keeps. */
 typedef struct {
-  float *transfer; /* side x (side/2 + 1) */
+  float *transfer; /* a block of columns after the other: side rows of NOTCH_FFT_COLUMNS; 0 beyond side / 2 */
   int decimate, side;
 } NotchFilterPlan;
 
@@ -32,8 +32,9 @@ typedef struct {
   int32_t x, y;
 } NotchPeakPlace;
 
-/* refer: rows that a source works on */
-#define NOTCH_SOURCE_ROWS 9
+/* refer: rows that a source works on, and what they are longer than a tile */
+#define NOTCH_SOURCE_ROWS 8
+#define NOTCH_SOURCE_PAD  64
 
 /* The noise of a piece's reference in variances of the image's: of its level, its slopes and its Laplacian, and level times
  * Laplacian; the other products are 0. */
@@ -61,8 +62,13 @@ struct NotchLane {
   uint8_t *known;               /* size x size: what is known of a pixel, NOTCH_KNOWN_* */
   bool all_judged, any_spread, any_lost;
 
-  NotchFft *fft[3]; /* by log2 of the decimation */
-  float *spectrum, *product, *response;
+  NotchFftPass *fft[3]; /* by log2 of the decimation */
+  float *spectrum;      /* blocks of columns; notch_cpu_spectrum_block */
+  float *block;         /* columns in work */
+  float *product;       /* columns that were transformed back; rows of notch_cpu_product_stride complex numbers */
+  float *line;          /* a row in work, then its half spectrum */
+  float *response;      /* of a filter, size x size at most; only where statistics are wanted. `refer` and `label` keep
+                         * bytes in it */
   NotchFilterPlan filter[NOTCH_MAX_CHANNELS];
 
   float *stack;                 /* refer: ring of rows a source */
@@ -98,6 +104,26 @@ void notch_cpu_wander (NotchLane *lane, int reach);
 /* Copies n pixels of row y from column x as floats; beyond the image's edge the edge's pixel is repeated. A row that the
  * strip does not hold is taken from the nearest one that it does; the caller keeps to rows that it asked for. */
 void notch_cpu_fetch (const NotchPixels *pixels, int64_t x, int64_t y, int n, float *to);
+
+/* How many blocks of columns hold n of them; complex numbers in a row of `product`; where a block of `spectrum` begins. */
+static inline int
+notch_cpu_n_blocks (int n)
+{
+  return (n + NOTCH_FFT_COLUMNS - 1) / NOTCH_FFT_COLUMNS;
+}
+
+static inline int
+notch_cpu_product_stride (int side)
+{
+  return (notch_cpu_n_blocks (side / 2) + 1) * NOTCH_FFT_COLUMNS;
+}
+
+/* A row more than there is keeps the blocks of a power of two off each other's places in the cache. */
+static inline ptrdiff_t
+notch_cpu_spectrum_block (int size, int block)
+{
+  return (ptrdiff_t) block * (size + 1) * 2 * NOTCH_FFT_COLUMNS;
+}
 
 /* Makes the transfer functions of a lane's filters. */
 int notch_cpu_filter_new (NotchLane *lane);

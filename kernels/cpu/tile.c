@@ -68,6 +68,19 @@ notch_cpu_fetch (const NotchPixels *pixels, int64_t x, int64_t y, int n, float *
     to[i] = to[end - x - 1];
 }
 
+/* Asks for the pixels of a row that will be wanted soon: rows lie pages apart, where the processor does not look ahead. */
+static void
+prefetch (const NotchPixels *pixels, int64_t x, int64_t y, int n)
+{
+  int64_t i = y - pixels->y, first = x < 0 ? 0 : x, end = x + n > pixels->width ? pixels->width : x + n;
+  if (i < 0 || i >= pixels->n_rows || !pixels->row[i] || first >= end)
+    return;
+  int64_t bytes = pixels->sample == NOTCH_SAMPLE_U8 ? 1 : pixels->sample == NOTCH_SAMPLE_U16 ? 2 : 4;
+  const char *from = (const char *) pixels->row[i] + first * bytes;
+  for (int64_t at = 0; at < (end - first) * bytes; at += 64)
+    __builtin_prefetch (from + at);
+}
+
 static int
 clip (int value, int most)
 {
@@ -179,15 +192,6 @@ taps_along (const float *from, const float tap[NOTCH_TAPS], int n, float *to)
             + (from[i + 4] * t4 + from[i + 5] * t5);
 }
 
-NOTCH_CLONES static void
-taps_across (const float *const row[NOTCH_TAPS], const float tap[NOTCH_TAPS], int n, float *to)
-{
-  const float *r0 = row[0], *r1 = row[1], *r2 = row[2], *r3 = row[3], *r4 = row[4], *r5 = row[5];
-  float t0 = tap[0], t1 = tap[1], t2 = tap[2], t3 = tap[3], t4 = tap[4], t5 = tap[5];
-  for (int i = 0; i < n; i++)
-    to[i] = ((r0[i] * t0 + r1[i] * t1) + (r2[i] * t2 + r3[i] * t3)) + (r4[i] * t4 + r5[i] * t5);
-}
-
 /* A sorting network: pairs (low, high) of which the smaller value goes low. */
 typedef struct {
   int n;
@@ -220,30 +224,6 @@ median_network (Network *network, int k)
   memcpy (network->high, all.high + (all.n - kept), (size_t) kept);
 }
 
-/* Median over k rows, element by element, in blocks that stay in the first cache. */
-#define BLOCK 64
-NOTCH_CLONES static void
-median_rows (const Network *network, float *const row[], int k, int n, float *to)
-{
-  float v[NOTCH_MAX_SOURCES][BLOCK];
-  for (int x = 0; x < n; x += BLOCK) {
-    int length = n - x < BLOCK ? n - x : BLOCK;
-    for (int j = 0; j < k; j++)
-      memcpy (v[j], row[j] + x, sizeof (float) * (size_t) length);
-    for (int c = 0; c < network->n; c++) {
-      float *low = v[network->low[c]], *high = v[network->high[c]];
-      for (int i = 0; i < length; i++) {
-        float a = low[i], b = high[i];
-        low[i] = a < b ? a : b;
-        high[i] = a > b ? a : b;
-      }
-    }
-    const float *low = v[(k - 1) / 2], *high = v[k / 2];
-    for (int i = 0; i < length; i++)
-      to[x + i] = 0.5f * (low[i] + high[i]);
-  }
-}
-
 /* One source of a piece. At full scale its shift is one for the whole piece, so there is one set of taps an axis, and a
  * ring of rows that are filtered along x already; a coarser one has taps of its own for every column. */
 typedef struct {
@@ -254,8 +234,12 @@ typedef struct {
   bool plain_x, plain_y;   /* a whole shift: nothing to interpolate */
   double left, top, zoom;  /* coarse: position of the piece's first pixel in mem, and the step from pixel to pixel */
   float *ring[NOTCH_TAPS]; /* rows filtered along x; coarse: taps by column */
-  float *out, *raw, *mixed;
+  float *out, *raw;
   double level, slope_x, slope_y; /* what it is multiplied by: in the piece's middle, and over its width and height */
+  /* the row in work: rows to mix by `across`, or one that is ready; and factor + step x at column x */
+  const float *row[NOTCH_TAPS];
+  bool ready;
+  float factor, step;
 } Source;
 
 static void
@@ -275,7 +259,6 @@ source_start (Source *source, const NotchBatch *batch, const NotchTile *tile, co
     source->ring[i] = memory + (ptrdiff_t) i * stride;
   source->out = memory + (ptrdiff_t) NOTCH_TAPS * stride;
   source->raw = memory + (ptrdiff_t) (NOTCH_TAPS + 1) * stride;
-  source->mixed = memory + (ptrdiff_t) (NOTCH_TAPS + 2) * stride;
   if (!source->coarse) {
     notch_lanczos_taps (source->left - floor_x, source->along);
     notch_lanczos_taps (source->top - floor_y, source->across);
@@ -290,10 +273,13 @@ source_start (Source *source, const NotchBatch *batch, const NotchTile *tile, co
   }
 }
 
+enum { AHEAD = 2 }; /* rows */
+
 static void
 source_filter_row (Source *source, int row, int w)
 {
   float *to = source->ring[row % NOTCH_TAPS];
+  prefetch (source->pixels, source->x, source->y + row + AHEAD, w + NOTCH_TAPS - 1);
   if (source->plain_x)
     notch_cpu_fetch (source->pixels, source->x + NOTCH_TAP_ORIGIN, source->y + row, w, to);
   else {
@@ -303,48 +289,52 @@ source_filter_row (Source *source, int row, int w)
 }
 
 /* Row y of a piece from a coarse source: rows of mem first, for there are few samples, then columns. */
-static float *
+static void
 coarse_row (Source *source, int y, int w)
 {
+  float *mixed = source->out, *to = source->raw;
   double at = source->top + y * source->zoom, last = source->left + (w - 1) * source->zoom;
   int64_t first = (int64_t) floor (at) - NOTCH_TAP_ORIGIN;
   int n = (int) ((int64_t) floor (last) - NOTCH_TAP_ORIGIN - source->x) + NOTCH_TAPS;
   float tap[NOTCH_TAPS];
   notch_lanczos_taps (at - floor (at), tap);
-  memset (source->mixed, 0, sizeof (float) * (size_t) n);
+  memset (mixed, 0, sizeof (float) * (size_t) n);
   for (int k = 0; k < NOTCH_TAPS; k++) {
     notch_cpu_fetch (source->pixels, source->x, first + k, n, source->raw);
     for (int i = 0; i < n; i++)
-      source->mixed[i] += tap[k] * source->raw[i];
+      mixed[i] += tap[k] * source->raw[i];
   }
   for (int i = 0; i < w; i++) {
-    const float *from =
-        source->mixed + ((int64_t) floor (source->left + i * source->zoom) - NOTCH_TAP_ORIGIN - source->x);
+    const float *from = mixed + ((int64_t) floor (source->left + i * source->zoom) - NOTCH_TAP_ORIGIN - source->x);
     float sum = 0;
     for (int k = 0; k < NOTCH_TAPS; k++)
       sum += source->ring[k][i] * from[k];
-    source->out[i] = sum;
+    to[i] = sum;
   }
-  return source->out;
+  source->row[0] = to;
 }
 
-/* Row y of the piece, interpolated; rows are asked for in order from 0. */
-static float *
-source_row (Source *source, int y, int w)
+/* Makes row y of the piece ready to be mixed; rows are asked for in order from 0. */
+static void
+source_row (Source *source, int y, const NotchPiece *piece)
 {
-  if (source->coarse)
-    return coarse_row (source, y, w);
+  int w = piece->w;
+  source->factor =
+      (float) (source->level + source->slope_y * ((y + 0.5) / piece->h - 0.5) + source->slope_x * (0.5 / w - 0.5));
+  source->step = (float) (source->slope_x / w);
+  source->ready = source->coarse || source->plain_y;
+  if (source->coarse) {
+    coarse_row (source, y, w);
+    return;
+  }
   if (y == 0)
     for (int i = 0; i < NOTCH_TAPS - 1; i++)
       source_filter_row (source, i, w);
   source_filter_row (source, y + NOTCH_TAPS - 1, w);
-  if (source->plain_y)
-    return source->ring[(y + NOTCH_TAP_ORIGIN) % NOTCH_TAPS];
-  const float *row[NOTCH_TAPS];
   for (int i = 0; i < NOTCH_TAPS; i++)
-    row[i] = source->ring[(y + i) % NOTCH_TAPS];
-  taps_across (row, source->across, w, source->out);
-  return source->out;
+    source->row[i] = source->ring[(y + i) % NOTCH_TAPS];
+  if (source->plain_y)
+    source->row[0] = source->ring[(y + NOTCH_TAP_ORIGIN) % NOTCH_TAPS];
 }
 
 /* ---- equal brightness ------------------------------------------------------------------------------------------------- */
@@ -358,10 +348,14 @@ static void
 add_blocks (const float *row, int w, double sum[EQUAL_BLOCKS])
 {
   for (int b = 0; b < EQUAL_BLOCKS; b++) {
-    float part = 0;
-    for (int x = b * w / EQUAL_BLOCKS; x < (b + 1) * w / EQUAL_BLOCKS; x++)
-      part += row[x];
-    sum[b] += (double) part;
+    int x = b * w / EQUAL_BLOCKS, end = (b + 1) * w / EQUAL_BLOCKS;
+    float part[8] = { 0 };
+    for (; x + 8 <= end; x += 8)
+      for (int i = 0; i < 8; i++)
+        part[i] += row[x + i];
+    for (; x < end; x++)
+      part[0] += row[x];
+    sum[b] += (double) (((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7])));
   }
 }
 
@@ -433,26 +427,6 @@ equalise (Source *source, int k, const NotchPiece *piece)
   }
 }
 
-NOTCH_CLONES static void
-scale_along (const float *from, float factor, float step, int n, float *to)
-{
-  for (int i = 0; i < n; i++)
-    to[i] = from[i] * (factor + step * (float) i);
-}
-
-/* Row y of a source at the brightness that it was given. */
-static float *
-equal_row (Source *source, int y, const NotchPiece *piece)
-{
-  float *row = source_row (source, y, piece->w);
-  if (source->level == 1 && source->slope_x == 0 && source->slope_y == 0)
-    return row;
-  double factor =
-      source->level + source->slope_y * ((y + 0.5) / piece->h - 0.5) + source->slope_x * (0.5 / piece->w - 0.5);
-  scale_along (row, (float) factor, (float) (source->slope_x / piece->w), piece->w, source->mixed);
-  return source->mixed;
-}
-
 /* ---- what noise a reference carries ------------------------------------------------------------------------------------ */
 
 /* Autocovariance of taps at a distance. */
@@ -496,31 +470,99 @@ noise_of (const Source *source, const NotchSourceShift *shift, const NotchPiece 
   return noise;
 }
 
-/* Looks through a row of medians for places where a source is no number: there the others' median counts, and without
- * any the pixel is lost. `at` is the row's first pixel in the tile. */
-static void
-mend_row (NotchLane *lane, float *const row[], int k, int n, ptrdiff_t at, float *to)
+/* ---- the median ------------------------------------------------------------------------------------------------ */
+
+#define BLOCK 64 /* px: values of all sources that stay in the first cache */
+
+typedef float Values[NOTCH_MAX_SOURCES][BLOCK];
+
+/* Values of all sources at n columns from x on, n a multiple of 8. */
+NOTCH_FN void
+mix_block (const Source *source, int k, int x, int n, Values v)
 {
-  bool well = true;
-  for (int j = 0; j < k && well; j++)
-    well = all_numbers (row[j], n);
-  for (int x = 0; x < n && !well; x++) {
-    float value[NOTCH_MAX_SOURCES];
-    int found = 0;
-    for (int j = 0; j < k; j++) {
-      float v = row[j][x];
-      int i = found;
-      if (!is_number (v))
-        continue;
-      for (; i > 0 && value[i - 1] > v; i--)
-        value[i] = value[i - 1];
-      value[i] = v;
-      found++;
+  for (int j = 0; j < k; j++) {
+    const float *r0 = source[j].row[0] + x;
+    float factor = source[j].factor, step = source[j].step;
+    if (source[j].ready) {
+      for (int i = 0; i < n; i++)
+        v[j][i] = r0[i] * (factor + step * (float) (x + i));
+      continue;
     }
-    if (found == 0)
-      notch_cpu_lose (lane, at + x, NOTCH_KNOWN_REF_LOST);
-    to[x] = found > 0 ? 0.5f * (value[(found - 1) / 2] + value[found / 2]) : 0;
+    const float *r1 = source[j].row[1] + x, *r2 = source[j].row[2] + x, *r3 = source[j].row[3] + x;
+    const float *r4 = source[j].row[4] + x, *r5 = source[j].row[5] + x, *tap = source[j].across;
+    float t0 = tap[0], t1 = tap[1], t2 = tap[2], t3 = tap[3], t4 = tap[4], t5 = tap[5];
+    for (int i = 0; i < n; i++)
+      v[j][i] = (((r0[i] * t0 + r1[i] * t1) + (r2[i] * t2 + r3[i] * t3)) + (r4[i] * t4 + r5[i] * t5))
+                * (factor + step * (float) (x + i));
   }
+}
+
+/* The medians of n values each, where all are numbers; they lie in v[0]. */
+NOTCH_FN void
+sort_block (const Network *network, int k, int n, Values v)
+{
+  for (int c = 0; c < network->n; c++) {
+    float *low = v[network->low[c]], *high = v[network->high[c]];
+    for (int i = 0; i < n; i++) {
+      float a = low[i], b = high[i];
+      low[i] = a < b ? a : b;
+      high[i] = a > b ? a : b;
+    }
+  }
+  const float *low = v[(k - 1) / 2], *high = v[k / 2];
+  for (int i = 0; i < n; i++)
+    v[0][i] = 0.5f * (low[i] + high[i]);
+}
+
+/* Likewise where a source may be no number: there the others' median counts; false where there is none. */
+static bool
+mend_value (int k, int at, Values v)
+{
+  float value[NOTCH_MAX_SOURCES];
+  int found = 0;
+  for (int j = 0; j < k; j++) {
+    float one = v[j][at];
+    int i = found;
+    if (!is_number (one))
+      continue;
+    for (; i > 0 && value[i - 1] > one; i--)
+      value[i] = value[i - 1];
+    value[i] = one;
+    found++;
+  }
+  v[0][at] = found > 0 ? 0.5f * (value[(found - 1) / 2] + value[found / 2]) : 0;
+  return found > 0;
+}
+
+/* Medians of a row of w px, and where there is none, `lost`; that is looked for only in floats. */
+NOTCH_CLONES static bool
+median_row (const Source *source, const Network *network, int k, int w, bool floats, float *to, uint8_t *lost)
+{
+  Values v;
+  bool any_lost = false;
+  for (int x = 0; x < w; x += BLOCK) {
+    int n = w - x < BLOCK ? w - x : BLOCK;
+    if (n == BLOCK)
+      mix_block (source, k, x, BLOCK, v);
+    else
+      mix_block (source, k, x, (n + 7) & ~7, v);
+    bool well = true;
+    for (int j = 0; j < k && floats; j++)
+      well &= all_numbers (v[j], n);
+    if (!well)
+      for (int i = 0; i < n; i++) {
+        lost[x + i] = !mend_value (k, i, v);
+        any_lost |= lost[x + i];
+      }
+    else if (k > 1 && n == BLOCK)
+      sort_block (network, k, BLOCK, v);
+    else if (k > 1)
+      sort_block (network, k, (n + 7) & ~7, v);
+    memcpy (to + x, v[0], sizeof (float) * (size_t) n);
+    if (well && floats)
+      memset (lost + x, 0, (size_t) n);
+  }
+  return any_lost;
 }
 
 /* The median over sources `first` to `first` + k - 1 of a piece. */
@@ -528,7 +570,7 @@ static void
 refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, int first, int k, float *plane,
              NotchRefNoise *noise)
 {
-  int size = lane->is.size, stride = size + 32;
+  int size = lane->is.size, stride = size + NOTCH_SOURCE_PAD;
   Source source[NOTCH_MAX_SOURCES];
   Network network;
   median_network (&network, k);
@@ -541,16 +583,16 @@ refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, 
   equalise (source, k, piece);
   if (noise)
     *noise = noise_of (source, &batch->source[first], piece);
+  uint8_t *lost = (uint8_t *) lane->response; /* of a row */
   for (int y = 0; y < piece->h && k > 0; y++) {
-    float *row[NOTCH_MAX_SOURCES], *to = plane + (ptrdiff_t) (piece->y + y) * size + piece->x;
+    ptrdiff_t at = (ptrdiff_t) (piece->y + y) * size + piece->x;
     for (int j = 0; j < k; j++)
-      row[j] = equal_row (&source[j], y, piece);
-    if (k == 1)
-      memcpy (to, row[0], sizeof (float) * (size_t) piece->w);
-    else
-      median_rows (&network, row, k, piece->w, to);
-    if (floats)
-      mend_row (lane, row, k, piece->w, to - plane, to);
+      source_row (&source[j], y, piece);
+    if (!median_row (source, &network, k, piece->w, floats, plane + at, lost))
+      continue;
+    for (int x = 0; x < piece->w; x++)
+      if (lost[x])
+        notch_cpu_lose (lane, at + x, NOTCH_KNOWN_REF_LOST);
   }
 }
 
