@@ -100,15 +100,17 @@ lane_free (NotchLane *lane)
   for (int i = 0; i < 3; i++)
     notch_fft_pass_free (lane->fft[i]);
   notch_fft_free (lane->shift_fft);
-  float *floats[] = { lane->spectrum, lane->block,    lane->line,          lane->product,       lane->response,
-                      lane->stack,    lane->basis,    lane->normal_weight, lane->patch,         lane->shift_a,
-                      lane->shift_b,  lane->shift_fa, lane->shift_fb,      lane->shift_product, lane->shift_window };
+  float *floats[] = { lane->spectrum, lane->block,         lane->line,         lane->product,
+                      lane->response, lane->stack,         lane->basis,        lane->normal_weight,
+                      lane->patch,    lane->shift_a,       lane->shift_b,      lane->shift_fa,
+                      lane->shift_fb, lane->shift_product, lane->shift_window, lane->rim };
   for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
     notch_fft_release (floats[i]);
   free (lane->judged);
   free (lane->known);
   free (lane->fit);
   free (lane->ref_noise);
+  free (lane->rim_at);
   free (lane->run);
   free (lane->run_blob);
   free (lane->row_start);
@@ -142,6 +144,9 @@ lane_allocate (NotchLane *lane)
   lane->normal_weight = notch_fft_alloc (NOTCH_FIT_SAMPLES + 64);
   lane->fit = calloc ((size_t) lane->max_pieces, sizeof *lane->fit);
   lane->ref_noise = calloc ((size_t) lane->max_pieces, sizeof *lane->ref_noise);
+  lane->rim_at = calloc ((size_t) lane->max_pieces, sizeof *lane->rim_at);
+  lane->max_rim = (ptrdiff_t) (area + 8 * size);
+  lane->rim = notch_fft_alloc ((size_t) lane->max_rim);
   lane->run = calloc (area / 2 + size, sizeof *lane->run);
   lane->run_blob = calloc (area / 2 + size, sizeof *lane->run_blob);
   lane->row_start = calloc (size + 2, sizeof *lane->row_start);
@@ -159,10 +164,10 @@ lane_allocate (NotchLane *lane)
   if (lane->spectrum) /* columns that are only there to fill a block stay 0 */
     memset (lane->spectrum, 0, sizeof (float) * spectrum);
   return lane->judged && lane->known && lane->spectrum && lane->block && lane->line && lane->product && lane->response
-         && lane->stack && lane->basis && lane->normal_weight && lane->fit && lane->ref_noise && lane->run
-         && lane->run_blob && lane->row_start && lane->blob && lane->seam && lane->patch && lane->patch_blob
-         && lane->shift_a && lane->shift_b && lane->shift_fa && lane->shift_fb && lane->shift_product
-         && lane->shift_window;
+         && lane->stack && lane->basis && lane->normal_weight && lane->fit && lane->ref_noise && lane->rim_at
+         && lane->rim && lane->run && lane->run_blob && lane->row_start && lane->blob && lane->seam && lane->patch
+         && lane->patch_blob && lane->shift_a && lane->shift_b && lane->shift_fa && lane->shift_fb
+         && lane->shift_product && lane->shift_window;
 }
 
 static NotchLane *

@@ -75,6 +75,10 @@ struct NotchLane {
   float *basis, *normal_weight; /* fit: sampled terms */
   float (*fit)[NOTCH_FIT_MAX];  /* a row a piece */
   NotchRefNoise *ref_noise;     /* likewise */
+  ptrdiff_t *rim_at;            /* likewise: where its rim begins in `rim`; -1: none is kept */
+  float *rim; /* what a piece's own reference is one pixel beyond the piece: a row above, a row below, then
+                                 * left and right by turns */
+  ptrdiff_t n_rim, max_rim;
   int max_pieces;
 
   NotchRun *run;

@@ -164,7 +164,9 @@ notch_cpu_gather (NotchLane *lane, const NotchGather *a)
   lane->tile = tile;
   lane->n_blobs = lane->n_seams = lane->n_patches = 0;
   lane->swamped = false;
-  lane->n_inspected = lane->n_lost = 0;
+  lane->n_inspected = lane->n_lost = lane->n_rim = 0;
+  for (int p = 0; p < tile->n_pieces && p < lane->max_pieces; p++)
+    lane->rim_at[p] = -1;
   mark_covered (lane, a->batch);
   for (int y = 0; y < size && mem; y++) {
     float *row = lane->plane[NOTCH_PLANE_TEST] + (ptrdiff_t) y * size;
@@ -565,11 +567,75 @@ median_row (const Source *source, const Network *network, int k, int w, bool flo
   return any_lost;
 }
 
-/* The median over sources `first` to `first` + k - 1 of a piece. */
-static void
-refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, int first, int k, float *plane,
-             NotchRefNoise *noise)
+/* A piece and the pixels around it that are in the tile. */
+static NotchPiece
+with_rim (const NotchPiece *piece, int size)
 {
+  NotchPiece wide = *piece;
+  int right = piece->x + piece->w, below = piece->y + piece->h;
+  wide.x = piece->x > 0 ? piece->x - 1 : 0;
+  wide.y = piece->y > 0 ? piece->y - 1 : 0;
+  wide.w = (right < size ? right + 1 : size) - wide.x;
+  wide.h = (below < size ? below + 1 : size) - wide.y;
+  return wide;
+}
+
+/* Room for a piece's rim; NULL: the lane has no more, and the neighbours' reference has to do. */
+static float *
+take_rim (NotchLane *lane, int p, const NotchPiece *piece)
+{
+  ptrdiff_t length = 2 * (ptrdiff_t) (piece->w + 2) + 2 * (ptrdiff_t) piece->h;
+  if (lane->n_rim + length > lane->max_rim)
+    return NULL;
+  lane->rim_at[p] = lane->n_rim;
+  lane->n_rim += length;
+  return lane->rim + lane->rim_at[p];
+}
+
+/* Puts a row of a piece with its rim where it belongs; y counts from the piece's first row. */
+static void
+store_row (const float *row, const NotchPiece *piece, const NotchPiece *wide, int y, int size, float *plane, float *rim)
+{
+  int left = piece->x - wide->x, right = wide->x + wide->w - piece->x - piece->w;
+  if (y < 0 || y == piece->h) {
+    memcpy (rim + (y < 0 ? 0 : piece->w + 2) + 1 - left, row, sizeof (float) * (size_t) wide->w);
+    return;
+  }
+  memcpy (plane + (ptrdiff_t) (piece->y + y) * size + piece->x, row + left, sizeof (float) * (size_t) piece->w);
+  float *beside = rim + 2 * (piece->w + 2) + 2 * y;
+  if (left)
+    beside[0] = row[0];
+  if (right)
+    beside[1] = row[wide->w - 1];
+}
+
+/* Swaps a piece's rim and what the plane has there. */
+static void
+swap_rim (float *plane, const NotchPiece *piece, int size, float *rim)
+{
+  NotchPiece wide = with_rim (piece, size);
+  for (int y = wide.y; y < wide.y + wide.h; y++) {
+    bool beside = y >= piece->y && y < piece->y + piece->h;
+    float *kept = beside ? rim + 2 * (piece->w + 2) + 2 * (y - piece->y) : rim + (y < piece->y ? 0 : piece->w + 2);
+    for (int x = wide.x; x < wide.x + wide.w; x++) {
+      if (beside && x == piece->x)
+        x = piece->x + piece->w; /* the piece itself stays */
+      if (x == wide.x + wide.w)
+        break;
+      float *at = plane + (ptrdiff_t) y * size + x, *other = beside ? kept + (x > piece->x) : kept + x - piece->x + 1;
+      float value = *at;
+      *at = *other, *other = value;
+    }
+  }
+}
+
+/* The median over sources `first` to `first` + k - 1 of a piece, and of its rim if that is kept. */
+static void
+refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *inner, int first, int k, float *plane,
+             NotchRefNoise *noise, float *rim)
+{
+  NotchPiece wide = rim ? with_rim (inner, lane->is.size) : *inner;
+  const NotchPiece *piece = &wide;
   int size = lane->is.size, stride = size + NOTCH_SOURCE_PAD;
   Source source[NOTCH_MAX_SOURCES];
   Network network;
@@ -583,16 +649,19 @@ refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, 
   equalise (source, k, piece);
   if (noise)
     *noise = noise_of (source, &batch->source[first], piece);
-  uint8_t *lost = (uint8_t *) lane->response; /* of a row */
+  uint8_t *lost = (uint8_t *) lane->response; /* of a row, and then the row */
+  float *row = lane->response + stride;
   for (int y = 0; y < piece->h && k > 0; y++) {
-    ptrdiff_t at = (ptrdiff_t) (piece->y + y) * size + piece->x;
+    int from_inner = piece->y + y - inner->y;
     for (int j = 0; j < k; j++)
       source_row (&source[j], y, piece);
-    if (!median_row (source, &network, k, piece->w, floats, plane + at, lost))
+    bool any_lost = median_row (source, &network, k, piece->w, floats, row, lost);
+    store_row (row, inner, piece, from_inner, size, plane, rim);
+    if (!any_lost || from_inner < 0 || from_inner >= inner->h)
       continue;
-    for (int x = 0; x < piece->w; x++)
+    for (int x = inner->x - piece->x; x < inner->x - piece->x + inner->w; x++)
       if (lost[x])
-        notch_cpu_lose (lane, at + x, NOTCH_KNOWN_REF_LOST);
+        notch_cpu_lose (lane, (ptrdiff_t) (piece->y + y) * size + piece->x + x, NOTCH_KNOWN_REF_LOST);
   }
 }
 
@@ -616,10 +685,10 @@ notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
       for (int x = piece->x; x < piece->x + piece->w; x++)
         lane->known[(ptrdiff_t) y * lane->is.size + x] &= (uint8_t) ~NOTCH_KNOWN_REF_LOST;
     refer_piece (lane, a->batch, piece, piece->first_source, piece->n_sources, lane->plane[NOTCH_PLANE_REF],
-                 &lane->ref_noise[p]);
+                 &lane->ref_noise[p], take_rim (lane, p, piece));
     if (piece->n_spreads > 0)
       refer_piece (lane, a->batch, piece, piece->first_source + piece->n_sources, 1, lane->plane[NOTCH_PLANE_SPREAD],
-                   NULL);
+                   NULL, NULL);
   }
   if (lane->any_lost)
     notch_cpu_judge (lane);
@@ -815,12 +884,22 @@ apply_row (const float *test, const float *g, int stride, const float c[NOTCH_FI
   }
 }
 
+/* A number that looks like chance (the finaliser of MurmurHash3, Appleby 2011). */
+static uint32_t
+scatter (uint32_t x)
+{
+  x = (x ^ (x >> 16)) * 0x85ebca6bu;
+  x = (x ^ (x >> 13)) * 0xc2b2ae35u;
+  return x ^ (x >> 16);
+}
+
 int
 notch_cpu_fit (NotchLane *lane, const NotchFit *a)
 {
   const NotchTile *tile = lane->tile;
   int size = lane->is.size, stride = NOTCH_FIT_SAMPLES + 64;
-  const float *test = lane->plane[NOTCH_PLANE_TEST], *ref = lane->plane[NOTCH_PLANE_REF];
+  const float *test = lane->plane[NOTCH_PLANE_TEST];
+  float *ref = lane->plane[NOTCH_PLANE_REF];
   /* The model goes to Z for now: derivatives of the raw reference are needed until the last row is done. */
   float *model = lane->plane[NOTCH_PLANE_Z], *res = lane->plane[NOTCH_PLANE_RES];
   memset (res, 0, sizeof (float) * (size_t) size * (size_t) size);
@@ -830,8 +909,11 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     memset (lane->fit[p], 0, sizeof lane->fit[p]);
     if (piece->n_sources == 0)
       continue;
-    /* Derivatives at a piece's rim look into the next piece's reference, which is the same pattern; only the tile's
-     * own rim has no neighbour. */
+    /* Derivatives look one pixel beyond a piece, where another one's reference is off by its own brightness: a jump that a
+     * difference of focus would draw along the border. Only beyond the tile there is nothing. */
+    float *rim = lane->rim_at[p] >= 0 ? lane->rim + lane->rim_at[p] : NULL;
+    if (rim)
+      swap_rim (ref, piece, size, rim);
     int x0 = piece->x > 0 ? piece->x : 1, y0 = piece->y > 0 ? piece->y : 1;
     int x1 = piece->x + piece->w < size ? piece->x + piece->w : size - 1;
     int y1 = piece->y + piece->h < size ? piece->y + piece->h : size - 1;
@@ -843,7 +925,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     /* A pixel of every square of step x step, by turns: on a lattice, a line between two of its rows would never be seen. */
     for (int top = y0; top < y1; top += step)
       for (int left = x0; left < x1; left += step) {
-        uint32_t turn = ((uint32_t) (left - x0) * 2654435761u + (uint32_t) (top - y0) * 2246822519u) >> 16;
+        uint32_t turn = scatter ((uint32_t) (top - y0) * 65536u + (uint32_t) (left - x0));
         int y = top + (int) (turn % (uint32_t) step), x = left + (int) (turn / (uint32_t) step % (uint32_t) step);
         ptrdiff_t at = (ptrdiff_t) y * size + x;
         if (y >= y1 || x >= x1 || !lane->judged[at])
@@ -864,6 +946,8 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
       apply_row (test + at, ref + at, size, lane->fit[p], du * (float) (x0 - piece->x) - 1, du,
                  dv * (float) (y - piece->y) - 1, x1 - x0, model + at, res + at);
     }
+    if (rim)
+      swap_rim (ref, piece, size, rim);
   }
   for (ptrdiff_t i = 0; i < (ptrdiff_t) size * size && lane->any_lost; i++)
     if (!lane->judged[i] && (lane->known[i] & NOTCH_KNOWN_COVERED))
