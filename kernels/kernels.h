@@ -235,7 +235,7 @@ typedef struct {
   int64_t w, wx, wy;                     /* weight fine^2 in 1/256 sigma^2, and weighted coordinates */
   int64_t res, res_abs;                  /* residual in 1/256 grey level: signed, absolute */
   int64_t ref, ref_edge;                 /* reference and |gradient| of it in 1/256 grey level */
-  int64_t z2;                            /* z squared in 1/256 */
+  int64_t z;                             /* residual in sigmas, 1/256, signed */
   int32_t x0, y0, x1, y1;                /* bounding box, inclusive */
   int32_t feret[NOTCH_FERET_DIRECTIONS]; /* largest x cos + y sin over directions k pi / 8, in 1/256 px */
   int32_t peak;                          /* largest score, 1/256 sigma */

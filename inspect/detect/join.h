@@ -24,7 +24,7 @@ typedef struct {
   gint64 n, n_seed;
   NotchWide x, y, xx, yy, xy;
   NotchWide w, wx, wy;
-  NotchWide res, res_abs, ref, ref_edge, z2;
+  NotchWide res, res_abs, ref, ref_edge, z;
   gint64 x0, y0, x1, y1; /* px, inclusive */
   gint64 feret[NOTCH_FERET_DIRECTIONS];
   int peak, peak_channel, peak_dark;
@@ -42,6 +42,8 @@ void notch_joined_clear (NotchJoined *joined);
 
 /* Moves a blob to place i of an array of them, whose own blob was moved or cleared before. */
 void notch_joined_move (GArray *to, guint i, NotchJoined *from);
+/* What the blob's pixels say together: the size of their residuals' sum over that sum's own noise, sigmas. */
+double notch_joined_weight (const NotchJoined *blob);
 /* Adds `from` to `to`; of two patches the stronger part's stays, `from` has none afterwards. */
 void notch_joined_merge (NotchJoined *to, NotchJoined *from);
 
