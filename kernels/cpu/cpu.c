@@ -101,7 +101,7 @@ lane_free (NotchLane *lane)
     notch_fft_pass_free (lane->fft[i]);
   notch_fft_free (lane->shift_fft);
   float *floats[] = { lane->spectrum, lane->block,    lane->line,          lane->product,       lane->response,
-                      lane->stack,    lane->basis,    lane->normal_weight, lane->patch,         lane->shift_a,
+                      lane->stack,    lane->basis,    lane->normal_sorted, lane->patch,         lane->shift_a,
                       lane->shift_b,  lane->shift_fa, lane->shift_fb,      lane->shift_product, lane->shift_window };
   for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
     notch_fft_release (floats[i]);
@@ -139,7 +139,7 @@ lane_allocate (NotchLane *lane)
   lane->response = notch_fft_alloc (area);
   lane->stack = notch_fft_alloc ((size_t) NOTCH_MAX_SOURCES * NOTCH_SOURCE_ROWS * (size + NOTCH_SOURCE_PAD));
   lane->basis = notch_fft_alloc ((NOTCH_FIT_MAX + 2) * (size_t) (NOTCH_FIT_SAMPLES + 64));
-  lane->normal_weight = notch_fft_alloc (NOTCH_FIT_SAMPLES + 64);
+  lane->normal_sorted = notch_fft_alloc (NOTCH_FIT_SAMPLES + 64);
   lane->fit = calloc ((size_t) lane->max_pieces, sizeof *lane->fit);
   lane->ref_noise = calloc ((size_t) lane->max_pieces, sizeof *lane->ref_noise);
   lane->run = calloc (area / 2 + size, sizeof *lane->run);
@@ -159,7 +159,7 @@ lane_allocate (NotchLane *lane)
   if (lane->spectrum) /* columns that are only there to fill a block stay 0 */
     memset (lane->spectrum, 0, sizeof (float) * spectrum);
   return lane->judged && lane->known && lane->spectrum && lane->block && lane->line && lane->product && lane->response
-         && lane->stack && lane->basis && lane->normal_weight && lane->fit && lane->ref_noise && lane->run
+         && lane->stack && lane->basis && lane->normal_sorted && lane->fit && lane->ref_noise && lane->run
          && lane->run_blob && lane->row_start && lane->blob && lane->seam && lane->patch && lane->patch_blob
          && lane->shift_a && lane->shift_b && lane->shift_fa && lane->shift_fb && lane->shift_product
          && lane->shift_window;
