@@ -836,13 +836,14 @@ fit_samples (NotchLane *lane, int n, int terms, int area, const NotchRefNoise *n
 
 NOTCH_CLONES static void
 apply_row (const float *test, const float *g, int stride, const float c[NOTCH_FIT_MAX], float u0, float du, float v,
-           int n, float *ref, float *res)
+           int n, float *restrict ref, float *restrict res)
 {
-  float base = c[0], gain = c[1] + c[6] * v + c[9] * v * v, slope = c[5] + c[8] * v;
+  float base = c[0], gain = c[1] + c[6] * v + c[9] * v * v, slope = c[5] + c[8] * v, bend = c[7];
+  float shift_x = c[2], shift_y = c[3], focus = c[4];
   for (int i = 0; i < n; i++) {
     float u = u0 + du * (float) i;
-    float model = g[i] + base + g[i] * (gain + u * (slope + c[7] * u)) + c[2] * notch_grad_x (g + i)
-                  + c[3] * notch_grad_y (g + i, stride) + c[4] * notch_laplacian (g + i, stride);
+    float model = g[i] + base + g[i] * (gain + u * (slope + bend * u)) + shift_x * notch_grad_x (g + i)
+                  + shift_y * notch_grad_y (g + i, stride) + focus * notch_laplacian (g + i, stride);
     ref[i] = model;
     res[i] = test[i] - model;
   }
