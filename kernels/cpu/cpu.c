@@ -105,6 +105,7 @@ lane_free (NotchLane *lane)
                       lane->shift_b,  lane->shift_fa, lane->shift_fb,      lane->shift_product, lane->shift_window };
   for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
     notch_fft_release (floats[i]);
+  free (lane->shift_wave);
   free (lane->judged);
   free (lane->known);
   free (lane->fit);
@@ -153,16 +154,19 @@ lane_allocate (NotchLane *lane)
   lane->shift_a = notch_fft_alloc (shift * shift + 1);
   lane->shift_b = notch_fft_alloc (shift * shift + 1);
   lane->shift_fa = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
-  lane->shift_fb = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
+  lane->shift_fb = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 8); /* a row is read in fours */
   lane->shift_product = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
   lane->shift_window = notch_fft_alloc (shift + 1);
+  if (lane->shift_fb)
+    memset (lane->shift_fb, 0, sizeof (float) * (2 * shift * (shift / 2 + 1) + 8));
   if (lane->spectrum) /* columns that are only there to fill a block stay 0 */
     memset (lane->spectrum, 0, sizeof (float) * spectrum);
-  return lane->judged && lane->known && lane->spectrum && lane->block && lane->line && lane->product && lane->response
-         && lane->stack && lane->basis && lane->normal_sorted && lane->fit && lane->ref_noise && lane->run
-         && lane->run_blob && lane->row_start && lane->blob && lane->seam && lane->patch && lane->patch_blob
-         && lane->shift_a && lane->shift_b && lane->shift_fa && lane->shift_fb && lane->shift_product
-         && lane->shift_window;
+  lane->shift_wave = calloc (3 * (shift / 2 + 4), sizeof *lane->shift_wave);
+  return lane->judged && lane->known && lane->shift_wave && lane->spectrum && lane->block && lane->line && lane->product
+         && lane->response && lane->stack && lane->basis && lane->normal_sorted && lane->fit && lane->ref_noise
+         && lane->run && lane->run_blob && lane->row_start && lane->blob && lane->seam && lane->patch
+         && lane->patch_blob && lane->shift_a && lane->shift_b && lane->shift_fa && lane->shift_fb
+         && lane->shift_product && lane->shift_window;
 }
 
 static NotchLane *

@@ -90,6 +90,7 @@ struct NotchLane {
 
   NotchFft *shift_fft;
   float *shift_a, *shift_b, *shift_fa, *shift_fb, *shift_product, *shift_window;
+  double *shift_wave; /* of series */
 };
 
 int notch_cpu_fail (NotchLane *lane, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
