@@ -101,11 +101,12 @@ lane_free (NotchLane *lane)
     notch_fft_pass_free (lane->fft[i]);
   notch_fft_free (lane->shift_fft);
   float *floats[] = { lane->spectrum, lane->block,         lane->line,         lane->product,
-                      lane->response, lane->stack,         lane->basis,        lane->normal_weight,
+                      lane->response, lane->stack,         lane->basis,        lane->normal_sorted,
                       lane->patch,    lane->shift_a,       lane->shift_b,      lane->shift_fa,
                       lane->shift_fb, lane->shift_product, lane->shift_window, lane->rim };
   for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
     notch_fft_release (floats[i]);
+  free (lane->shift_wave);
   free (lane->judged);
   free (lane->known);
   free (lane->fit);
@@ -141,7 +142,7 @@ lane_allocate (NotchLane *lane)
   lane->response = notch_fft_alloc (area);
   lane->stack = notch_fft_alloc ((size_t) NOTCH_MAX_SOURCES * NOTCH_SOURCE_ROWS * (size + NOTCH_SOURCE_PAD));
   lane->basis = notch_fft_alloc ((NOTCH_FIT_MAX + 2) * (size_t) (NOTCH_FIT_SAMPLES + 64));
-  lane->normal_weight = notch_fft_alloc (NOTCH_FIT_SAMPLES + 64);
+  lane->normal_sorted = notch_fft_alloc (NOTCH_FIT_SAMPLES + 64);
   lane->fit = calloc ((size_t) lane->max_pieces, sizeof *lane->fit);
   lane->ref_noise = calloc ((size_t) lane->max_pieces, sizeof *lane->ref_noise);
   lane->rim_at = calloc ((size_t) lane->max_pieces, sizeof *lane->rim_at);
@@ -158,15 +159,18 @@ lane_allocate (NotchLane *lane)
   lane->shift_a = notch_fft_alloc (shift * shift + 1);
   lane->shift_b = notch_fft_alloc (shift * shift + 1);
   lane->shift_fa = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
-  lane->shift_fb = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
+  lane->shift_fb = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 8); /* a row is read in fours */
   lane->shift_product = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
   lane->shift_window = notch_fft_alloc (shift + 1);
+  if (lane->shift_fb)
+    memset (lane->shift_fb, 0, sizeof (float) * (2 * shift * (shift / 2 + 1) + 8));
   if (lane->spectrum) /* columns that are only there to fill a block stay 0 */
     memset (lane->spectrum, 0, sizeof (float) * spectrum);
-  return lane->judged && lane->known && lane->spectrum && lane->block && lane->line && lane->product && lane->response
-         && lane->stack && lane->basis && lane->normal_weight && lane->fit && lane->ref_noise && lane->rim_at
-         && lane->rim && lane->run && lane->run_blob && lane->row_start && lane->blob && lane->seam && lane->patch
-         && lane->patch_blob && lane->shift_a && lane->shift_b && lane->shift_fa && lane->shift_fb
+  lane->shift_wave = calloc (3 * (shift / 2 + 4), sizeof *lane->shift_wave);
+  return lane->judged && lane->known && lane->shift_wave && lane->spectrum && lane->block && lane->line && lane->product
+         && lane->response && lane->stack && lane->basis && lane->normal_sorted && lane->fit && lane->ref_noise
+         && lane->rim_at && lane->rim && lane->run && lane->run_blob && lane->row_start && lane->blob && lane->seam
+         && lane->patch && lane->patch_blob && lane->shift_a && lane->shift_b && lane->shift_fa && lane->shift_fb
          && lane->shift_product && lane->shift_window;
 }
 

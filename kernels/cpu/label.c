@@ -285,8 +285,8 @@ notch_cpu_label (NotchLane *lane, const NotchLabel *a)
   for (int32_t i = 0; i < n_runs; i++)
     if (lane->run_blob[i] >= 0)
       measure_run (lane, &lane->run[i], &lane->blob[lane->run_blob[i]], mask);
-  lane->n_inspected = 0;
-  for (int y = tile->core_y; y < y1; y++)
+  lane->n_inspected = lane->all_judged ? (int64_t) tile->core_w * tile->core_h : 0;
+  for (int y = tile->core_y; y < y1 && !lane->all_judged; y++)
     for (int x = tile->core_x; x < tile->core_x + tile->core_w; x++)
       lane->n_inspected += lane->judged[(ptrdiff_t) y * size + x];
   lane->n_lost = lane->any_lost ? count_lost (lane) : 0;

@@ -60,7 +60,7 @@ struct NotchLane {
   float *reduced_score[3];      /* the score on every 2nd and 4th pixel, by log2 of the decimation; [0] is not used */
   uint8_t *judged;              /* size x size: 1 where the pixel and its neighbours have a reference and a weight */
   uint8_t *known;               /* size x size: what is known of a pixel, NOTCH_KNOWN_* */
-  bool all_judged, any_spread, any_lost;
+  bool all_covered, all_judged, any_spread, any_lost;
 
   NotchFftPass *fft[3]; /* by log2 of the decimation */
   float *spectrum;      /* blocks of columns; notch_cpu_spectrum_block */
@@ -72,7 +72,7 @@ struct NotchLane {
   NotchFilterPlan filter[NOTCH_MAX_CHANNELS];
 
   float *stack;                 /* refer: ring of rows a source */
-  float *basis, *normal_weight; /* fit: sampled terms */
+  float *basis, *normal_sorted; /* fit: sampled terms */
   float (*fit)[NOTCH_FIT_MAX];  /* a row a piece */
   NotchRefNoise *ref_noise;     /* likewise */
   ptrdiff_t *rim_at;            /* likewise: where its rim begins in `rim`; -1: none is kept */
@@ -94,6 +94,7 @@ struct NotchLane {
 
   NotchFft *shift_fft;
   float *shift_a, *shift_b, *shift_fa, *shift_fb, *shift_product, *shift_window;
+  double *shift_wave; /* of series */
 };
 
 int notch_cpu_fail (NotchLane *lane, const char *format, ...) __attribute__ ((format (printf, 2, 3)));

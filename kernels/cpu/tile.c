@@ -102,9 +102,9 @@ mark_covered (NotchLane *lane, const NotchBatch *batch)
               (size_t) piece->w);
     lane->any_spread |= piece->n_spreads > 0;
   }
-  lane->all_judged = !tile->weight && !memchr (lane->known, 0, (size_t) size * (size_t) size) && tile->inside_x <= 0
-                     && tile->inside_y <= 0 && tile->inside_x + tile->inside_w >= size
-                     && tile->inside_y + tile->inside_h >= size;
+  lane->all_covered = !memchr (lane->known, 0, (size_t) size * (size_t) size);
+  lane->all_judged = !tile->weight && lane->all_covered && tile->inside_x <= 0 && tile->inside_y <= 0
+                     && tile->inside_x + tile->inside_w >= size && tile->inside_y + tile->inside_h >= size;
 }
 
 void
@@ -695,6 +695,21 @@ notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
   return 0;
 }
 
+/* Clears what no piece writes to: all that has no reference, and the tile's rim. */
+static void
+clear_rest (const NotchLane *lane, float *plane)
+{
+  int size = lane->is.size;
+  if (!lane->all_covered) {
+    memset (plane, 0, sizeof (float) * (size_t) size * (size_t) size);
+    return;
+  }
+  for (int i = 0; i < size; i++) {
+    ptrdiff_t last = (ptrdiff_t) (size - 1) * size, row = (ptrdiff_t) i * size;
+    plane[i] = plane[last + i] = plane[row] = plane[row + size - 1] = 0;
+  }
+}
+
 /* ---- fit ------------------------------------------------------------------------------------------------------- */
 
 /* The terms at a pixel of the reference, in the order of NOTCH_FIT_MAX. */
@@ -731,13 +746,26 @@ terms_in_use (int terms, int area, int use[NOTCH_FIT_MAX])
 }
 
 NOTCH_CLONES static double
-weighted_dot (const float *a, const float *b, const float *w, int n)
+dot (const float *a, const float *b, int n)
 {
   double lane[8] = { 0 };
   for (int i = 0; i < n; i += 8)
     for (int j = 0; j < 8; j++)
-      lane[j] += (double) (a[i + j] * w[i + j]) * (double) b[i + j];
+      lane[j] += (double) a[i + j] * (double) b[i + j];
   return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
+}
+
+/* What m terms leave of `right`, its size. */
+NOTCH_CLONES static void
+residuals (const float *const term[], const float coefficient[], int m, const float *right, int n, float *left)
+{
+  for (int i = 0; i < n; i++)
+    left[i] = right[i] - coefficient[0] * term[0][i];
+  for (int j = 1; j < m; j++)
+    for (int i = 0; i < n; i++)
+      left[i] -= coefficient[j] * term[j][i];
+  for (int i = 0; i < n; i++)
+    left[i] = fabsf (left[i]);
 }
 
 static float
@@ -770,8 +798,8 @@ quick_select (float *v, int n, int k)
 /* Solves the m x m system by Cholesky with a ridge on the scale of each term. A term of which no more than `least` is left
  * beside those before it gets 0: in a flat piece there is nothing to tell a gain or a focus by. */
 static void
-solve (double matrix[NOTCH_FIT_MAX][NOTCH_FIT_MAX], double right[NOTCH_FIT_MAX], const double least[NOTCH_FIT_MAX],
-       int m)
+solve (double matrix[NOTCH_FIT_MAX + 1][NOTCH_FIT_MAX + 1], double right[NOTCH_FIT_MAX],
+       const double least[NOTCH_FIT_MAX], int m)
 {
   bool left_out[NOTCH_FIT_MAX] = { false };
   for (int i = 0; i < m; i++)
@@ -828,57 +856,63 @@ fit_samples (NotchLane *lane, int n, int terms, int area, const NotchRefNoise *n
 {
   int use[NOTCH_FIT_MAX], m = terms_in_use (terms, area, use), stride = NOTCH_FIT_SAMPLES + 64;
   int padded = (n + 7) / 8 * 8;
-  float *basis = lane->basis, *right = basis + (ptrdiff_t) NOTCH_FIT_MAX * stride, *left = right + stride;
-  float *weight = lane->normal_weight;
-  double variance = 0, count = n; /* of the image's noise; samples that have weight */
-  for (int i = 0; i < padded; i++)
-    weight[i] = i < n;
-  for (int i = n; i < padded; i++)
-    for (int j = 0; j <= NOTCH_FIT_MAX; j++)
-      basis[(ptrdiff_t) j * stride + i] = 0;
+  float *right = lane->basis + (ptrdiff_t) NOTCH_FIT_MAX * stride, *left = right + stride,
+        *sorted = lane->normal_sorted;
+  const float *term[NOTCH_FIT_MAX + 1]; /* the last one is the right side */
+  for (int j = 0; j <= NOTCH_FIT_MAX; j++)
+    for (int i = n; i < padded; i++)
+      lane->basis[(ptrdiff_t) j * stride + i] = 0;
+  for (int i = 0; i < m; i++)
+    term[i] = lane->basis + (ptrdiff_t) use[i] * stride;
+  term[m] = right;
+  double product[NOTCH_FIT_MAX + 1][NOTCH_FIT_MAX + 1]; /* of all samples */
+  for (int i = 0; i <= m; i++)
+    for (int j = 0; j <= i && j < m; j++)
+      product[i][j] = dot (term[i], term[j], padded);
+  double variance = 0, cut = INFINITY; /* of the image's noise; samples beyond it are left out */
   for (int round = 0;; round++) {
-    double matrix[NOTCH_FIT_MAX][NOTCH_FIT_MAX], solution[NOTCH_FIT_MAX], least[NOTCH_FIT_MAX];
+    double matrix[NOTCH_FIT_MAX + 1][NOTCH_FIT_MAX + 1], solution[NOTCH_FIT_MAX], least[NOTCH_FIT_MAX], count = n;
+    memcpy (matrix, product, sizeof matrix);
+    for (int k = 0; k < n && round > 0; k++) {
+      if ((double) left[k] <= cut)
+        continue;
+      count--;
+      for (int i = 0; i <= m; i++)
+        for (int j = 0; j <= i && j < m; j++)
+          matrix[i][j] -= (double) term[i][k] * (double) term[j][k];
+    }
     for (int i = 0; i < m; i++) {
-      const float *term = basis + (ptrdiff_t) use[i] * stride;
       for (int j = 0; j <= i; j++)
-        matrix[i][j] = weighted_dot (term, basis + (ptrdiff_t) use[j] * stride, weight, padded)
-                       - variance * count * noise_product (noise, use[i], use[j]);
+        matrix[i][j] -= variance * count * noise_product (noise, use[i], use[j]);
       /* The reference has its noise with the other sign in test - reference. */
-      solution[i] = weighted_dot (term, right, weight, padded) + variance * count * noise_product (noise, use[i], 1);
+      solution[i] = matrix[m][i] + variance * count * noise_product (noise, use[i], 1);
       least[i] = 0.5 * variance * count * noise_product (noise, use[i], use[i]);
     }
     solve (matrix, solution, least, m);
+    float found[NOTCH_FIT_MAX];
     memset (coefficient, 0, sizeof (float) * NOTCH_FIT_MAX);
     for (int i = 0; i < m; i++)
-      coefficient[use[i]] = (float) solution[i];
+      coefficient[use[i]] = found[i] = (float) solution[i];
     if (round == 2)
       return;
-    for (int i = 0; i < n; i++) {
-      float r = right[i];
-      for (int j = 0; j < m; j++)
-        r -= coefficient[use[j]] * basis[(ptrdiff_t) use[j] * stride + i];
-      left[i] = fabsf (r);
-    }
-    memcpy (weight, left, sizeof (float) * (size_t) n);
-    float spread = 1.4826f * quick_select (weight, n, n / 2), cut = 4 * spread + 1e-6f;
+    residuals (term, found, m, right, n, left);
+    memcpy (sorted, left, sizeof (float) * (size_t) n);
+    float spread = 1.4826f * quick_select (sorted, n, n / 2);
+    cut = (double) (4 * spread + 1e-6f);
     variance = (double) spread * (double) spread / (1 + noise->level);
-    count = 0;
-    for (int i = 0; i < n; i++) {
-      weight[i] = left[i] <= cut;
-      count += (double) weight[i];
-    }
   }
 }
 
 NOTCH_CLONES static void
 apply_row (const float *test, const float *g, int stride, const float c[NOTCH_FIT_MAX], float u0, float du, float v,
-           int n, float *ref, float *res)
+           int n, float *restrict ref, float *restrict res)
 {
-  float base = c[0], gain = c[1] + c[6] * v + c[9] * v * v, slope = c[5] + c[8] * v;
+  float base = c[0], gain = c[1] + c[6] * v + c[9] * v * v, slope = c[5] + c[8] * v, bend = c[7];
+  float shift_x = c[2], shift_y = c[3], focus = c[4];
   for (int i = 0; i < n; i++) {
     float u = u0 + du * (float) i;
-    float model = g[i] + base + g[i] * (gain + u * (slope + c[7] * u)) + c[2] * notch_grad_x (g + i)
-                  + c[3] * notch_grad_y (g + i, stride) + c[4] * notch_laplacian (g + i, stride);
+    float model = g[i] + base + g[i] * (gain + u * (slope + bend * u)) + shift_x * notch_grad_x (g + i)
+                  + shift_y * notch_grad_y (g + i, stride) + focus * notch_laplacian (g + i, stride);
     ref[i] = model;
     res[i] = test[i] - model;
   }
@@ -902,8 +936,14 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
   float *ref = lane->plane[NOTCH_PLANE_REF];
   /* The model goes to Z for now: derivatives of the raw reference are needed until the last row is done. */
   float *model = lane->plane[NOTCH_PLANE_Z], *res = lane->plane[NOTCH_PLANE_RES];
-  memset (res, 0, sizeof (float) * (size_t) size * (size_t) size);
-  memcpy (model, ref, sizeof (float) * (size_t) size * (size_t) size);
+  clear_rest (lane, res);
+  if (!lane->all_covered)
+    memcpy (model, ref, sizeof (float) * (size_t) size * (size_t) size);
+  for (int i = 0; i < size; i++) { /* the rim, that has no derivatives */
+    ptrdiff_t last = (ptrdiff_t) (size - 1) * size, row = (ptrdiff_t) i * size;
+    model[i] = ref[i], model[last + i] = ref[last + i];
+    model[row] = ref[row], model[row + size - 1] = ref[row + size - 1];
+  }
   for (int p = 0; p < tile->n_pieces; p++) {
     const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
     memset (lane->fit[p], 0, sizeof lane->fit[p]);
@@ -988,7 +1028,7 @@ notch_cpu_normalise (NotchLane *lane, const NotchNormalise *a)
   const NotchTile *tile = lane->tile;
   int size = lane->is.size;
   float *z = lane->plane[NOTCH_PLANE_Z];
-  memset (z, 0, sizeof (float) * (size_t) size * (size_t) size);
+  clear_rest (lane, z);
   for (int p = 0; p < tile->n_pieces; p++) {
     const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
     if (piece->n_sources == 0)
