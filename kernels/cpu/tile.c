@@ -918,6 +918,60 @@ apply_row (const float *test, const float *g, int stride, const float c[NOTCH_FI
   }
 }
 
+/* ---- borders ------------------------------------------------------------------------------------------------------- */
+
+#define BORDER_WIDTH 3   /* px: as far as interpolation looks */
+#define BORDER_LEAST 128 /* px: a shorter line tells too little of itself */
+
+/* Takes what a line of pixels has in common off its residual: a part of the reference, by least squares without what
+ * sticks out. `step` apart, n of them. */
+static void
+level_line (NotchLane *lane, float *res, float *ref, const uint8_t *judged, ptrdiff_t step, int n)
+{
+  float *size = lane->normal_sorted;
+  double products = 0, squares = 0;
+  int found = 0;
+  for (int i = 0; i < n; i++)
+    if (judged[i * step])
+      size[found++] = fabsf (res[i * step]);
+  if (found < BORDER_LEAST)
+    return;
+  float cut = 4 * 1.4826f * quick_select (size, found, found / 2);
+  for (int i = 0; i < n; i++) {
+    float r = res[i * step], g = ref[i * step];
+    if (!judged[i * step] || fabsf (r) > cut)
+      continue;
+    products += (double) r * (double) g;
+    squares += (double) g * (double) g;
+  }
+  float share = squares > 0 ? (float) (products / squares) : 0;
+  for (int i = 0; i < n; i++)
+    if (judged[i * step]) {
+      res[i * step] -= share * ref[i * step];
+      ref[i * step] += share * ref[i * step];
+    }
+}
+
+/* Where two dice meet, interpolation mixes what belongs to one with what belongs to the other, and they are not lit and
+ * placed alike. All along such a border this makes a faint line, which the long filters would see. */
+static void
+level_borders (NotchLane *lane, const NotchPiece *piece, float *res, float *ref)
+{
+  int size = lane->is.size, right = piece->x + piece->w, below = piece->y + piece->h;
+  for (int k = 0; k < BORDER_WIDTH; k++) {
+    const int column[2] = { piece->x + k, right - 1 - k }, row[2] = { piece->y + k, below - 1 - k };
+    const bool at_column[2] = { piece->x > 0, right < size }, at_row[2] = { piece->y > 0, below < size };
+    for (int side = 0; side < 2; side++) {
+      ptrdiff_t first = (ptrdiff_t) piece->y * size + column[side];
+      if (at_column[side] && 2 * k < piece->w)
+        level_line (lane, res + first, ref + first, lane->judged + first, size, piece->h);
+      first = (ptrdiff_t) row[side] * size + piece->x;
+      if (at_row[side] && 2 * k < piece->h)
+        level_line (lane, res + first, ref + first, lane->judged + first, 1, piece->w);
+    }
+  }
+}
+
 /* A number that looks like chance (the finaliser of MurmurHash3, Appleby 2011). */
 static uint32_t
 scatter (uint32_t x)
@@ -988,6 +1042,8 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     }
     if (rim)
       swap_rim (ref, piece, size, rim);
+    if (a->terms != NOTCH_FIT_NOTHING)
+      level_borders (lane, piece, res, model);
   }
   for (ptrdiff_t i = 0; i < (ptrdiff_t) size * size && lane->any_lost; i++)
     if (!lane->judged[i] && (lane->known[i] & NOTCH_KNOWN_COVERED))
