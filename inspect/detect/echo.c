@@ -30,10 +30,11 @@ is_lobe (const NotchJoined *blob, const NotchJoined *strong, const NotchPlan *pl
                     && blob->y0 - reach <= strong->y1;
   if (beside && (candidate || strong->peak_dark != blob->peak_dark))
     return TRUE;
-  return strong->peak_dark == blob->peak_dark
-         && notch_template_skirt (filter, (float) blob->peak / 256, filter_of (strong, plan),
-                                  (float) strong->peak / 256, (float) (blob->peak_x - strong->peak_x),
-                                  (float) (blob->peak_y - strong->peak_y));
+  const NotchTemplate own = notch_template_of (filter), of = notch_template_of (filter_of (strong, plan));
+  float seen = (float) strong->peak / 256
+               * notch_template_skirt (&own, &of, (float) (blob->peak_x - strong->peak_x),
+                                       (float) (blob->peak_y - strong->peak_y));
+  return strong->peak_dark == blob->peak_dark && notch_template_explains (seen, (float) blob->peak / 256);
 }
 
 /* Index of the die that holds a blob's peak; -1: none, or dice are not compared with dice. */

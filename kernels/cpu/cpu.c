@@ -117,6 +117,8 @@ lane_free (NotchLane *lane)
   free (lane->row_start);
   free (lane->blob);
   free (lane->peak);
+  free (lane->peak_square);
+  free (lane->blob_peak);
   free (lane->seam);
   free (lane->patch_blob);
   free (lane);
@@ -152,7 +154,12 @@ lane_allocate (NotchLane *lane)
   lane->run_blob = calloc (area / 2 + size, sizeof *lane->run_blob);
   lane->row_start = calloc (size + 2, sizeof *lane->row_start);
   lane->blob = calloc ((size_t) is->max_blobs + 1, sizeof *lane->blob);
-  lane->peak = calloc ((size_t) is->max_blobs + 1, sizeof *lane->peak);
+  size_t squares = size / NOTCH_PEAK_SQUARE + 1;
+  lane->peak = calloc (NOTCH_MAX_PEAKS, sizeof *lane->peak);
+  lane->peak_square = calloc (squares * squares, sizeof *lane->peak_square);
+  lane->blob_peak = calloc ((size_t) is->max_blobs + 1, sizeof *lane->blob_peak);
+  for (int c = 0; c < is->n_channels && c < NOTCH_MAX_CHANNELS; c++)
+    lane->template_[c] = notch_template_of (&is->channel[c]);
   lane->seam = calloc ((size_t) lane->max_seams, sizeof *lane->seam);
   lane->patch = notch_fft_alloc (2 * (size_t) is->patch_side * (size_t) is->patch_side * (size_t) is->max_patches + 1);
   lane->patch_blob = calloc ((size_t) is->max_patches + 1, sizeof *lane->patch_blob);
@@ -169,9 +176,9 @@ lane_allocate (NotchLane *lane)
   lane->shift_wave = calloc (3 * (shift / 2 + 4), sizeof *lane->shift_wave);
   return lane->judged && lane->known && lane->shift_wave && lane->spectrum && lane->block && lane->line && lane->product
          && lane->response && lane->stack && lane->basis && lane->normal_sorted && lane->fit && lane->ref_noise
-         && lane->rim_at && lane->rim && lane->run && lane->run_blob && lane->row_start && lane->blob && lane->seam
-         && lane->patch && lane->patch_blob && lane->shift_a && lane->shift_b && lane->shift_fa && lane->shift_fb
-         && lane->shift_product && lane->shift_window;
+         && lane->rim_at && lane->rim && lane->run && lane->run_blob && lane->row_start && lane->blob && lane->peak
+         && lane->peak_square && lane->blob_peak && lane->seam && lane->patch && lane->patch_blob && lane->shift_a
+         && lane->shift_b && lane->shift_fa && lane->shift_fb && lane->shift_product && lane->shift_window;
 }
 
 static NotchLane *

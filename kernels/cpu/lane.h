@@ -3,6 +3,7 @@
 
 #include "kernels/cpu/fft.h"
 #include "kernels/kernels.h"
+#include "kernels/math/template.h"
 
 /* The few hot loops are compiled for three generations of x86-64 and chosen at load time. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(NOTCH_NO_CLONES)
@@ -27,10 +28,15 @@ typedef struct {
   int32_t parent;    /* union-find over runs; the root is the smallest index */
 } NotchRun;
 
-/* Where a component's peak is, px in the tile. */
+/* A peak of the score, px in the tile, and the next one in its square. */
 typedef struct {
-  int32_t x, y;
-} NotchPeakPlace;
+  int32_t x, y, next;
+  float score;
+} NotchPeak;
+
+/* label: more peaks than this in a tile are no defects beside each other but a tile that differs */
+#define NOTCH_MAX_PEAKS   2048
+#define NOTCH_PEAK_SQUARE 32 /* px: peaks are looked up by squares of this side */
 
 /* refer: rows that a source works on, and what they are longer than a tile */
 #define NOTCH_SOURCE_ROWS 8
@@ -84,7 +90,11 @@ struct NotchLane {
   NotchRun *run;
   int32_t *run_blob, *row_start;
   NotchBlob *blob;
-  NotchPeakPlace *peak; /* of the blobs before their skirts were cut */
+  NotchPeak *peak;      /* of the score, in the order of their pixels */
+  int32_t *peak_square; /* the last peak of each square, -1: it has none */
+  int32_t *blob_peak;   /* where the peaks of the blobs were before their skirts were cut: y size + x */
+  NotchTemplate template_[NOTCH_MAX_CHANNELS];
+  int n_peaks;
   NotchSeam *seam;
   int n_blobs, n_seams, n_patches, max_seams;
   bool swamped;
