@@ -174,6 +174,24 @@ compare_defects (gconstpointer a, gconstpointer b)
   return (x->x0 > y->x0) - (x->x0 < y->x0);
 }
 
+/* A scratch counts in every die that a part of it lies in. */
+static void
+count_in_dice (const NotchResult *result, const NotchDefect *defect)
+{
+  g_autoptr (GHashTable) dice = g_hash_table_new (NULL, NULL);
+  g_hash_table_add (dice, die_of (result, defect));
+  for (guint k = 0; result->grid && defect->part && k < defect->part->len; k++) {
+    const NotchPart *part = &g_array_index (defect->part, NotchPart, k);
+    g_hash_table_add (dice, notch_grid_locate (result->grid, part->x, part->y));
+  }
+  GHashTableIter iter;
+  gpointer die;
+  g_hash_table_iter_init (&iter, dice);
+  while (g_hash_table_iter_next (&iter, &die, NULL))
+    if (die)
+      ((NotchDie *) die)->n_defects++;
+}
+
 static void
 collect_defects (NotchInspection *inspection, const NotchPlan *plan, const NotchRules *rules, NotchFound *found)
 {
@@ -192,6 +210,7 @@ collect_defects (NotchInspection *inspection, const NotchPlan *plan, const Notch
     NotchDefect defect = { .x0 = blob->x0, .y0 = blob->y0, .x1 = blob->x1, .y1 = blob->y1 };
     notch_features_measure (blob, &context, defect.value);
     defect.patch = g_steal_pointer (&blob->patch);
+    defect.part = g_steal_pointer (&blob->linked.part);
     g_array_append_val (result->defect, defect);
   }
   g_array_sort (result->defect, compare_defects);
@@ -201,13 +220,39 @@ collect_defects (NotchInspection *inspection, const NotchPlan *plan, const Notch
     defect->id = i + 1;
     defect->class_index = notch_rules_classify (rules, defect->value, &defect->confidence);
     result->class_count[defect->class_index]++;
-    NotchDie *die = die_of (result, defect);
-    if (die)
-      die->n_defects++;
+    count_in_dice (result, defect);
   }
 }
 
-/* The part of every die that blobs cover, a blob taken to fill its box evenly. */
+/* Adds what a blob covers of each die, the blob taken to fill its box evenly. */
+static void
+cover_dice (const NotchGrid *grid, gint64 x0, gint64 y0, gint64 x1, gint64 y1, double area, double *covered)
+{
+  double cell = fabs (grid->ax * grid->by - grid->ay * grid->bx);
+  double box = (double) (x1 - x0 + 1) * (double) (y1 - y0 + 1), fill = area / box;
+  if (box < 0.001 * cell)
+    return;
+  /* Dice that the box can meet: those between the cells of its corners, and a border for skewed lattices. */
+  gint64 col0 = G_MAXINT, col1 = G_MININT, row0 = G_MAXINT, row1 = G_MININT;
+  for (int corner = 0; corner < 4; corner++) {
+    double col, row;
+    notch_grid_to_cells (grid, (double) (corner % 2 ? x1 + 1 : x0), (double) (corner / 2 ? y1 + 1 : y0), &col, &row);
+    col0 = MIN (col0, (gint64) floor (col) - 1), col1 = MAX (col1, (gint64) floor (col) + 1);
+    row0 = MIN (row0, (gint64) floor (row) - 1), row1 = MAX (row1, (gint64) floor (row) + 1);
+  }
+  col0 = MAX (col0, grid->first_col), col1 = MIN (col1, grid->first_col + grid->n_cols - 1);
+  row0 = MAX (row0, grid->first_row), row1 = MIN (row1, grid->first_row + grid->n_rows - 1);
+  gint64 across = MAX (col1 - col0 + 1, 0), n = across * MAX (row1 - row0 + 1, 0);
+  for (gint64 k = 0; k < n; k++) {
+    gint64 d = (row0 + k / across - grid->first_row) * grid->n_cols + (col0 + k % across - grid->first_col);
+    const NotchDie *die = &g_array_index (grid->die, NotchDie, d);
+    double w = MIN (die->x + grid->ax, (double) x1 + 1) - MAX (die->x, (double) x0);
+    double h = MIN (die->y + grid->by, (double) y1 + 1) - MAX (die->y, (double) y0);
+    if (w > 0 && h > 0)
+      covered[d] += w * h * fill;
+  }
+}
+
 static void
 find_failed_dice (NotchResult *result)
 {
@@ -218,29 +263,11 @@ find_failed_dice (NotchResult *result)
   double cell = fabs (grid->ax * grid->by - grid->ay * grid->bx);
   for (guint i = 0; i < result->defect->len; i++) {
     const NotchDefect *defect = &g_array_index (result->defect, NotchDefect, i);
-    double box = (double) (defect->x1 - defect->x0 + 1) * (double) (defect->y1 - defect->y0 + 1);
-    double fill = defect->value[NOTCH_FEATURE_AREA] / box;
-    if (box < 0.001 * cell)
-      continue;
-    /* Dice that the box can meet: those between the cells of its corners, and a border for skewed lattices. */
-    gint64 col0 = G_MAXINT, col1 = G_MININT, row0 = G_MAXINT, row1 = G_MININT;
-    for (int corner = 0; corner < 4; corner++) {
-      double col, row;
-      notch_grid_to_cells (grid, (double) (corner % 2 ? defect->x1 + 1 : defect->x0),
-                           (double) (corner / 2 ? defect->y1 + 1 : defect->y0), &col, &row);
-      col0 = MIN (col0, (gint64) floor (col) - 1), col1 = MAX (col1, (gint64) floor (col) + 1);
-      row0 = MIN (row0, (gint64) floor (row) - 1), row1 = MAX (row1, (gint64) floor (row) + 1);
-    }
-    col0 = MAX (col0, grid->first_col), col1 = MIN (col1, grid->first_col + grid->n_cols - 1);
-    row0 = MAX (row0, grid->first_row), row1 = MIN (row1, grid->first_row + grid->n_rows - 1);
-    gint64 across = MAX (col1 - col0 + 1, 0), n = across * MAX (row1 - row0 + 1, 0);
-    for (gint64 k = 0; k < n; k++) {
-      gint64 d = (row0 + k / across - grid->first_row) * grid->n_cols + (col0 + k % across - grid->first_col);
-      const NotchDie *die = &g_array_index (grid->die, NotchDie, d);
-      double w = MIN (die->x + grid->ax, (double) defect->x1 + 1) - MAX (die->x, (double) defect->x0);
-      double h = MIN (die->y + grid->by, (double) defect->y1 + 1) - MAX (die->y, (double) defect->y0);
-      if (w > 0 && h > 0)
-        covered[d] += w * h * fill;
+    if (!defect->part)
+      cover_dice (grid, defect->x0, defect->y0, defect->x1, defect->y1, defect->value[NOTCH_FEATURE_AREA], covered);
+    for (guint k = 0; defect->part && k < defect->part->len; k++) {
+      const NotchPart *part = &g_array_index (defect->part, NotchPart, k);
+      cover_dice (grid, part->x0, part->y0, part->x1, part->y1, (double) part->n, covered);
     }
   }
   for (guint d = 0; d < grid->die->len; d++)

@@ -78,6 +78,14 @@ void
 notch_joined_clear (NotchJoined *joined)
 {
   g_clear_pointer (&joined->patch, g_free);
+  g_clear_pointer (&joined->linked.part, g_array_unref);
+}
+
+void
+notch_joined_forget (NotchJoined *joined)
+{
+  joined->patch = NULL;
+  joined->linked.part = NULL;
 }
 
 /* Below zero when the first peak comes first: the higher one, then the one further up, then further left. */
@@ -153,7 +161,7 @@ void
 notch_joined_move (GArray *to, guint i, NotchJoined *from)
 {
   NotchJoined moved = *from;
-  from->patch = NULL;
+  notch_joined_forget (from);
   g_array_index (to, NotchJoined, i) = moved;
 }
 
@@ -162,7 +170,7 @@ static void
 move (GArray *to, NotchJoined *from)
 {
   g_array_append_vals (to, from, 1);
-  from->patch = NULL;
+  notch_joined_forget (from);
 }
 
 /* ---- which pixels belong together ------------------------------------------------------------------------------ */

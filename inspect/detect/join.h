@@ -12,11 +12,19 @@
 /* Sums of absolute coordinates: products of 10^9 px and as many pixels as an image has, without rounding. */
 __extension__ typedef __int128 NotchWide;
 
+/* A blob that became a part of a defect. */
+typedef struct {
+  double x, y;           /* px: its middle */
+  gint64 x0, y0, x1, y1; /* px, inclusive */
+  gint64 n;              /* pixels */
+} NotchPart;
+
 /* What a defect was put together from (inspect/sign/scratch.h). */
 typedef struct {
   int parts;     /* 0: one blob, as it was found */
   int n_dice;    /* that they lie in */
   double length; /* px: from end to end along the parts */
+  GArray *part;  /* NotchPart; NULL: one blob */
 } NotchLinked;
 
 /* A NotchBlob in image coordinates, with the same units (1/256), maxima and tie rule. */
@@ -40,6 +48,8 @@ void notch_joined_init (NotchJoined *joined, const NotchBlob *blob, gint64 x, gi
 /* Frees the patch; the clear function of arrays of NotchJoined. */
 void notch_joined_clear (NotchJoined *joined);
 
+/* Forgets what a copy of it owns from now on. */
+void notch_joined_forget (NotchJoined *joined);
 /* Moves a blob to place i of an array of them, whose own blob was moved or cleared before. */
 void notch_joined_move (GArray *to, guint i, NotchJoined *from);
 /* What the blob's pixels say together: the size of their residuals' sum over that sum's own noise, sigmas. */

@@ -1,13 +1,20 @@
 /* result.c - the end of a result */
 #include "inspect/detect/result.h"
 
+static void
+clear_defect (NotchDefect *defect)
+{
+  g_clear_pointer (&defect->part, g_array_unref);
+  g_clear_pointer (&defect->patch, g_free);
+}
+
 void
 notch_result_free (NotchResult *result)
 {
   if (!result)
     return;
   for (guint i = 0; result->defect && i < result->defect->len; i++)
-    g_free (g_array_index (result->defect, NotchDefect, i).patch);
+    clear_defect (&g_array_index (result->defect, NotchDefect, i));
   g_clear_pointer (&result->defect, g_array_unref);
   g_clear_pointer (&result->cluster, g_array_unref);
   g_clear_pointer (&result->repeater, g_array_unref);

@@ -464,6 +464,23 @@ count_dice (const Linker *linker, const GArray *chain, const NotchGrid *grid)
   return (int) g_hash_table_size (dice);
 }
 
+/* Appends what a blob is made of. */
+static void
+add_parts (GArray *part, const NotchJoined *blob)
+{
+  const NotchPart whole = { .x = (double) blob->x / (double) blob->n,
+                            .y = (double) blob->y / (double) blob->n,
+                            .x0 = blob->x0,
+                            .y0 = blob->y0,
+                            .x1 = blob->x1,
+                            .y1 = blob->y1,
+                            .n = blob->n };
+  if (blob->linked.part)
+    g_array_append_vals (part, blob->linked.part->data, blob->linked.part->len);
+  else
+    g_array_append_val (part, whole);
+}
+
 static void
 merge_chain (const Linker *linker, const GArray *chain, GArray *blobs, GArray *candidates, const NotchGrid *grid)
 {
@@ -483,19 +500,23 @@ merge_chain (const Linker *linker, const GArray *chain, GArray *blobs, GArray *c
     NotchJoined *promoted = &g_array_index (candidates, NotchJoined, first->blob);
     g_array_append_vals (blobs, promoted, 1);
     to = &g_array_index (blobs, NotchJoined, blobs->len - 1);
-    promoted->patch = NULL; /* moved */
+    notch_joined_forget (promoted);
     promoted->n = 0;
   }
+  GArray *all = g_array_new (FALSE, FALSE, sizeof (NotchPart));
+  add_parts (all, to);
   for (guint i = 0; i < chain->len; i++) {
     const Node *node = node_at (linker, g_array_index (chain, guint, i));
     NotchJoined *from = &g_array_index (node->found ? blobs : candidates, NotchJoined, node->blob);
     if (from == to || from->n == 0)
       continue;
+    add_parts (all, from);
     notch_joined_merge (to, from);
     parts += MAX (from->linked.parts, 1);
     from->n = 0;
   }
-  to->linked = (NotchLinked){ MAX (to->linked.parts, 1) + parts, count_dice (linker, chain, grid), length };
+  g_clear_pointer (&to->linked.part, g_array_unref);
+  to->linked = (NotchLinked){ MAX (to->linked.parts, 1) + parts, count_dice (linker, chain, grid), length, all };
 }
 
 /* Takes out what was merged away. */

@@ -23,7 +23,7 @@ promote_heavy (NotchFound *found, double least_weight)
       notch_joined_move (found->candidate, kept++, blob);
     else {
       g_array_append_vals (found->blob, blob, 1);
-      blob->patch = NULL; /* moved */
+      notch_joined_forget (blob);
     }
   }
   g_array_set_size (found->candidate, kept);
