@@ -28,6 +28,7 @@ static const NotchChannel screen[] = {
 /* A sample tile between the rounds. */
 typedef struct {
   const NotchPlan *plan;
+  const NotchReference *reference;
   const NotchKernels *kernels;
   NotchBand *band; /* only in the first round */
   NotchTileJob *job;
@@ -74,7 +75,7 @@ take_residual (NotchLane *lane, gpointer data, GError **error)
         "no memory for the sample that the noise is measured on; use smaller tiles ([detect] tile_px)");
     return FALSE;
   }
-  const NotchFit fit = notch_plan_fit (sample->plan, &batch);
+  const NotchFit fit = notch_plan_fit (sample->plan, sample->reference, &batch);
   gboolean well = k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
                   && k->fit (lane, &fit) == 0 && k->peek (lane, 0, NOTCH_PLANE_REF, sample->ref) == 0
                   && k->peek (lane, 0, NOTCH_PLANE_RES, sample->res) == 0
@@ -278,6 +279,7 @@ choose_samples (const NotchPlan *plan, const NotchReference *reference, const No
       continue;
     Sample *sample = g_new0 (Sample, 1);
     sample->plan = plan;
+    sample->reference = reference;
     sample->kernels = compute->kernels;
     sample->job = job;
     g_ptr_array_add (list, sample);
@@ -335,7 +337,9 @@ fit_noise (NotchPlan *plan, const NotchReference *reference, GPtrArray *samples)
           continue;
         float gx = 0.5f * (g[1] - g[-1]), gy = 0.5f * (g[size] - g[-size]);
         float laplacian = g[1] + g[-1] + g[size] + g[-size] - 4 * g[0];
-        NotchNoiseSample one = { g[0], gx * gx + gy * gy, laplacian * laplacian, res * res };
+        /* Where nothing has an edge, none can wander. */
+        float edge = reference->smooth ? 0 : 1;
+        NotchNoiseSample one = { g[0], edge * (gx * gx + gy * gy), edge * laplacian * laplacian, res * res };
         g_array_append_val (taken, one);
       }
   }
