@@ -17,6 +17,9 @@
  * in all of it, so next to nothing of the null's tail is lost. */
 #define SCREEN_SIGMA 5.5
 
+/* Places a side that are asked whether they are inspected. */
+#define COUNTED 1024
+
 /* The filters that look for it: points to stains, three steps apart. */
 static const NotchChannel screen[] = {
   { NOTCH_CHANNEL_BLOB, 1.1f, 0, 0, 1, 1 },
@@ -418,6 +421,19 @@ fit_spectrum (NotchPlan *plan, GPtrArray *samples, GError **error)
   return take_example (plan, samples, error);
 }
 
+/* Pixels where a false alarm can be: of a wafer, not those beyond its edge exclusion. */
+static gint64
+count_pixels (const NotchPlan *plan)
+{
+  gint64 width = plan->source->width, height = plan->source->height, n = 0, inside = 0;
+  gint64 step = MAX (width, height) / COUNTED + 1;
+  NotchCare care = notch_care_new (plan);
+  for (gint64 y = step / 2; y < height; y += step)
+    for (gint64 x = step / 2; x < width; x += step, n++)
+      inside += notch_care_at (&care, (double) x, (double) y) > 0;
+  return (gint64) ((double) width * (double) height * (double) MAX (inside, 1) / (double) MAX (n, 1));
+}
+
 static gboolean
 set_threshold (NotchPlan *plan, GPtrArray *samples, GError **error)
 {
@@ -440,7 +456,7 @@ set_threshold (NotchPlan *plan, GPtrArray *samples, GError **error)
   for (int c = 0; c < plan->n_channels; c++)
     plan->channel[c].gain = (float) notch_noise_channel_gain (&stats[c]);
   plan->threshold =
-      notch_noise_threshold (plan->n_channels, plan->channel, stats, plan->source->width * plan->source->height,
+      notch_noise_threshold (plan->n_channels, plan->channel, stats, count_pixels (plan),
                              plan->recipe->detect.polarity == NOTCH_POLARITY_BOTH, plan->recipe->detect.false_alarms);
   return TRUE;
 }
