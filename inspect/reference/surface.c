@@ -82,10 +82,12 @@ prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
                  plan->mesh->px);
     return FALSE;
   }
-  if (2 * plan->mesh->n_crowded > plan->mesh->n_known)
-    g_ptr_array_add (plan->warning, g_strdup ("most of the image is no smooth background: its structure is as large as "
-                                              "the mesh's cells; give a larger [reference] mesh_px, or compare with "
-                                              "dice or another image"));
+  if (!notch_mesh_is_smooth (plan->mesh))
+    g_ptr_array_add (plan->warning,
+                     g_strdup_printf ("%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT
+                                      " squares hold a pattern, and are no smooth background with noise; a patterned "
+                                      "wafer wants dice or another image to compare with",
+                                      plan->mesh->n_patterned, plan->mesh->n_known));
   plan->mem_source[NOTCH_MEM_MESH] = background_new (plan->mesh);
   plan->mem_store[NOTCH_MEM_MESH] =
       notch_store_new (plan->mem_source[NOTCH_MEM_MESH], (guint64) plan->recipe->detect.memory_mib << 20, 1);

@@ -163,7 +163,7 @@ add_haze (JsonBuilder *to, const NotchResult *result)
   add_text (to, "unit", haze.unit);
   add_number (to, "median", haze.median);
   add_number (to, "p95", haze.p95);
-  add_number (to, "noise", haze.noise);
+  add_number (to, "sigma", haze.noise);
   add_count (to, "mesh_px", result->mesh->px);
   add_count (to, "cells", result->mesh->n_known);
   add_number (to, "crowded", haze.crowded);

@@ -7,10 +7,12 @@
 
 #include "inspect/wafer/median.h"
 
-#define LEAST_PX 16   /* side of a cell */
-#define ROUNDS   10   /* of clipping, at most */
-#define BINS     1024 /* 1/32 sigma wide, or whole grey levels */
-#define SAMPLE   256  /* values that tell where the bins lie */
+#define LEAST_PX    16     /* side of a cell */
+#define LEAST_SHARE 0.125f /* of a cell's pixels: fewer tell nothing */
+#define LEAST_CELLS 4      /* along a side of the image, as far as that allows */
+#define ROUNDS      10     /* of clipping, at most */
+#define BINS        1024   /* 1/32 sigma wide, or whole grey levels */
+#define SAMPLE      256    /* values that tell where the bins lie */
 
 /* What is left of a Gaussian's sigma within three of them. */
 #define LEFT_AT_3 0.98658
@@ -41,9 +43,15 @@ notch_mesh_free (NotchMesh *mesh)
 }
 
 gboolean
+notch_mesh_is_smooth (const NotchMesh *mesh)
+{
+  return (double) mesh->n_patterned <= PATTERN_SHARE * (double) mesh->n_known;
+}
+
+gboolean
 notch_mesh_is_bare (const NotchMesh *mesh)
 {
-  return mesh->n_known >= LEAST_BARE && (double) mesh->n_patterned <= PATTERN_SHARE * (double) mesh->n_known;
+  return mesh->n_known >= LEAST_BARE && notch_mesh_is_smooth (mesh);
 }
 
 /* ---- one cell -------------------------------------------------------------------------------------------------- */
@@ -171,29 +179,31 @@ difference_noise (const Cell *cell, const Window *window, int step_x, int step_y
   return n > 0 ? sqrt (sum / (6.0 * n)) : 0;
 }
 
-/* Measures a cell of which at least half counts; gives whether it has a pattern. The slope across it is taken out first:
+/* Measures a cell of which at least half counts. The slope across it is taken out first:
  * it is background, and would pass for noise. */
-static gboolean
+static void
 measure (Cell *cell, NotchMeshCell *found)
 {
   Window window = clip (cell);
-  double a, b, half = 0.5 * (cell->side - 1);
+  double slope_x, slope_y, a, b, half = 0.5 * (cell->side - 1);
   Sums sums = sum_up (cell, &window);
-  fit_slopes (&sums, &a, &b);
+  fit_slopes (&sums, &slope_x, &slope_y);
   for (int y = 0; y < cell->side; y++)
     for (int x = 0; x < cell->side; x++)
-      cell->value[y * cell->side + x] -= (float) (a * (x - half) + b * (y - half));
+      cell->value[y * cell->side + x] -= (float) (slope_x * (x - half) + slope_y * (y - half));
   window = clip (cell);
   sums = sum_up (cell, &window);
-  double sigma = sqrt (fit_slopes (&sums, &a, &b)), mean = (sums.z - a * sums.u - b * sums.v) / MAX (sums.n, 1);
+  double sigma = sqrt (fit_slopes (&sums, &a, &b)), mean = sums.z / MAX (sums.n, 1);
   found->clipped = (float) (1 - sums.n / cell->n);
   found->sigma = (float) (sigma / LEFT_AT_3);
-  found->level = (float) (window.median + mean);
+  found->u = (float) (sums.u / MAX (sums.n, 1) / cell->side);
+  found->v = (float) (sums.v / MAX (sums.n, 1) / cell->side);
+  found->level = (float) (window.median + mean + (slope_x * sums.u + slope_y * sums.v) / MAX (sums.n, 1));
   /* The mode of a skewed heap of values; where it is too skewed for that, its median (SExtractor's rule). */
   if (found->clipped > CLEAN_SHARE)
-    found->level = (float) (window.median + (fabs (mean) > 0.3 * sigma ? 0 : -1.5 * mean));
+    found->level -= (float) (fabs (mean) > 0.3 * sigma ? mean : 2.5 * mean);
   double least = MIN (difference_noise (cell, &window, APART, 0), difference_noise (cell, &window, 0, APART));
-  return !(sigma > 0) || sigma > WHITE * least || least > WHITE * sigma || found->clipped > 2 * CLEAN_SHARE;
+  found->patterned = !(sigma > 0) || sigma > WHITE * least || least > WHITE * sigma || found->clipped > 2 * CLEAN_SHARE;
 }
 
 /* Fills a cell with the pixels that count. */
@@ -224,32 +234,39 @@ load_cell (Cell *cell, const NotchPixels *pixels, const NotchCare *care, gint64 
 
 /* ---- the background -------------------------------------------------------------------------------------------- */
 
-#define REACH 2 /* cells around one that say what it should be */
-#define MOST  ((2 * REACH + 1) * (2 * REACH + 1))
-#define TERMS 6 /* 1, u, v, u², uv, v² */
+#define REACH      2  /* cells around one that say what it should be, */
+#define MOST_REACH 4  /* where an edge is near and so */
+#define ENOUGH     12 /* of those within reach are not known */
+#define MOST       ((2 * MOST_REACH + 1) * (2 * MOST_REACH + 1))
+#define TERMS      6  /* 1, u, v, u², uv, v² */
+#define PARABOLA   12 /* a parabola is fitted to no fewer cells, */
+#define PLANE      6  /* nor a plane */
 
 typedef struct {
   int n;
-  double term[MOST][TERMS], value[MOST];
+  double term[MOST][TERMS], value[MOST], weight[MOST];
   gboolean used[MOST];
 } Fit;
 
-/* Least squares with the first m terms. FALSE: the places cannot tell. */
-static gboolean
+/* Least squares with the first m terms; a term that the places cannot tell from those before it gets 0. */
+static void
 solve (const Fit *fit, int m, double c[TERMS])
 {
   double matrix[TERMS][TERMS + 1] = { { 0 } }, whole[TERMS];
   for (int i = 0; i < fit->n; i++)
     for (int j = 0; j < m && fit->used[i]; j++) {
       for (int k = 0; k < m; k++)
-        matrix[j][k] += fit->term[i][j] * fit->term[i][k];
-      matrix[j][m] += fit->term[i][j] * fit->value[i];
+        matrix[j][k] += fit->weight[i] * fit->term[i][j] * fit->term[i][k];
+      matrix[j][m] += fit->weight[i] * fit->term[i][j] * fit->value[i];
     }
   for (int j = 0; j < m; j++)
     whole[j] = matrix[j][j];
   for (int j = 0; j < m; j++) { /* the matrix is positive: no pivoting */
-    if (!(matrix[j][j] > 1e-3 * whole[j]))
-      return FALSE;
+    if (!(matrix[j][j] > 1e-3 * whole[j])) {
+      for (int i = 0; i < m; i++)
+        matrix[i][j] = 0;
+      continue;
+    }
     for (int i = 0; i < m; i++) {
       double factor = matrix[i][j] / matrix[j][j];
       for (int k = m; i != j && k >= j; k--)
@@ -257,26 +274,24 @@ solve (const Fit *fit, int m, double c[TERMS])
     }
   }
   for (int j = 0; j < TERMS; j++)
-    c[j] = j < m ? matrix[j][m] / matrix[j][j] : 0;
-  return TRUE;
+    c[j] = j < m && matrix[j][j] > 0 ? matrix[j][m] / matrix[j][j] : 0;
 }
 
 /* A parabola through the cells around one, else a plane, else their mean; cells that are far off the others are dropped,
  * for a stain must not be taken for background. `least` is how sure a cell's level is. */
 static double
-fit_robustly (Fit *fit, double least)
+fit_robustly (Fit *fit, double least, int most_terms)
 {
   double c[TERMS] = { 0 };
   int used = fit->n;
   for (int round = 0; round < 4; round++) {
     float left[MOST], sorted[MOST];
-    if (!(used >= 12 && solve (fit, 6, c)) && !(used >= 4 && solve (fit, 3, c)) && !solve (fit, 1, c))
-      break;
+    solve (fit, MIN (used >= PARABOLA ? 6 : used >= PLANE ? 3 : 1, most_terms), c);
     for (int i = 0; i < fit->n; i++) {
       double r = fit->value[i];
       for (int j = 0; j < TERMS; j++)
         r -= c[j] * fit->term[i][j];
-      left[i] = sorted[i] = (float) fabs (r);
+      left[i] = sorted[i] = (float) (fabs (r) * sqrt (fit->weight[i]));
     }
     float cut = fmaxf (3 * 1.4826f * notch_median (sorted, (gsize) fit->n), (float) (3 * least));
     used = 0;
@@ -290,71 +305,83 @@ fit_robustly (Fit *fit, double least)
 /* Whether a node can tell its neighbours something, or only will when this ring is done. */
 enum { UNKNOWN, KNOWN, NEW };
 
-/* The cells around (col, row) of the nodes' grid that are known. */
+/* A level, where it was measured, in cells off the node, and on which share of a cell. */
+typedef struct {
+  float level, u, v, weight;
+} Told;
+
+/* The cells around (col, row) of the nodes' grid that are known: `reach` cells around it, further where those are few. */
 static void
-gather (const NotchMesh *mesh, const guint8 *known, const float *level, gint64 col, gint64 row, Fit *fit)
+gather (const NotchMesh *mesh, const guint8 *known, const Told *told, gint64 at, Fit *fit)
 {
-  gint64 w = mesh->n_cols + 2 * NOTCH_MESH_MARGIN, h = mesh->n_rows + 2 * NOTCH_MESH_MARGIN;
+  gint64 w = mesh->n_cols + 2 * NOTCH_MESH_MARGIN, h = mesh->n_rows + 2 * NOTCH_MESH_MARGIN, col = at % w, row = at / w;
   fit->n = 0;
-  for (gint64 y = MAX (row - REACH, 0); y <= MIN (row + REACH, h - 1); y++)
-    for (gint64 x = MAX (col - REACH, 0); x <= MIN (col + REACH, w - 1); x++) {
-      double u = (double) (x - col), v = (double) (y - row);
-      if (known[y * w + x] != KNOWN)
-        continue;
-      const double term[TERMS] = { 1, u, v, u * u, u * v, v * v };
-      memcpy (fit->term[fit->n], term, sizeof term);
-      fit->value[fit->n] = (double) level[y * w + x];
-      fit->used[fit->n++] = TRUE;
-    }
+  for (int reach = REACH; reach <= MOST_REACH && fit->n < ENOUGH; reach++) {
+    fit->n = 0;
+    for (gint64 y = MAX (row - reach, 0); y <= MIN (row + reach, h - 1); y++)
+      for (gint64 x = MAX (col - reach, 0); x <= MIN (col + reach, w - 1); x++) {
+        const Told *one = &told[y * w + x];
+        double u = (double) (x - col) + (double) one->u, v = (double) (y - row) + (double) one->v;
+        if (known[y * w + x] != KNOWN)
+          continue;
+        const double term[TERMS] = { 1, u, v, u * u, u * v, v * v };
+        memcpy (fit->term[fit->n], term, sizeof term);
+        fit->value[fit->n] = (double) one->level;
+        fit->weight[fit->n] = (double) one->weight;
+        fit->used[fit->n++] = TRUE;
+      }
+  }
 }
 
-/* From levels to nodes: first what is known is smoothed, then what is not is told by its neighbours, ring by ring. */
+/* From levels to nodes: what is known is smoothed, and what is beside it goes on as its neighbours do; further out, ring by
+ * ring, only to keep what is interpolated inside free of steps. */
 static gboolean
 fill_nodes (NotchMesh *mesh)
 {
   gint64 w = mesh->n_cols + 2 * NOTCH_MESH_MARGIN, h = mesh->n_rows + 2 * NOTCH_MESH_MARGIN, n = w * h;
-  g_autofree float *level = g_try_new0 (float, n);
+  g_autofree Told *told = g_try_new0 (Told, n);
   g_autofree guint8 *known = g_try_malloc0 ((gsize) n);
-  double sum = 0;
+  double sum = 0, noise = 0;
   Fit fit;
-  if (!level || !known)
+  if (!told || !known)
     return FALSE;
   for (gint64 row = 0; row < mesh->n_rows; row++)
     for (gint64 col = 0; col < mesh->n_cols; col++) {
       const NotchMeshCell *cell = &mesh->cell[row * mesh->n_cols + col];
       gint64 at = (row + NOTCH_MESH_MARGIN) * w + col + NOTCH_MESH_MARGIN;
-      known[at] = isnan (cell->level) ? UNKNOWN : KNOWN;
-      level[at] = known[at] ? cell->level : 0;
+      if (isnan (cell->level))
+        continue;
+      known[at] = KNOWN;
+      told[at] = (Told){ cell->level, cell->u, cell->v, cell->share };
+      sum += (double) cell->level, noise += (double) cell->sigma;
     }
-  for (gint64 i = 0; i < n; i++) {
-    gint64 row = i / w - NOTCH_MESH_MARGIN, col = i % w - NOTCH_MESH_MARGIN;
-    if (!known[i])
-      continue;
-    const NotchMeshCell *cell = &mesh->cell[row * mesh->n_cols + col];
-    gather (mesh, known, level, i % w, i / w, &fit);
-    mesh->node[i] = (float) fit_robustly (&fit, (double) cell->sigma / mesh->px);
-    mesh->n_patterned += fabsf (mesh->node[i] - cell->level) > UNEVEN * cell->sigma && cell->clipped <= 2 * CLEAN_SHARE;
-    sum += (double) mesh->node[i];
-  }
-  /* Planes only go on for a while; what lies further from anything known is not looked at. */
-  memcpy (level, mesh->node, sizeof *level * (gsize) n);
+  sum /= (double) MAX (mesh->n_known, 1), noise /= (double) MAX (mesh->n_known, 1);
   for (int ring = 0; ring < 2 * NOTCH_MESH_MARGIN; ring++) {
     for (gint64 i = 0; i < n; i++) {
-      if (known[i])
+      if (known[i] && ring > 0)
         continue;
-      double c[TERMS];
-      gather (mesh, known, level, i % w, i / w, &fit);
-      if ((fit.n >= 4 && solve (&fit, 3, c)) || solve (&fit, 1, c)) {
-        mesh->node[i] = (float) c[0];
-        known[i] = NEW;
-      }
+      gather (mesh, known, told, i, &fit);
+      if (fit.n == 0)
+        continue;
+      mesh->node[i] = (float) fit_robustly (&fit, noise / mesh->px, ring == 0 ? 6 : 3);
+      known[i] = known[i] ? KNOWN : NEW;
     }
-    for (gint64 i = 0; i < n; i++)
-      known[i] = known[i] ? KNOWN : UNKNOWN, level[i] = mesh->node[i];
+    for (gint64 i = 0; i < n; i++) {
+      gint64 row = i / w - NOTCH_MESH_MARGIN, col = i % w - NOTCH_MESH_MARGIN;
+      if (known[i] == KNOWN && ring == 0) {
+        NotchMeshCell *cell = &mesh->cell[row * mesh->n_cols + col];
+        double off = fabs ((double) mesh->node[i] - (double) cell->level);
+        gboolean whole = hypotf (cell->u, cell->v) < 0.05f; /* else its level is not that of its middle */
+        cell->patterned |= whole && cell->clipped <= 2 * CLEAN_SHARE && off > UNEVEN * (double) cell->sigma;
+        mesh->n_patterned += cell->patterned;
+      }
+      known[i] = known[i] ? KNOWN : UNKNOWN;
+      told[i] = (Told){ mesh->node[i], 0, 0, 1 };
+    }
   }
   for (gint64 i = 0; i < n; i++)
     if (!known[i])
-      mesh->node[i] = (float) (sum / (double) MAX (mesh->n_known, 1));
+      mesh->node[i] = (float) sum;
   return TRUE;
 }
 
@@ -367,7 +394,7 @@ notch_mesh_new (const NotchPlan *plan, int px, GError **error)
   NotchCare care = notch_care_new (plan);
   care.any_care = FALSE; /* around a care area is background, too; what is excluded is none */
   g_autoptr (NotchMesh) mesh = g_new0 (NotchMesh, 1);
-  mesh->px = (int) MIN (px, MAX (MIN (source->width, source->height), LEAST_PX));
+  mesh->px = (int) CLAMP (MIN (source->width, source->height) / LEAST_CELLS, LEAST_PX, px);
   mesh->n_cols = (source->width - 1) / mesh->px + 1;
   mesh->n_rows = (source->height - 1) / mesh->px + 1;
   gsize nodes = (gsize) (mesh->n_cols + 2 * NOTCH_MESH_MARGIN) * (gsize) (mesh->n_rows + 2 * NOTCH_MESH_MARGIN);
@@ -382,11 +409,12 @@ notch_mesh_new (const NotchPlan *plan, int px, GError **error)
       return NULL;
     for (gint64 col = 0; col < mesh->n_cols; col++) {
       NotchMeshCell *found = &mesh->cell[row * mesh->n_cols + col];
-      *found = (NotchMeshCell){ NAN, NAN, NAN };
+      *found = (NotchMeshCell){ .level = NAN, .sigma = NAN, .clipped = NAN };
       load_cell (&cell, notch_strip_pixels (strip), &care, col * mesh->px, row * mesh->px);
-      if (2 * cell.n < mesh->px * mesh->px)
+      found->share = (float) cell.n / ((float) mesh->px * (float) mesh->px);
+      if (found->share < LEAST_SHARE)
         continue;
-      mesh->n_patterned += measure (&cell, found);
+      measure (&cell, found);
       mesh->n_known++;
       mesh->n_crowded += found->clipped > NOTCH_MESH_CROWDED;
     }
