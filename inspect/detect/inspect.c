@@ -85,18 +85,32 @@ share_of_arrays (const NotchArrays *arrays)
   return share;
 }
 
-/* Without dice, arrays are what there is to inspect if they are most of the image. */
-static void
-choose_method (const NotchDiscovery *found, const NotchRecipe *recipe, const NotchReference **reference,
-               GPtrArray *warning)
+/* Without dice, arrays are what there is to inspect if they are most of the image, and the bare surface is if nothing in
+ * it but noise stands out of a smooth background. The geometry that was found is the plan's. */
+static gboolean
+choose_method (NotchPlan *plan, const NotchReference **reference, GError **error)
 {
-  double share = share_of_arrays (found->arrays);
-  if (!found->grid && recipe->reference.method == NOTCH_REFERENCE_AUTO && share >= LEAST_ARRAYS)
+  double share = share_of_arrays (plan->arrays);
+  gboolean unset = !plan->grid && plan->recipe->reference.method == NOTCH_REFERENCE_AUTO;
+  if (unset && share >= LEAST_ARRAYS)
     *reference = &notch_reference_array;
-  if (*reference == &notch_reference_array && found->arrays && share < WHOLE)
-    g_ptr_array_add (warning, g_strdup_printf ("arrays are %.0f %% of %s, and only they are inspected; what is around "
-                                               "them wants neighbouring dice or an image to compare with",
-                                               100 * share, found->grid ? "a die" : "the image"));
+  else if (unset) {
+    plan->mesh = notch_mesh_new (plan, plan->recipe->reference.mesh_px, error);
+    if (!plan->mesh)
+      return FALSE;
+    if (notch_mesh_is_bare (plan->mesh)) {
+      *reference = &notch_reference_surface;
+      g_info ("%s: no pattern: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT
+              " squares of %d px are noise on a smooth background, so it is inspected as a bare surface",
+              plan->source->path, plan->mesh->n_known - plan->mesh->n_patterned, plan->mesh->n_known, plan->mesh->px);
+    }
+  }
+  if (*reference == &notch_reference_array && plan->arrays && share < WHOLE)
+    g_ptr_array_add (plan->warning,
+                     g_strdup_printf ("arrays are %.0f %% of %s, and only they are inspected; what is around "
+                                      "them wants neighbouring dice or an image to compare with",
+                                      100 * share, plan->grid ? "a die" : "the image"));
+  return TRUE;
 }
 
 static gboolean
@@ -117,22 +131,23 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
       if (*line[i])
         g_info ("%s: %s", inspection->source->path, line[i]);
     g_ptr_array_extend_and_steal (plan->warning, g_steal_pointer (&found->warning));
-    choose_method (found, inspection->recipe, reference, plan->warning);
-    if (!found->grid && *reference != &notch_reference_array) {
-      g_set_error (
-          error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
-          "no dice were found that repeat in its %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
-          " px; at least two of %d px or more must be in it, side by side, unless most of it is one array; give "
-          "their pitch in a recipe ([dice] pitch_x_um and pitch_y_um), or an image to compare with "
-          "(--reference)",
-          inspection->source->width, inspection->source->height, NOTCH_LEAST_DIE_PX);
-      return FALSE;
-    }
     plan->grid = g_steal_pointer (&found->grid);
     plan->arrays = g_steal_pointer (&found->arrays);
     plan->outline = found->outline;
     plan->pixel_known = found->pixel_um > 0;
     plan->pixel_um = plan->pixel_known ? found->pixel_um : 1;
+    if (!choose_method (plan, reference, error))
+      return FALSE;
+    if (!plan->grid && !(*reference)->without_dice) {
+      g_set_error (
+          error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+          "no dice were found that repeat in its %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
+          " px; at least two of %d px or more must be in it, side by side, unless most of it is one array; give "
+          "their pitch in a recipe ([dice] pitch_x_um and pitch_y_um), or an image to compare with "
+          "(--reference); a bare or blanket wafer wants [reference] method = surface",
+          inspection->source->width, inspection->source->height, NOTCH_LEAST_DIE_PX);
+      return FALSE;
+    }
   } else { /* dice are not needed; where the recipe has them, defects are placed in them */
     g_autoptr (GError) no_grid = NULL;
     plan->grid = notch_grid_new (inspection->recipe, inspection->source->width, inspection->source->height,
@@ -388,6 +403,7 @@ take_plan (NotchResult *result, NotchPlan *plan)
   result->grid = g_steal_pointer (&plan->grid);
   result->arrays = g_steal_pointer (&plan->arrays);
   result->spectrum = g_steal_pointer (&plan->spectrum);
+  result->mesh = g_steal_pointer (&plan->mesh);
 }
 
 /* Workers beyond what there is to do, or what their memory leaves of the budget, would only cost. */

@@ -21,6 +21,7 @@ notch_result_free (NotchResult *result)
   g_clear_pointer (&result->grid, notch_grid_free);
   g_clear_pointer (&result->arrays, notch_arrays_free);
   g_clear_pointer (&result->spectrum, notch_spectrum_free);
+  g_clear_pointer (&result->mesh, notch_mesh_free);
   g_clear_pointer (&result->class_name, g_ptr_array_unref);
   g_clear_pointer (&result->warning, g_ptr_array_unref);
   g_clear_pointer (&result->reason, g_ptr_array_unref);

@@ -3,6 +3,7 @@
 
 #include "inspect/image/store.h"
 #include "inspect/wafer/grid.h"
+#include "inspect/wafer/mesh.h"
 #include "inspect/wafer/recipe.h"
 #include "inspect/wafer/spectrum.h"
 
@@ -99,6 +100,7 @@ typedef struct {
   double z_rms;            /* of the normalised residual, 1 when the noise model is right */
   NotchArrays *arrays;     /* NULL: none */
   NotchSpectrum *spectrum; /* NULL: nothing was uniform enough */
+  NotchMesh *mesh;         /* NULL: no surface was inspected */
   double shift_rms;        /* px, of the dice against the lattice */
   GPtrArray *warning;      /* char *: what the user must know */
   NotchVerdict verdict;

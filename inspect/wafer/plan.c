@@ -2,6 +2,7 @@
 #include "inspect/wafer/plan.h"
 
 #include "inspect/wafer/golden.h"
+#include "inspect/wafer/mesh.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ notch_plan_free (NotchPlan *plan)
     g_clear_pointer (&plan->mem_source[i], notch_source_close);
   }
   g_clear_pointer (&plan->golden, notch_golden_free);
+  g_clear_pointer (&plan->mesh, notch_mesh_free);
   g_clear_pointer (&plan->grid, notch_grid_free);
   g_clear_pointer (&plan->arrays, notch_arrays_free);
   g_free (plan->warp);

@@ -31,6 +31,7 @@ typedef struct {
 } NotchTiling;
 
 typedef struct NotchGolden NotchGolden;
+typedef struct NotchMesh NotchMesh;
 
 typedef struct {
   const NotchRecipe *recipe;              /* borrowed */
@@ -48,6 +49,7 @@ typedef struct {
   NotchNeighbours *neighbours; /* likewise */
   NotchWarp template_warp;
   NotchGolden *golden; /* owned; NULL without a golden reference */
+  NotchMesh *mesh;     /* owned; NULL unless it is the background that is compared with */
   double shift_rms;    /* px: of the shifts about their mean */
   NotchNoise noise;
   float spread_trust;    /* NotchNormalise.trust */
