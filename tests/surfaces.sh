@@ -1,6 +1,6 @@
 #!/bin/sh
 # Bare wafers from the outside: found to be bare without being told, points with their size, the haze, the rim.
-# shellcheck source=tests/tap.sh
+# shellcheck source=tests/tap.sh disable=SC2016
 . "$srcdir/tests/tap.sh"
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

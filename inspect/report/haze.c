@@ -240,8 +240,8 @@ notch_report_haze (const NotchReportJob *job, GError **error)
   notch_legend_add_wafer (legend, result, NOTCH_INK_SLATE);
   if (result->mesh->n_crowded > 0)
     notch_legend_add (legend, figure_crowded, 0, 0,
-                      g_strdup_printf ("crowded %" G_GINT64_FORMAT ": more than %.0f %% sticks out",
-                                       result->mesh->n_crowded, 100 * NOTCH_MESH_CROWDED));
+                      g_strdup_printf ("crowded %" G_GINT64_FORMAT ": more than %d %% sticks out",
+                                       result->mesh->n_crowded, (int) lround (100 * NOTCH_MESH_CROWDED)));
   double bottom = top + height * scale + MARGIN * 0.5 + BAR + LETTERS * 2;
   bottom = notch_paint_legend (paint, &column, bottom, result, legend);
   g_autofree char *description = g_strdup_printf ("Maps of the haze and the noise of %s.", result->stem);

@@ -187,8 +187,7 @@ difference_noise (const Cell *cell, const Window *window, int step_x, int step_y
   return n > 0 ? sqrt (sum / (6.0 * n)) : 0;
 }
 
-/* Measures a cell of which at least half counts. The slope across it is taken out first:
- * it is background, and would pass for noise. */
+/* Measures a cell. The slope across it is taken out first: it is background, and would pass for noise. */
 static void
 measure (Cell *cell, NotchMeshCell *found)
 {

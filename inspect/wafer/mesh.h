@@ -12,8 +12,7 @@ typedef struct {
   float share;        /* 0 to 1: of its pixels those that count */
   float u, v;         /* where their middle lies off the cell's, in cells */
   float clipped;      /* 0 to 1: the share of them that sticks out by more than three sigmas */
-  gboolean
-      patterned; /* its pixels have more in common than white noise has, or it does not go on as its neighbours do */
+  gboolean patterned; /* its pixels go together as noise does not, or it does not go on as its neighbours do */
 } NotchMeshCell;
 
 /* Cells beyond the image on each side that `node` goes on for, so that nobody has to guess at the image's edge. */
