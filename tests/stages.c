@@ -106,7 +106,9 @@ test_gather (void)
 static NotchTileFound
 run_lost (Bench *bench, const Bench *other, float *res, float *score)
 {
-  static const NotchSourceShift source[] = { { 0.3, 0, 1, 1 }, { 0, 0.4, 1, 1 }, { 0, 0, 1, 1 } };
+  static const NotchSourceShift source[] = { { .dx = 0.3, .zoom = 1, .mem = 1 },
+                                             { .dy = 0.4, .zoom = 1, .mem = 1 },
+                                             { .zoom = 1, .mem = 1 } };
   static const NotchChannel channel = { NOTCH_CHANNEL_BLOB, 1, 0, 0, 1, 1 };
   NotchChannelStats stats = { 0 };
   NotchTile tile = tile_at (20, 20);
@@ -117,7 +119,7 @@ run_lost (Bench *bench, const Bench *other, float *res, float *score)
   const NotchKernels *k = bench->k;
   g_assert_cmpint (k->gather (bench->lane, &(NotchGather){ &batch }), ==, 0);
   g_assert_cmpint (k->refer (bench->lane, &(NotchRefer){ &batch }), ==, 0);
-  g_assert_cmpint (k->fit (bench->lane, &(NotchFit){ &batch, 0, 1, 0 }), ==, 0);
+  g_assert_cmpint (k->fit (bench->lane, &(NotchFit){ &batch, 0, 1, 0, 0 }), ==, 0);
   g_assert_cmpint (k->normalise (bench->lane, &(NotchNormalise){ &batch, noise, 0 }), ==, 0);
   g_assert_cmpint (k->filter (bench->lane, &(NotchFilter){ &batch, 1, &channel, &stats }), ==, 0);
   g_assert_cmpint (k->label (bench->lane, &(NotchLabel){ &batch, 6, 3, 1 }), ==, 0);
@@ -215,8 +217,8 @@ test_refer (void)
     NotchPiece piece = { 5, 9, 37 + k, 41, 0, k, k % 2 };
     NotchSourceShift source[NOTCH_MAX_SOURCES + 1];
     for (int j = 0; j < k + piece.n_spreads; j++)
-      source[j] = (NotchSourceShift){ g_rand_double_range (bench.random, -80, 80),
-                                      g_rand_double_range (bench.random, -70, 70), 1, 0 };
+      source[j] = (NotchSourceShift){ .dx = g_rand_double_range (bench.random, -80, 80),
+                                      .dy = g_rand_double_range (bench.random, -70, 70), .zoom = 1 };
     if (k > 2)
       source[1].dx = 12, source[2].dy = -7; /* whole shifts take another way */
     if (k > 1)
@@ -271,13 +273,13 @@ test_fit (void)
       bench.pixel[y * 400 + x] += 500;
   NotchTile tile = tile_at (250, 50);
   NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchSourceShift source = { -200, 0, 1, 0 };
+  NotchSourceShift source = { .dx = -200, .zoom = 1 };
   NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
   static float res[AREA], ref[AREA], test[AREA];
   int terms = NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS;
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms, 1, 0 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms, 1, 0, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);
@@ -312,12 +314,12 @@ test_fit_nothing (void)
       bench.pixel[y * 400 + x] = (float) (x < 200 ? pattern (x, y) : 3 * pattern (x - 200, y) + 7);
   NotchTile tile = tile_at (250, 50);
   NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchSourceShift source = { -200, 0, 1, 0 };
+  NotchSourceShift source = { .dx = -200, .zoom = 1 };
   NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
   static float res[AREA];
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 3, 0 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 3, 0, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   for (int y = 2; y < SIZE - 2; y++)
     for (int x = 2; x < SIZE - 2; x++) /* values up to 500 in 24 bits */
@@ -336,13 +338,13 @@ test_fit_wander (void)
       bench.pixel[y * 400 + x] = (float) (100 * g_rand_double (bench.random));
   NotchTile tile = tile_at (250, 50);
   NotchPiece piece = { 0, 0, SIZE, SIZE - 20, 0, 1, 0 };
-  NotchSourceShift source = { -200, 0, 1, 0 };
+  NotchSourceShift source = { .dx = -200, .zoom = 1 };
   NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
   static float res[AREA], ref[AREA], test[AREA];
   int n_beyond = 0;
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 1.02f, 2 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 1.02f, 2, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);
@@ -375,7 +377,7 @@ test_normalise (void)
   }
   tile.weight = weight;
   NotchPiece piece[2] = { { 0, 0, 50, SIZE, 0, 1, 0 }, { 60, 10, 30, 40, 0, 1, 1 } };
-  NotchSourceShift source = { 0, 0, 1, 0 };
+  NotchSourceShift source = { .zoom = 1 };
   tile.n_pieces = 2;
   NotchBatch batch = { 1, &tile, piece, &source, { bench.mem } };
   NotchNoise noise = { 1.5f, 0.02f, 0.003f, 0.001f, 1e-5f };
@@ -562,7 +564,7 @@ test_label (void)
   bench_open (&bench, &size, 200, 200);
   NotchTile tile = tile_at (0, 0);
   NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchSourceShift source = { 0, 0, 1, 0 };
+  NotchSourceShift source = { .zoom = 1 };
   NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
   static float score[AREA], fine[AREA], flat[AREA];
   for (int i = 0; i < AREA; i++)
@@ -902,7 +904,7 @@ test_perf (void)
         gint64 start = g_get_monotonic_time ();
         int well = stage == 0   ? k->gather (lane, &(NotchGather){ &batch })
                    : stage == 1 ? k->refer (lane, &(NotchRefer){ &batch })
-                   : stage == 2 ? k->fit (lane, &(NotchFit){ &batch, 15, 1 })
+                   : stage == 2 ? k->fit (lane, &(NotchFit){ &batch, 15, 1, 0, 0 })
                    : stage == 3 ? k->normalise (lane, &(NotchNormalise){ &batch, { 12000, 0, 0, 0, 0 }, 0 })
                    : stage == 4 ? k->filter (lane, &(NotchFilter){ &batch, size.n_channels, channel, NULL })
                    : stage == 5 ? k->label (lane, &(NotchLabel){ &batch, 6, 3.5f, 2 })

@@ -199,9 +199,9 @@ notch_plan_fit (const NotchPlan *plan, const NotchBatch *batch)
 {
   const NotchRecipe *recipe = plan->recipe;
   if (notch_reference_of (recipe)->exact)
-    return (NotchFit){ batch, NOTCH_FIT_NOTHING, (float) recipe->reference.scale, 0 };
+    return (NotchFit){ batch, NOTCH_FIT_NOTHING, (float) recipe->reference.scale, 0, 0 };
   return (NotchFit){ batch,
                      NOTCH_FIT_GAIN | NOTCH_FIT_SHIFT | (recipe->reference.shading ? NOTCH_FIT_SHADE : 0)
                          | (recipe->reference.focus ? NOTCH_FIT_FOCUS : 0),
-                     1, recipe->reference.wander_px };
+                     1, recipe->reference.wander_px, (float) recipe->detect.least_sigma };
 }
