@@ -249,9 +249,8 @@ find_edges (const Fit *fit, int cell, double blur, gboolean with_field, Edge *ed
   const Square *square = &fit->square[cell];
   int column = cell % field->n_x, line = cell / field->n_x, n = 0, w = fit->other_side;
   double sums[5] = { 0 }, count = 0;
-  /* Three times what noise has after the blur. */
-  double least = 9 * 2 * fit->noise * fit->noise / (8 * G_PI * pow (blur, 4));
-  least = MAX (least, 1e-12);
+  /* Four and a half times what noise has after the blur: one pixel of noise in 25000. */
+  double least = 20.25 * 2 * fit->noise * fit->noise / (8 * G_PI * pow (blur, 4));
   for (int v = 0; v < fit->side; v++)
     for (int u = 0; u < fit->side; u++) {
       double x = (double) (square->x + u), y = (double) (square->y + v), dx, dy, ex = 0, ey = 0;
@@ -270,7 +269,7 @@ find_edges (const Fit *fit, int cell, double blur, gboolean with_field, Edge *ed
       float image = square->soft[(gsize) (v + PAD) * (gsize) fit->image_side + (gsize) (u + PAD)];
       sums[0] += (double) image, sums[1] += (double) value;
       sums[2] += (double) image * (double) image, sums[3] += (double) value * (double) value, count++;
-      if ((double) (gx * gx + gy * gy) > least)
+      if ((double) (gx * gx + gy * gy) > least + 1e-9 * (double) (value * value)) /* and more than rounding makes */
         edge[n++] = (Edge){ image,
                             value,
                             gx,
