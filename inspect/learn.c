@@ -456,7 +456,7 @@ do_run (Learn *learn, gint64 first, gint64 n, GError **error)
   g_autoptr (GPtrArray) average = g_ptr_array_new_with_free_func ((GDestroyNotify) notch_average_free);
   for (gint64 i = first; i < first + n; i++)
     g_ptr_array_add (average, notch_average_new (learn->golden, learn->compute.kernels, tiling, i % tiling->n_cols,
-                                                 i / tiling->n_cols, notch_plan_fit (&terms, NULL), learn->stride));
+                                                 i / tiling->n_cols, notch_plan_fit (&terms, &notch_reference_golden, NULL), learn->stride));
   Run run = { learn, average, first, TRUE };
   if (!do_images (&run, error))
     return FALSE;

@@ -5,8 +5,9 @@
  * rectangle of a tile that has one set of reference sources: a part of one die. Where pieces overlap the last one counts,
  * and one without sources masks what came before it.
  *
- * A *lane* owns one worker's scratch, planes and FFT plans, all made by lane_new. Stages are called in the order of the
- * list on one batch; nothing is allocated in between, so a lane can live on any device.
+ * A *lane* owns one worker's scratch, planes and FFT plans, all made by lane_new, which workers call at the same time.
+ * Stages are called in the order of the list on one batch; nothing is allocated in between, so a lane can live on any
+ * device.
  *
  * This folder knows no file, recipe or die, and no GLib. A stage returns 0, or -1 with the reason in fault (lane).
  */
@@ -238,7 +239,7 @@ typedef struct {
   int64_t w, wx, wy;                     /* weight fine^2 in 1/256 sigma^2, and weighted coordinates */
   int64_t res, res_abs;                  /* residual in 1/256 grey level: signed, absolute */
   int64_t ref, ref_edge;                 /* reference and |gradient| of it in 1/256 grey level */
-  int64_t z2;                            /* z squared in 1/256 */
+  int64_t z;                             /* residual in sigmas, 1/256, signed */
   int32_t x0, y0, x1, y1;                /* bounding box, inclusive */
   int32_t feret[NOTCH_FERET_DIRECTIONS]; /* largest x cos + y sin over directions k pi / 8, in 1/256 px */
   int32_t peak;                          /* largest score, 1/256 sigma */

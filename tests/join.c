@@ -12,7 +12,7 @@ typedef struct {
   int width, height;
   gint64 x, y;
   gboolean *mask;
-  int *score, *fine, *res, *ref, *edge, *z2; /* 1/256 */
+  int *score, *fine, *res, *ref, *edge, *z; /* 1/256 */
 } Image;
 
 /* What such a pixel counts for: its square, rounded to 1/256. */
@@ -45,7 +45,7 @@ image_new (GRand *rand, int width, int height, gint64 x, gint64 y, double densit
     image->res[i] = g_rand_int_range (rand, -5000, 5000);
     image->ref[i] = g_rand_int_range (rand, 0, 65536);
     image->edge[i] = g_rand_int_range (rand, 0, 9999);
-    image->z2[i] = g_rand_int_range (rand, 0, 99999);
+    image->z[i] = g_rand_int_range (rand, 0, 99999);
   }
   return image;
 }
@@ -59,7 +59,7 @@ image_free (Image *image)
   g_free (image->res);
   g_free (image->ref);
   g_free (image->edge);
-  g_free (image->z2);
+  g_free (image->z);
   g_free (image);
 }
 
@@ -119,7 +119,7 @@ blob_add (NotchBlob *blob, const Image *image, int i, int origin_x, int origin_y
   blob->res_abs += ABS (image->res[i]);
   blob->ref += image->ref[i];
   blob->ref_edge += image->edge[i];
-  blob->z2 += image->z2[i];
+  blob->z += image->z[i];
   blob->x0 = first ? x : MIN (blob->x0, x);
   blob->y0 = first ? y : MIN (blob->y0, y);
   blob->x1 = first ? x : MAX (blob->x1, x);
@@ -158,7 +158,7 @@ joined_add (NotchJoined *joined, const Image *image, int i)
   joined->res_abs += ABS (image->res[i]);
   joined->ref += image->ref[i];
   joined->ref_edge += image->edge[i];
-  joined->z2 += image->z2[i];
+  joined->z += image->z[i];
   joined->x0 = first ? x : MIN (joined->x0, x);
   joined->y0 = first ? y : MIN (joined->y0, y);
   joined->x1 = first ? x : MAX (joined->x1, x);
@@ -355,7 +355,7 @@ check_same (const GArray *found, const GArray *want, const gboolean *has_patch)
     SAME (res_abs);
     SAME (ref);
     SAME (ref_edge);
-    SAME (z2);
+    SAME (z);
     SAME (x0);
     SAME (y0);
     SAME (x1);
@@ -541,7 +541,7 @@ one_label_trial (GRand *rand, NotchLane *lane, int size, int halo)
     image->fine[i] = 14 * (is_bright ? g_rand_int_range (rand, 450, 1000) : g_rand_int_range (rand, 0, 450));
     image->mask[i] = image->score[i] >= SEED || image->fine[i] >= GROW;
     image->ref[i] = 25600; /* flat, so that there are no edges */
-    image->edge[i] = image->z2[i] = 0;
+    image->edge[i] = image->z[i] = 0;
   }
   g_autofree gboolean *has_patch = NULL;
   g_autoptr (GArray) want = expected (image, reach, NULL, 0, 0, &has_patch);
@@ -575,7 +575,7 @@ one_label_trial (GRand *rand, NotchLane *lane, int size, int halo)
     poke_plane (lane, NOTCH_PLANE_SCORE, image, image->score, x0, y0, size);
     poke_plane (lane, NOTCH_PLANE_FINE, image, image->fine, x0, y0, size);
     poke_plane (lane, NOTCH_PLANE_RES, image, image->res, x0, y0, size);
-    poke_plane (lane, NOTCH_PLANE_Z, image, image->z2, x0, y0, size);
+    poke_plane (lane, NOTCH_PLANE_Z, image, image->z, x0, y0, size);
     g_autofree float *flat = g_new (float, size *size);
     for (int k = 0; k < size * size; k++)
       flat[k] = 100;

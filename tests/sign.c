@@ -319,7 +319,7 @@ test_scratch (void)
       x += 26 * cos (heading + bend / 2), y += 26 * sin (heading + bend / 2);
       heading += bend;
     }
-    notch_scratch_link (blobs, NULL, &context, (double) FIELD * FIELD, 0);
+    notch_scratch_link (blobs, NULL, &context, (double) FIELD * FIELD, 0, G_MAXDOUBLE);
     g_assert_cmpuint (blobs->len, ==, dirt + 1);
     for (guint i = 0; i < blobs->len; i++) {
       const NotchJoined *blob = &g_array_index (blobs, NotchJoined, i);
@@ -351,7 +351,7 @@ test_no_scratch (void)
     g_autoptr (GArray) blobs = blobs_new ();
     add_piece (blobs, 1000, 1000, 20, 0, 9, 0, 1);
     add_piece (blobs, 1000 + other[i].dx, 1000 + other[i].dy, 20, other[i].turn, 9, 0, other[i].sign);
-    notch_scratch_link (blobs, NULL, &context, (double) FIELD * FIELD, 0);
+    notch_scratch_link (blobs, NULL, &context, (double) FIELD * FIELD, 0, G_MAXDOUBLE);
     g_assert_cmpuint (blobs->len, ==, 2);
   }
 }
@@ -367,7 +367,7 @@ test_dirt (void)
     for (int i = 0; i < 100; i++)
       add_piece (blobs, anywhere (rand), anywhere (rand), g_rand_double_range (rand, 1, 8),
                  g_rand_double_range (rand, 0, G_PI), 12, 0, g_rand_boolean (rand) ? 1 : -1);
-    notch_scratch_link (blobs, NULL, &context, (double) FIELD * FIELD, 0);
+    notch_scratch_link (blobs, NULL, &context, (double) FIELD * FIELD, 0, G_MAXDOUBLE);
     linked += (int) (100 - blobs->len);
   }
   g_test_message ("%d links on 100 wafers", linked);
@@ -383,7 +383,7 @@ test_promotion (void)
     g_autoptr (GRand) rand = g_rand_new_with_seed (seed);
     g_autoptr (GArray) blobs = blobs_new (), candidates = blobs_new ();
     add_noise (candidates, rand, 1000);
-    notch_scratch_link (blobs, candidates, &context, (double) FIELD * FIELD, 0.01);
+    notch_scratch_link (blobs, candidates, &context, (double) FIELD * FIELD, 0.01, G_MAXDOUBLE);
     by_chance += (int) blobs->len;
     g_array_set_size (blobs, 0);
     g_array_set_size (candidates, 0);
@@ -391,7 +391,7 @@ test_promotion (void)
     double x = anywhere (rand), y = anywhere (rand);
     for (int i = 0; i < 6; i++)
       add_piece (candidates, x + 26 * i, y + g_rand_double_range (rand, -1, 1), 5, 0, 5, 1, 1);
-    notch_scratch_link (blobs, candidates, &context, (double) FIELD * FIELD, 0.01);
+    notch_scratch_link (blobs, candidates, &context, (double) FIELD * FIELD, 0.01, G_MAXDOUBLE);
     for (guint i = 0; i < blobs->len; i++)
       found += g_array_index (blobs, NotchJoined, i).linked.parts >= 5;
   }

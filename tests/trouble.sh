@@ -129,15 +129,19 @@ trouble "a page that is not there" "has 1 page" good.tif --page 7
 # ---- images that cannot be inspected --------------------------------------------------------------------------------------
 "$NOTCH" simulate -q --size 512x512 --die 512x512 --defects 0 -o single.tif
 trouble "one die alone" "no dice.*recipe" single.tif
-"$NOTCH" simulate -q --size 512x512 --die 128x128 --layout blank --defects 0 -o flat.tif
-trouble "no dice to be seen" "no dice" flat.tif
+"$NOTCH" simulate -q --size 512x512 --die 128x128 --layout blank --read-noise 0 --shot-noise 0 --defects 0 -o flat.tif
+trouble "no dice to be seen, nor noise" "no dice" flat.tif
 # The pixels of what simulate writes begin at byte 8, the directory is at the end.
 {
   head -c 8 flat.tif
-  awk 'BEGIN { srand(5); for (i = 0; i < 512 * 512; i++) printf "%c", 33 + int(90 * rand()) }'
+  awk 'BEGIN {
+    srand(5)
+    for (i = 0; i < 103 * 103; i++) level[i] = 33 + int(90 * rand())
+    for (i = 0; i < 512 * 512; i++) printf "%c", level[int(i / 512 / 5) * 103 + int(i % 512 / 5)]
+  }'
   tail -c +$((8 + 512 * 512 + 1)) flat.tif
-} >noise.tif
-trouble "noise" "no dice" noise.tif
+} >blocks.tif
+trouble "a pattern that does not repeat" "no dice.*method = surface" blocks.tif
 "$NOTCH" simulate -q --size 100x100 --die 100x100 --defects 0 -o tiny.tif
 cat >die.ini <<'END'
 [dice]

@@ -15,20 +15,40 @@ struct NotchCrew {
   GCond changed;  /* a job came, went or ended */
   GQueue waiting; /* Job, at most twice the workers */
   int working;
+  int making; /* lanes */
   gboolean over, given_up;
   GError *error; /* the first one */
 };
 
 typedef struct {
   NotchCrew *crew;
-  NotchLane *lane;
+  NotchLane **lane; /* to make and to work on */
+  NotchDevice *device;
+  const NotchLaneSize *size;
 } Worker;
+
+/* Filters take time to make, so every worker makes its own lane. */
+static void
+make_lane (const Worker *worker)
+{
+  NotchCrew *crew = worker->crew;
+  char fault[256] = "";
+  NotchLane *lane = crew->kernels->lane_new (worker->device, worker->size, fault);
+  g_mutex_lock (&crew->lock);
+  *worker->lane = lane;
+  if (!lane && !crew->error)
+    crew->error = g_error_new (NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", crew->kernels->name, fault);
+  crew->making--;
+  g_cond_broadcast (&crew->changed);
+  g_mutex_unlock (&crew->lock);
+}
 
 static gpointer
 work_off (gpointer data)
 {
   Worker *worker = data;
   NotchCrew *crew = worker->crew;
+  make_lane (worker);
   g_mutex_lock (&crew->lock);
   for (;;) {
     while (!crew->over && g_queue_is_empty (&crew->waiting))
@@ -36,7 +56,7 @@ work_off (gpointer data)
     g_autofree Job *job = g_queue_pop_head (&crew->waiting);
     if (!job)
       break;
-    NotchLane *lane = crew->given_up ? NULL : worker->lane;
+    NotchLane *lane = crew->given_up ? NULL : *worker->lane;
     crew->working++;
     g_cond_broadcast (&crew->changed);
     g_mutex_unlock (&crew->lock);
@@ -67,24 +87,26 @@ notch_crew_new (const NotchKernels *kernels, NotchDevice *device, int jobs, cons
   int n = kernels->workers (device, jobs);
   crew->lane = g_new0 (NotchLane *, n);
   crew->thread = g_new0 (GThread *, n);
-  for (int i = 0; i < n; i++) {
-    char fault[256] = "";
-    crew->lane[i] = kernels->lane_new (device, size, fault);
-    if (!crew->lane[i]) {
-      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", kernels->name, fault);
-      return NULL;
-    }
-    crew->n = i + 1;
-  }
+  crew->n = crew->making = n;
   for (int i = 0; i < n; i++) {
     Worker *worker = g_new (Worker, 1);
-    *worker = (Worker){ crew, crew->lane[i] };
+    *worker = (Worker){ crew, &crew->lane[i], device, size };
     crew->thread[i] = g_thread_try_new ("notch-lane", work_off, worker, error);
     if (!crew->thread[i]) {
       g_free (worker);
       g_prefix_error (error, "a worker thread could not be started: ");
+      crew->n = i;
       return NULL;
     }
+  }
+  g_mutex_lock (&crew->lock);
+  while (crew->making > 0)
+    g_cond_wait (&crew->changed, &crew->lock);
+  GError *fault = g_steal_pointer (&crew->error);
+  g_mutex_unlock (&crew->lock);
+  if (fault) {
+    g_propagate_error (error, fault);
+    return NULL;
   }
   return g_steal_pointer (&crew);
 }
@@ -151,7 +173,8 @@ notch_crew_free (NotchCrew *crew)
     if (crew->thread[i])
       g_thread_join (crew->thread[i]);
   for (int i = 0; i < crew->n; i++)
-    crew->kernels->lane_free (crew->lane[i]);
+    if (crew->lane[i])
+      crew->kernels->lane_free (crew->lane[i]);
   g_free (crew->lane);
   g_free (crew->thread);
   g_clear_error (&crew->error);

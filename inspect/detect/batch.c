@@ -1,8 +1,6 @@
 /* batch.c - tiles and bands: what the worker loop is fed with */
 #include "inspect/detect/survey.h"
 
-#include "inspect/wafer/coords.h"
-
 #include <math.h>
 
 struct NotchBand {
@@ -74,51 +72,7 @@ notch_band_batch (const NotchBand *band, const NotchTileJob *job)
   return batch;
 }
 
-/* ---- care areas ------------------------------------------------------------------------------------------------ */
-
-/* Sensitivity of a point of a die: the strictest exclusion wins, then the last care area that holds it. With care areas
- * in the recipe, what lies in none of them is not inspected. */
-static float
-sensitivity_at (const NotchRecipe *recipe, double x_um, double y_um, gboolean any_care)
-{
-  float value = any_care ? 0 : 1;
-  for (guint i = 0; i < recipe->region->len; i++) {
-    const NotchRegion *region = recipe->region->pdata[i];
-    if (x_um < region->x_um || y_um < region->y_um || x_um >= region->x_um + region->width_um
-        || y_um >= region->y_um + region->height_um)
-      continue;
-    if (region->exclude)
-      return 0;
-    value = (float) region->sensitivity;
-  }
-  return value;
-}
-
-NotchCare
-notch_care_new (const NotchPlan *plan)
-{
-  NotchCare care = { .plan = plan };
-  for (guint i = 0; i < plan->recipe->region->len; i++)
-    care.any_care |= !((const NotchRegion *) plan->recipe->region->pdata[i])->exclude;
-  if (plan->outline.radius > 0)
-    care.radius = plan->outline.radius - notch_outline_exclusion (&plan->outline, plan->recipe, plan->pixel_um);
-  return care;
-}
-
-float
-notch_care_at (const NotchCare *care, double x, double y)
-{
-  const NotchPlan *plan = care->plan;
-  if (care->radius > 0 && hypot (x - plan->outline.x, y - plan->outline.y) > care->radius)
-    return 0;
-  if (plan->recipe->region->len == 0)
-    return 1;
-  double x_um = x * plan->pixel_um, y_um = ((double) plan->source->height - 1 - y) * plan->pixel_um;
-  const NotchDie *die = plan->grid ? notch_grid_locate (plan->grid, x, y) : NULL;
-  if (die)
-    notch_die_to_um (plan->grid, die, plan->pixel_um, x, y, &x_um, &y_um);
-  return sensitivity_at (plan->recipe, x_um, y_um, care->any_care);
-}
+/* ---- sensitivities ---------------------------------------------------------------------------------------------- */
 
 gboolean
 notch_tile_job_weigh (const NotchPlan *plan, NotchTileJob *job, GError **error)
@@ -195,11 +149,11 @@ notch_tile_job_new (const NotchPlan *plan, const NotchReference *reference, gint
 }
 
 NotchFit
-notch_plan_fit (const NotchPlan *plan, const NotchBatch *batch)
+notch_plan_fit (const NotchPlan *plan, const NotchReference *reference, const NotchBatch *batch)
 {
   const NotchRecipe *recipe = plan->recipe;
-  if (notch_reference_of (recipe)->exact)
-    return (NotchFit){ batch, NOTCH_FIT_NOTHING, (float) recipe->reference.scale, 0, 0 };
+  if (reference->exact || reference->smooth)
+    return (NotchFit){ batch, NOTCH_FIT_NOTHING, reference->exact ? (float) recipe->reference.scale : 1, 0, 0 };
   return (NotchFit){ batch,
                      NOTCH_FIT_GAIN | NOTCH_FIT_SHIFT | (recipe->reference.shading ? NOTCH_FIT_SHADE : 0)
                          | (recipe->reference.focus ? NOTCH_FIT_FOCUS : 0),

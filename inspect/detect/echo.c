@@ -30,10 +30,11 @@ is_lobe (const NotchJoined *blob, const NotchJoined *strong, const NotchPlan *pl
                     && blob->y0 - reach <= strong->y1;
   if (beside && (candidate || strong->peak_dark != blob->peak_dark))
     return TRUE;
-  return strong->peak_dark == blob->peak_dark
-         && notch_template_skirt (filter, (float) blob->peak / 256, filter_of (strong, plan),
-                                  (float) strong->peak / 256, (float) (blob->peak_x - strong->peak_x),
-                                  (float) (blob->peak_y - strong->peak_y));
+  const NotchTemplate own = notch_template_of (filter), of = notch_template_of (filter_of (strong, plan));
+  float seen = (float) strong->peak / 256
+               * notch_template_skirt (&own, &of, (float) (blob->peak_x - strong->peak_x),
+                                       (float) (blob->peak_y - strong->peak_y));
+  return strong->peak_dark == blob->peak_dark && notch_template_explains (seen, (float) blob->peak / 256);
 }
 
 /* Index of the die that holds a blob's peak; -1: none, or dice are not compared with dice. */
@@ -45,11 +46,11 @@ die_under (const NotchPlan *plan, const NotchJoined *blob)
   return die ? (int) (die - (const NotchDie *) plan->grid->die->data) : -1;
 }
 
-/* The ghost that a defect leaves in the reference of the dice that are compared with its own: it lies inside the defect's
- * box, moved there, and is weak, for one outlier moves a median of n by 1.4 / n sigmas at most; the noise adds to that. */
+/* Lies a blob where a strong one's place is, moved from that one's die to its own, with the other sign, in a die that is
+ * compared with it? */
 static gboolean
-is_ghost (const NotchJoined *blob, int die, const NotchJoined *strong, int from, const NotchPlan *plan,
-          gboolean candidate)
+lies_under (const NotchJoined *blob, int die, const NotchJoined *strong, int from, const NotchPlan *plan,
+            gboolean candidate)
 {
   if (die < 0 || from < 0 || strong->peak / LOBE < blob->peak || strong->peak_dark == blob->peak_dark)
     return FALSE;
@@ -62,11 +63,42 @@ is_ghost (const NotchJoined *blob, int die, const NotchJoined *strong, int from,
   const NotchDie *here = &g_array_index (plan->grid->die, NotchDie, die),
                  *there = &g_array_index (plan->grid->die, NotchDie, from);
   double x = (double) blob->peak_x + there->x - here->x, y = (double) blob->peak_y + there->y - here->y;
-  double w = (double) (strong->x1 - strong->x0 + 1), h = (double) (strong->y1 - strong->y0 + 1);
   double slack = candidate ? 3 : 0; /* px */
   return x >= (double) strong->x0 - slack && x <= (double) strong->x1 + slack && y >= (double) strong->y0 - slack
-         && y <= (double) strong->y1 + slack
-         && (candidate || blob->peak / 256.0 <= 1.4 / neighbours->n * sqrt (w * h) + 3.5);
+         && y <= (double) strong->y1 + slack;
+}
+
+/* What a median of n Gaussians is off by when k of them are far out on one side, in sigmas. */
+static double
+median_pulled (int k, int n)
+{
+  double low = 0, high = 8, p = 0.5 * n / (n - k);
+  for (int i = 0; i < 40 && 2 * k < n; i++) {
+    double middle = 0.5 * (low + high);
+    if (1 - 0.5 * erfc (middle / G_SQRT2) < p)
+      low = middle;
+    else
+      high = middle;
+  }
+  return high;
+}
+
+/* The ghost that defects at one place of several dice leave in the reference of a die that is compared with them: as strong
+ * as they pull the median at each of their pixels, and what noise adds; any strength when they are most of the sources. */
+static gboolean
+is_ghost (const NotchJoined *blob, int die, const GArray *strong, const int *die_of_strong, const NotchPlan *plan,
+          gboolean candidate)
+{
+  double area = 0;
+  int n = 0;
+  for (guint i = 0; i < strong->len; i++) {
+    const NotchJoined *other = &g_array_index (strong, NotchJoined, i);
+    if (!lies_under (blob, die, other, die_of_strong[i], plan, candidate))
+      continue;
+    area = MAX (area, (double) (other->x1 - other->x0 + 1) * (double) (other->y1 - other->y0 + 1));
+    n++;
+  }
+  return n > 0 && (candidate || blob->peak / 256.0 <= median_pulled (n, plan->neighbours[die].n) * sqrt (area) + 3.5);
 }
 
 /* The blobs that are strong enough to have echoes of `peak` sigmas. */
@@ -95,11 +127,10 @@ is_echo (const NotchJoined *blob, const GArray *strong, const int *die_of_strong
   int die = die_under (plan, blob);
   for (guint i = 0; i < strong->len; i++) {
     const NotchJoined *other = &g_array_index (strong, NotchJoined, i);
-    if (other->peak > blob->peak
-        && (is_lobe (blob, other, plan, candidate) || is_ghost (blob, die, other, die_of_strong[i], plan, candidate)))
+    if (other->peak > blob->peak && is_lobe (blob, other, plan, candidate))
       return TRUE;
   }
-  return FALSE;
+  return is_ghost (blob, die, strong, die_of_strong, plan, candidate);
 }
 
 void

@@ -86,18 +86,32 @@ share_of_arrays (const NotchArrays *arrays)
   return share;
 }
 
-/* Without dice, arrays are what there is to inspect if they are most of the image. */
-static void
-choose_method (const NotchDiscovery *found, const NotchRecipe *recipe, const NotchReference **reference,
-               GPtrArray *warning)
+/* Without dice, arrays are what there is to inspect if they are most of the image, and the bare surface is if nothing in
+ * it but noise stands out of a smooth background. The geometry that was found is the plan's. */
+static gboolean
+choose_method (NotchPlan *plan, const NotchReference **reference, GError **error)
 {
-  double share = share_of_arrays (found->arrays);
-  if (!found->grid && recipe->reference.method == NOTCH_REFERENCE_AUTO && share >= LEAST_ARRAYS)
+  double share = share_of_arrays (plan->arrays);
+  gboolean unset = !plan->grid && plan->recipe->reference.method == NOTCH_REFERENCE_AUTO;
+  if (unset && share >= LEAST_ARRAYS)
     *reference = &notch_reference_array;
-  if (*reference == &notch_reference_array && found->arrays && share < WHOLE)
-    g_ptr_array_add (warning, g_strdup_printf ("arrays are %.0f %% of %s, and only they are inspected; what is around "
-                                               "them wants neighbouring dice or an image to compare with",
-                                               100 * share, found->grid ? "a die" : "the image"));
+  else if (unset) {
+    plan->mesh = notch_mesh_new (plan, plan->recipe->reference.mesh_px, error);
+    if (!plan->mesh)
+      return FALSE;
+    if (notch_mesh_is_bare (plan->mesh)) {
+      *reference = &notch_reference_surface;
+      g_info ("%s: no pattern: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT
+              " squares of %d px are noise on a smooth background, so it is inspected as a bare surface",
+              plan->source->path, plan->mesh->n_known - plan->mesh->n_patterned, plan->mesh->n_known, plan->mesh->px);
+    }
+  }
+  if (*reference == &notch_reference_array && plan->arrays && share < WHOLE)
+    g_ptr_array_add (plan->warning,
+                     g_strdup_printf ("arrays are %.0f %% of %s, and only they are inspected; what is around "
+                                      "them wants neighbouring dice or an image to compare with",
+                                      100 * share, plan->grid ? "a die" : "the image"));
+  return TRUE;
 }
 
 static gboolean
@@ -118,22 +132,23 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
       if (*line[i])
         g_info ("%s: %s", inspection->source->path, line[i]);
     g_ptr_array_extend_and_steal (plan->warning, g_steal_pointer (&found->warning));
-    choose_method (found, inspection->recipe, reference, plan->warning);
-    if (!found->grid && *reference != &notch_reference_array) {
-      g_set_error (
-          error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
-          "no dice were found that repeat in its %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
-          " px; at least two of %d px or more must be in it, side by side, unless most of it is one array; give "
-          "their pitch in a recipe ([dice] pitch_x_um and pitch_y_um), or an image to compare with "
-          "(--reference)",
-          inspection->source->width, inspection->source->height, NOTCH_LEAST_DIE_PX);
-      return FALSE;
-    }
     plan->grid = g_steal_pointer (&found->grid);
     plan->arrays = g_steal_pointer (&found->arrays);
     plan->outline = found->outline;
     plan->pixel_known = found->pixel_um > 0;
     plan->pixel_um = plan->pixel_known ? found->pixel_um : 1;
+    if (!choose_method (plan, reference, error))
+      return FALSE;
+    if (!plan->grid && !(*reference)->without_dice) {
+      g_set_error (
+          error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+          "no dice were found that repeat in its %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
+          " px; at least two of %d px or more must be in it, side by side, unless most of it is one array; give "
+          "their pitch in a recipe ([dice] pitch_x_um and pitch_y_um), or an image to compare with "
+          "(--reference); a bare or blanket wafer wants [reference] method = surface",
+          inspection->source->width, inspection->source->height, NOTCH_LEAST_DIE_PX);
+      return FALSE;
+    }
   } else { /* dice are not needed; where the recipe has them, defects are placed in them */
     g_autoptr (GError) no_grid = NULL;
     plan->grid = notch_grid_new (inspection->recipe, inspection->source->width, inspection->source->height,
@@ -175,6 +190,24 @@ compare_defects (gconstpointer a, gconstpointer b)
   return (x->x0 > y->x0) - (x->x0 < y->x0);
 }
 
+/* A scratch counts in every die that a part of it lies in. */
+static void
+count_in_dice (const NotchResult *result, const NotchDefect *defect)
+{
+  g_autoptr (GHashTable) dice = g_hash_table_new (NULL, NULL);
+  g_hash_table_add (dice, die_of (result, defect));
+  for (guint k = 0; result->grid && defect->part && k < defect->part->len; k++) {
+    const NotchPart *part = &g_array_index (defect->part, NotchPart, k);
+    g_hash_table_add (dice, notch_grid_locate (result->grid, part->x, part->y));
+  }
+  GHashTableIter iter;
+  gpointer die;
+  g_hash_table_iter_init (&iter, dice);
+  while (g_hash_table_iter_next (&iter, &die, NULL))
+    if (die)
+      ((NotchDie *) die)->n_defects++;
+}
+
 static void
 collect_defects (NotchInspection *inspection, const NotchPlan *plan, const NotchRules *rules, NotchFound *found)
 {
@@ -193,6 +226,7 @@ collect_defects (NotchInspection *inspection, const NotchPlan *plan, const Notch
     NotchDefect defect = { .x0 = blob->x0, .y0 = blob->y0, .x1 = blob->x1, .y1 = blob->y1 };
     notch_features_measure (blob, &context, defect.value);
     defect.patch = g_steal_pointer (&blob->patch);
+    defect.part = g_steal_pointer (&blob->linked.part);
     g_array_append_val (result->defect, defect);
   }
   g_array_sort (result->defect, compare_defects);
@@ -202,13 +236,39 @@ collect_defects (NotchInspection *inspection, const NotchPlan *plan, const Notch
     defect->id = i + 1;
     defect->class_index = notch_rules_classify (rules, defect->value, &defect->confidence);
     result->class_count[defect->class_index]++;
-    NotchDie *die = die_of (result, defect);
-    if (die)
-      die->n_defects++;
+    count_in_dice (result, defect);
   }
 }
 
-/* The part of every die that blobs cover, a blob taken to fill its box evenly. */
+/* Adds what a blob covers of each die, the blob taken to fill its box evenly. */
+static void
+cover_dice (const NotchGrid *grid, gint64 x0, gint64 y0, gint64 x1, gint64 y1, double area, double *covered)
+{
+  double cell = fabs (grid->ax * grid->by - grid->ay * grid->bx);
+  double box = (double) (x1 - x0 + 1) * (double) (y1 - y0 + 1), fill = area / box;
+  if (box < 0.001 * cell)
+    return;
+  /* Dice that the box can meet: those between the cells of its corners, and a border for skewed lattices. */
+  gint64 col0 = G_MAXINT, col1 = G_MININT, row0 = G_MAXINT, row1 = G_MININT;
+  for (int corner = 0; corner < 4; corner++) {
+    double col, row;
+    notch_grid_to_cells (grid, (double) (corner % 2 ? x1 + 1 : x0), (double) (corner / 2 ? y1 + 1 : y0), &col, &row);
+    col0 = MIN (col0, (gint64) floor (col) - 1), col1 = MAX (col1, (gint64) floor (col) + 1);
+    row0 = MIN (row0, (gint64) floor (row) - 1), row1 = MAX (row1, (gint64) floor (row) + 1);
+  }
+  col0 = MAX (col0, grid->first_col), col1 = MIN (col1, grid->first_col + grid->n_cols - 1);
+  row0 = MAX (row0, grid->first_row), row1 = MIN (row1, grid->first_row + grid->n_rows - 1);
+  gint64 across = MAX (col1 - col0 + 1, 0), n = across * MAX (row1 - row0 + 1, 0);
+  for (gint64 k = 0; k < n; k++) {
+    gint64 d = (row0 + k / across - grid->first_row) * grid->n_cols + (col0 + k % across - grid->first_col);
+    const NotchDie *die = &g_array_index (grid->die, NotchDie, d);
+    double w = MIN (die->x + grid->ax, (double) x1 + 1) - MAX (die->x, (double) x0);
+    double h = MIN (die->y + grid->by, (double) y1 + 1) - MAX (die->y, (double) y0);
+    if (w > 0 && h > 0)
+      covered[d] += w * h * fill;
+  }
+}
+
 static void
 find_failed_dice (NotchResult *result)
 {
@@ -219,29 +279,11 @@ find_failed_dice (NotchResult *result)
   double cell = fabs (grid->ax * grid->by - grid->ay * grid->bx);
   for (guint i = 0; i < result->defect->len; i++) {
     const NotchDefect *defect = &g_array_index (result->defect, NotchDefect, i);
-    double box = (double) (defect->x1 - defect->x0 + 1) * (double) (defect->y1 - defect->y0 + 1);
-    double fill = defect->value[NOTCH_FEATURE_AREA] / box;
-    if (box < 0.001 * cell)
-      continue;
-    /* Dice that the box can meet: those between the cells of its corners, and a border for skewed lattices. */
-    gint64 col0 = G_MAXINT, col1 = G_MININT, row0 = G_MAXINT, row1 = G_MININT;
-    for (int corner = 0; corner < 4; corner++) {
-      double col, row;
-      notch_grid_to_cells (grid, (double) (corner % 2 ? defect->x1 + 1 : defect->x0),
-                           (double) (corner / 2 ? defect->y1 + 1 : defect->y0), &col, &row);
-      col0 = MIN (col0, (gint64) floor (col) - 1), col1 = MAX (col1, (gint64) floor (col) + 1);
-      row0 = MIN (row0, (gint64) floor (row) - 1), row1 = MAX (row1, (gint64) floor (row) + 1);
-    }
-    col0 = MAX (col0, grid->first_col), col1 = MIN (col1, grid->first_col + grid->n_cols - 1);
-    row0 = MAX (row0, grid->first_row), row1 = MIN (row1, grid->first_row + grid->n_rows - 1);
-    gint64 across = MAX (col1 - col0 + 1, 0), n = across * MAX (row1 - row0 + 1, 0);
-    for (gint64 k = 0; k < n; k++) {
-      gint64 d = (row0 + k / across - grid->first_row) * grid->n_cols + (col0 + k % across - grid->first_col);
-      const NotchDie *die = &g_array_index (grid->die, NotchDie, d);
-      double w = MIN (die->x + grid->ax, (double) defect->x1 + 1) - MAX (die->x, (double) defect->x0);
-      double h = MIN (die->y + grid->by, (double) defect->y1 + 1) - MAX (die->y, (double) defect->y0);
-      if (w > 0 && h > 0)
-        covered[d] += w * h * fill;
+    if (!defect->part)
+      cover_dice (grid, defect->x0, defect->y0, defect->x1, defect->y1, defect->value[NOTCH_FEATURE_AREA], covered);
+    for (guint k = 0; defect->part && k < defect->part->len; k++) {
+      const NotchPart *part = &g_array_index (defect->part, NotchPart, k);
+      cover_dice (grid, part->x0, part->y0, part->x1, part->y1, (double) part->n, covered);
     }
   }
   for (guint d = 0; d < grid->die->len; d++)
@@ -364,6 +406,7 @@ take_plan (NotchResult *result, NotchPlan *plan)
   result->grid = g_steal_pointer (&plan->grid);
   result->arrays = g_steal_pointer (&plan->arrays);
   result->spectrum = g_steal_pointer (&plan->spectrum);
+  result->mesh = g_steal_pointer (&plan->mesh);
 }
 
 /* Workers beyond what there is to do, or what their memory leaves of the budget, would only cost. */

@@ -1,6 +1,8 @@
 /* join.c - connected components over the seams of tiles: a grid of cells, union-find, and additions */
 #include "inspect/detect/join.h"
 
+#include <math.h>
+
 #include "kernels/math/blob.h"
 
 /* A pixel at a seam, and which blob of the array beside it it belongs to. */
@@ -57,7 +59,7 @@ notch_joined_init (NotchJoined *joined, const NotchBlob *blob, gint64 x, gint64 
     .res_abs = blob->res_abs,
     .ref = blob->ref,
     .ref_edge = blob->ref_edge,
-    .z2 = blob->z2,
+    .z = blob->z,
     .x0 = x + blob->x0,
     .y0 = y + blob->y0,
     .x1 = x + blob->x1,
@@ -76,6 +78,14 @@ void
 notch_joined_clear (NotchJoined *joined)
 {
   g_clear_pointer (&joined->patch, g_free);
+  g_clear_pointer (&joined->linked.part, g_array_unref);
+}
+
+void
+notch_joined_forget (NotchJoined *joined)
+{
+  joined->patch = NULL;
+  joined->linked.part = NULL;
 }
 
 /* Below zero when the first peak comes first: the higher one, then the one further up, then further left. */
@@ -105,6 +115,12 @@ take_patch (NotchJoined *to, NotchJoined *from)
   to->patch_y = from->patch_y;
 }
 
+double
+notch_joined_weight (const NotchJoined *blob)
+{
+  return blob->n > 0 ? fabs ((double) blob->z / 256) / sqrt ((double) blob->n) : 0;
+}
+
 void
 notch_joined_merge (NotchJoined *to, NotchJoined *from)
 {
@@ -122,7 +138,7 @@ notch_joined_merge (NotchJoined *to, NotchJoined *from)
   to->res_abs += from->res_abs;
   to->ref += from->ref;
   to->ref_edge += from->ref_edge;
-  to->z2 += from->z2;
+  to->z += from->z;
   to->x0 = MIN (to->x0, from->x0);
   to->y0 = MIN (to->y0, from->y0);
   to->x1 = MAX (to->x1, from->x1);
@@ -145,7 +161,7 @@ void
 notch_joined_move (GArray *to, guint i, NotchJoined *from)
 {
   NotchJoined moved = *from;
-  from->patch = NULL;
+  notch_joined_forget (from);
   g_array_index (to, NotchJoined, i) = moved;
 }
 
@@ -154,7 +170,7 @@ static void
 move (GArray *to, NotchJoined *from)
 {
   g_array_append_vals (to, from, 1);
-  from->patch = NULL;
+  notch_joined_forget (from);
 }
 
 /* ---- which pixels belong together ------------------------------------------------------------------------------ */

@@ -12,11 +12,19 @@
 /* Sums of absolute coordinates: products of 10^9 px and as many pixels as an image has, without rounding. */
 __extension__ typedef __int128 NotchWide;
 
+/* A blob that became a part of a defect. */
+typedef struct {
+  double x, y;           /* px: its middle */
+  gint64 x0, y0, x1, y1; /* px, inclusive */
+  gint64 n;              /* pixels */
+} NotchPart;
+
 /* What a defect was put together from (inspect/sign/scratch.h). */
 typedef struct {
   int parts;     /* 0: one blob, as it was found */
   int n_dice;    /* that they lie in */
   double length; /* px: from end to end along the parts */
+  GArray *part;  /* NotchPart; NULL: one blob */
 } NotchLinked;
 
 /* A NotchBlob in image coordinates, with the same units (1/256), maxima and tie rule. */
@@ -24,7 +32,7 @@ typedef struct {
   gint64 n, n_seed;
   NotchWide x, y, xx, yy, xy;
   NotchWide w, wx, wy;
-  NotchWide res, res_abs, ref, ref_edge, z2;
+  NotchWide res, res_abs, ref, ref_edge, z;
   gint64 x0, y0, x1, y1; /* px, inclusive */
   gint64 feret[NOTCH_FERET_DIRECTIONS];
   int peak, peak_channel, peak_dark;
@@ -40,8 +48,12 @@ void notch_joined_init (NotchJoined *joined, const NotchBlob *blob, gint64 x, gi
 /* Frees the patch; the clear function of arrays of NotchJoined. */
 void notch_joined_clear (NotchJoined *joined);
 
+/* Forgets what a copy of it owns from now on. */
+void notch_joined_forget (NotchJoined *joined);
 /* Moves a blob to place i of an array of them, whose own blob was moved or cleared before. */
 void notch_joined_move (GArray *to, guint i, NotchJoined *from);
+/* What the blob's pixels say together: the size of their residuals' sum over that sum's own noise, sigmas. */
+double notch_joined_weight (const NotchJoined *blob);
 /* Adds `from` to `to`; of two patches the stronger part's stays, `from` has none afterwards. */
 void notch_joined_merge (NotchJoined *to, NotchJoined *from);
 

@@ -8,6 +8,7 @@
 
 typedef struct {
   const NotchPlan *plan;
+  const NotchReference *reference;
   const NotchKernels *kernels;
   int patch_side;
   GMutex lock;                  /* guards what follows */
@@ -46,7 +47,7 @@ inspect_tile (NotchLane *lane, gpointer data, GError **error)
     return FALSE;
   NotchBatch batch = notch_band_batch (task->band, task->job);
   float seed = (float) plan->threshold, grow = MIN ((float) recipe->detect.grow_sigma, seed);
-  const NotchFit fit = notch_plan_fit (plan, &batch);
+  const NotchFit fit = notch_plan_fit (plan, pass->reference, &batch);
   NotchTileFound found;
   gboolean well = k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
                   && k->fit (lane, &fit) == 0
@@ -155,7 +156,7 @@ notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, cons
   g_autofree int *tiles_in_row = g_new (int, tiling->n_rows);
   for (gint64 row = 0; row < tiling->n_rows; row++)
     tiles_in_row[row] = (int) tiling->n_cols;
-  Pass pass = { .plan = plan, .kernels = compute->kernels, .patch_side = patch_side };
+  Pass pass = { .plan = plan, .reference = reference, .kernels = compute->kernels, .patch_side = patch_side };
   pass.join = notch_join_new (plan->recipe->detect.merge_px, (int) tiling->n_rows, tiles_in_row, patch_side,
                               (gsize) MAX (plan->recipe->report.crops, 0));
   double candidate = plan->recipe->detect.candidate_sigma;

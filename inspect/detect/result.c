@@ -1,19 +1,27 @@
 /* result.c - the end of a result */
 #include "inspect/detect/result.h"
 
+static void
+clear_defect (NotchDefect *defect)
+{
+  g_clear_pointer (&defect->part, g_array_unref);
+  g_clear_pointer (&defect->patch, g_free);
+}
+
 void
 notch_result_free (NotchResult *result)
 {
   if (!result)
     return;
   for (guint i = 0; result->defect && i < result->defect->len; i++)
-    g_free (g_array_index (result->defect, NotchDefect, i).patch);
+    clear_defect (&g_array_index (result->defect, NotchDefect, i));
   g_clear_pointer (&result->defect, g_array_unref);
   g_clear_pointer (&result->cluster, g_array_unref);
   g_clear_pointer (&result->repeater, g_array_unref);
   g_clear_pointer (&result->grid, notch_grid_free);
   g_clear_pointer (&result->arrays, notch_arrays_free);
   g_clear_pointer (&result->spectrum, notch_spectrum_free);
+  g_clear_pointer (&result->mesh, notch_mesh_free);
   g_clear_pointer (&result->class_name, g_ptr_array_unref);
   g_clear_pointer (&result->warning, g_ptr_array_unref);
   g_clear_pointer (&result->reason, g_ptr_array_unref);

@@ -3,6 +3,7 @@
 
 #include "inspect/image/store.h"
 #include "inspect/wafer/grid.h"
+#include "inspect/wafer/mesh.h"
 #include "inspect/wafer/recipe.h"
 #include "inspect/wafer/spectrum.h"
 
@@ -55,6 +56,7 @@ typedef struct {
   gint64 x0, y0, x1, y1;          /* bounding box in the image, inclusive */
   int class_index;                /* into NotchResult.class_name */
   double confidence;              /* 0 to 1 */
+  GArray *part;                   /* NotchPart: what a linked scratch was put together from; NULL: one blob */
   float *patch;                   /* 2 x patch_side^2 (test, reference; NAN: none), or NULL */
 } NotchDefect;
 
@@ -98,6 +100,7 @@ typedef struct {
   double z_rms;            /* of the normalised residual, 1 when the noise model is right */
   NotchArrays *arrays;     /* NULL: none */
   NotchSpectrum *spectrum; /* NULL: nothing was uniform enough */
+  NotchMesh *mesh;         /* NULL: no surface was inspected */
   double shift_rms;        /* px, of the dice against the lattice, or of a template's patches against its warp */
   double distortion[2];    /* px, of a template beyond its warp: rms at edges, peak; 0 without */
   GPtrArray *warning;      /* char *: what the user must know */

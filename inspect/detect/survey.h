@@ -2,7 +2,7 @@
 #pragma once
 
 #include "inspect/reference/reference.h"
-#include "inspect/wafer/plan.h"
+#include "inspect/wafer/care.h"
 
 /* Fills a plan whose recipe, source, store, grid, outline and pixel size are set: registers, then measures the noise on
  * tiles spread over the image and sets the filters and the threshold. */
@@ -24,17 +24,6 @@ gboolean notch_tile_job_weigh (const NotchPlan *plan, NotchTileJob *job, GError 
 void notch_tile_job_free (NotchTileJob *job);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTileJob, notch_tile_job_free)
 
-/* Which places of an image are inspected, and how sensitively. */
-typedef struct {
-  const NotchPlan *plan;
-  double radius; /* px: of what is inspected of the wafer; 0: no edge is known */
-  gboolean any_care;
-} NotchCare;
-NotchCare notch_care_new (const NotchPlan *plan);
-/* The sensitivity at a place: 0 beyond the edge exclusion and where the recipe's regions exclude it. Whether the place has
- * anything to be compared with is another matter. */
-float notch_care_at (const NotchCare *care, double x, double y);
-
 /* The strips that a row of tiles reads, up on the device; counted. */
 typedef struct NotchBand NotchBand;
 NotchBand *notch_band_new (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute,
@@ -47,4 +36,4 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchBand, notch_band_release)
 NotchBatch notch_band_batch (const NotchBand *band, const NotchTileJob *job);
 
 /* What `fit` is to do with a batch. */
-NotchFit notch_plan_fit (const NotchPlan *plan, const NotchBatch *batch);
+NotchFit notch_plan_fit (const NotchPlan *plan, const NotchReference *reference, const NotchBatch *batch);

@@ -7,7 +7,7 @@ notch_reference_of (const NotchRecipe *recipe)
   static const NotchReference *const table[] = {
     [NOTCH_REFERENCE_DIE] = &notch_reference_die,     [NOTCH_REFERENCE_TEMPLATE] = &notch_reference_template,
     [NOTCH_REFERENCE_EXACT] = &notch_reference_exact, [NOTCH_REFERENCE_GOLDEN] = &notch_reference_golden,
-    [NOTCH_REFERENCE_ARRAY] = &notch_reference_array,
+    [NOTCH_REFERENCE_ARRAY] = &notch_reference_array, [NOTCH_REFERENCE_SURFACE] = &notch_reference_surface,
   };
   if (recipe->reference.method != NOTCH_REFERENCE_AUTO)
     return table[recipe->reference.method];

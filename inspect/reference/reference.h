@@ -26,6 +26,10 @@ typedef struct {
   const char *name, *summary;
   /* The reference is what the image is without defects and noise: nothing is fitted, the noise is the recipe's. */
   gboolean exact;
+  /* The reference has no pattern that a fit could go by: nothing is fitted. */
+  gboolean smooth;
+  /* Images without dice are its business. */
+  gboolean without_dice;
   /* Finds the dice that the method compares, and completes the recipe; NULL: it needs none. A discovery without a grid
    * when there are none. */
   NotchDiscovery *(*discover) (NotchPlan *plan, const NotchReduced *reduced, NotchRecipe *recipe, GError **error);
@@ -38,7 +42,7 @@ typedef struct {
 } NotchReference;
 
 extern const NotchReference notch_reference_array, notch_reference_die, notch_reference_exact, notch_reference_golden,
-    notch_reference_template;
+    notch_reference_surface, notch_reference_template;
 
 /* The method that a recipe asks for. */
 const NotchReference *notch_reference_of (const NotchRecipe *recipe);

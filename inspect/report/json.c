@@ -152,6 +152,26 @@ add_detection (JsonBuilder *to, const NotchResult *result)
   json_builder_end_object (to);
 }
 
+/* null where no surface was inspected. */
+static void
+add_haze (JsonBuilder *to, const NotchResult *result)
+{
+  if (!result->mesh) {
+    add_text (to, "haze", NULL);
+    return;
+  }
+  NotchHaze haze = notch_haze_of (result);
+  begin (to, "haze");
+  add_text (to, "unit", haze.unit);
+  add_number (to, "median", haze.median);
+  add_number (to, "p95", haze.p95);
+  add_number (to, "sigma", haze.noise);
+  add_count (to, "mesh_px", result->mesh->px);
+  add_count (to, "cells", result->mesh->n_known);
+  add_number (to, "crowded", haze.crowded);
+  json_builder_end_object (to);
+}
+
 /* Both sides of every cell, px, and how much of a die or of the image repeats it. */
 static void
 add_arrays (JsonBuilder *to, const NotchResult *result)
@@ -336,6 +356,7 @@ notch_report_json (const NotchReportJob *job, GError **error)
   add_repeaters (to, result);
   add_limits (to, result->recipe);
   add_detection (to, result);
+  add_haze (to, result);
   add_arrays (to, result);
   add_grid (to, result);
   add_wafer (to, &result->outline);

@@ -32,11 +32,16 @@ static const NotchReport crops = { "crops", "crops/ID.png", "test, reference and
 static const NotchReport spectrum = { "spectrum", "spectrum.png",
                                       "power spectra, with the lattice of arrays and the notches", FALSE,
                                       notch_report_spectrum };
+static const NotchReport haze = { "haze", "haze.png", "level and noise of a bare surface as maps", FALSE,
+                                  notch_report_haze };
+static const NotchReport haze_table = { "haze", "haze.csv", "the same as a table, a row a square of the mesh", FALSE,
+                                        notch_report_haze_table };
 static const NotchReport recipe = { "recipe", "recipe.ini", "the recipe as used", TRUE, write_recipe };
 static const NotchReport json = { "json", "summary.json", "everything about the image for programs; always written",
                                   TRUE, notch_report_json };
 
-const NotchReport *const notch_reports[] = { &defects, &dice, &overlay, &map, &crops, &spectrum, &recipe, &json, NULL };
+const NotchReport *const notch_reports[] = { &defects, &dice,       &overlay, &map,  &crops, &spectrum,
+                                             &haze,    &haze_table, &recipe,  &json, NULL };
 
 gboolean
 notch_reports_check (const char *formats, GError **error)
@@ -52,7 +57,8 @@ notch_reports_check (const char *formats, GError **error)
       continue;
     g_autoptr (GString) known = g_string_new (NULL);
     for (report = notch_reports; *report; report++)
-      g_string_append_printf (known, "%s%s", report == notch_reports ? "" : ", ", (*report)->name);
+      if (report == notch_reports || strcmp (report[0]->name, report[-1]->name)) /* a report may write two files */
+        g_string_append_printf (known, "%s%s", report == notch_reports ? "" : ", ", (*report)->name);
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--format: there is no report \"%s\"; choose from %s",
                  name[0] ? name[i] : "", known->str);
     return FALSE;

@@ -29,6 +29,8 @@ gboolean notch_report_overlay (const NotchReportJob *job, GError **error);
 gboolean notch_report_map (const NotchReportJob *job, GError **error);
 gboolean notch_report_crops (const NotchReportJob *job, GError **error);
 gboolean notch_report_spectrum (const NotchReportJob *job, GError **error);
+gboolean notch_report_haze (const NotchReportJob *job, GError **error);
+gboolean notch_report_haze_table (const NotchReportJob *job, GError **error);
 gboolean notch_report_json (const NotchReportJob *job, GError **error);
 
 /* Checks a --format list, names with commas between; NULL is the default set. */
@@ -65,6 +67,15 @@ typedef struct {
   gint64 status[NOTCH_N_STATUS], dice, failed;
 } NotchDiceCount;
 NotchDiceCount notch_count_dice (const NotchResult *result);
+
+/* A surface in a few numbers. */
+typedef struct {
+  const char *unit;          /* ppm of full scale, or grey levels where there is none */
+  double median, p95, noise; /* of the cells' levels; of their sigmas the median */
+  double crowded;            /* 0 to 1: share of the cells */
+} NotchHaze;
+/* `result` has a mesh. */
+NotchHaze notch_haze_of (const NotchResult *result);
 
 extern const char *const notch_verdict_name[]; /* "pass", "reject", "trouble" */
 

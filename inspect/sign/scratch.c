@@ -23,6 +23,8 @@ typedef struct {
   double half, length, peak; /* px, px, sigmas */
   double echo;               /* px: how far the noise in its filter's responses is one noise */
   double rank;  /* the part of all candidates that are as strong where there is but noise; 1 for a found blob */
+  double sum;   /* sigmas: of the residuals of its pixels */
+  double area;  /* px */
   guint blob;   /* index in its array */
   gint link[2]; /* the neighbours, by side; -1: none */
 } Node;
@@ -43,7 +45,7 @@ typedef struct {
 typedef struct {
   GArray *node; /* Node */
   Kind kind[2]; /* candidates and found ones; found ones */
-  double area, false_chains;
+  double area, false_chains, least_weight;
   gboolean surely;       /* every link must do without the others' help */
   GArray *near_by;       /* guint */
   GArray *accepted;      /* GArray * of guint: chains */
@@ -71,6 +73,8 @@ add_nodes (Linker *linker, GArray *blobs, gboolean found, const NotchFeatureCont
                   .bright = blob->res > 0,
                   .found = found,
                   .rank = 1,
+                  .sum = (double) blob->z / 256,
+                  .area = (double) blob->n,
                   .blob = i,
                   .link = { -1, -1 } };
     double angle = -value[NOTCH_FEATURE_ANGLE_DEG] * G_PI / 180; /* y runs down */
@@ -345,6 +349,16 @@ holds_repeaters (const Linker *linker, const guint *chain, guint n)
   return FALSE;
 }
 
+/* What the pixels of a chain say together, sigmas. */
+static double
+weight_of (const Linker *linker, const guint *chain, guint n)
+{
+  double sum = 0, area = 0;
+  for (guint i = 0; i < n; i++)
+    sum += node_at (linker, chain[i])->sum, area += node_at (linker, chain[i])->area;
+  return fabs (sum) / sqrt (MAX (area, 1));
+}
+
 /* Keeps a chain, or the parts of it, that chance does not explain. */
 static void
 judge (Linker *linker, const guint *chain, guint n)
@@ -382,7 +396,9 @@ judge (Linker *linker, const guint *chain, guint n)
     shape++;
   }
   double expected = (double) linker->kind[found].n * (n_links + 1) * gamma_tail (shape, sum);
-  if (n_links > 0 && expected < (found ? FALSE_LINKS : linker->false_chains) && !holds_repeaters (linker, chain, n)) {
+  gboolean unlikely = n_links > 0 && expected < (found ? FALSE_LINKS : linker->false_chains);
+  gboolean heavy = !found && weight_of (linker, chain, n) >= linker->least_weight;
+  if ((unlikely || heavy) && !holds_repeaters (linker, chain, n)) {
     GArray *kept = g_array_sized_new (FALSE, FALSE, sizeof (guint), n);
     g_array_append_vals (kept, chain, n);
     g_array_append_val (linker->accepted, kept);
@@ -448,6 +464,23 @@ count_dice (const Linker *linker, const GArray *chain, const NotchGrid *grid)
   return (int) g_hash_table_size (dice);
 }
 
+/* Appends what a blob is made of. */
+static void
+add_parts (GArray *part, const NotchJoined *blob)
+{
+  const NotchPart whole = { .x = (double) blob->x / (double) blob->n,
+                            .y = (double) blob->y / (double) blob->n,
+                            .x0 = blob->x0,
+                            .y0 = blob->y0,
+                            .x1 = blob->x1,
+                            .y1 = blob->y1,
+                            .n = blob->n };
+  if (blob->linked.part)
+    g_array_append_vals (part, blob->linked.part->data, blob->linked.part->len);
+  else
+    g_array_append_val (part, whole);
+}
+
 static void
 merge_chain (const Linker *linker, const GArray *chain, GArray *blobs, GArray *candidates, const NotchGrid *grid)
 {
@@ -467,19 +500,23 @@ merge_chain (const Linker *linker, const GArray *chain, GArray *blobs, GArray *c
     NotchJoined *promoted = &g_array_index (candidates, NotchJoined, first->blob);
     g_array_append_vals (blobs, promoted, 1);
     to = &g_array_index (blobs, NotchJoined, blobs->len - 1);
-    promoted->patch = NULL; /* moved */
+    notch_joined_forget (promoted);
     promoted->n = 0;
   }
+  GArray *all = g_array_new (FALSE, FALSE, sizeof (NotchPart));
+  add_parts (all, to);
   for (guint i = 0; i < chain->len; i++) {
     const Node *node = node_at (linker, g_array_index (chain, guint, i));
     NotchJoined *from = &g_array_index (node->found ? blobs : candidates, NotchJoined, node->blob);
     if (from == to || from->n == 0)
       continue;
+    add_parts (all, from);
     notch_joined_merge (to, from);
     parts += MAX (from->linked.parts, 1);
     from->n = 0;
   }
-  to->linked = (NotchLinked){ MAX (to->linked.parts, 1) + parts, count_dice (linker, chain, grid), length };
+  g_clear_pointer (&to->linked.part, g_array_unref);
+  to->linked = (NotchLinked){ MAX (to->linked.parts, 1) + parts, count_dice (linker, chain, grid), length, all };
 }
 
 /* Takes out what was merged away. */
@@ -498,9 +535,13 @@ drop_merged (GArray *blobs)
 /* One round; gives how many chains became one blob. */
 static guint
 link_round (GArray *blob, GArray *candidate, const NotchFeatureContext *context, double area, double false_chains,
-            gboolean surely)
+            double least_weight, gboolean surely)
 {
-  Linker linker = { .area = MAX (area, 1), .false_chains = false_chains, .surely = surely, .grid = context->grid };
+  Linker linker = { .area = MAX (area, 1),
+                    .false_chains = false_chains,
+                    .least_weight = least_weight,
+                    .surely = surely,
+                    .grid = context->grid };
   g_autoptr (GArray) node = linker.node = g_array_new (FALSE, FALSE, sizeof (Node));
   g_autoptr (GArray) near_by = linker.near_by = g_array_new (FALSE, FALSE, sizeof (guint));
   g_autoptr (GArray) accepted = linker.accepted = g_array_new (FALSE, FALSE, sizeof (GArray *));
@@ -525,10 +566,10 @@ link_round (GArray *blob, GArray *candidate, const NotchFeatureContext *context,
 
 void
 notch_scratch_link (GArray *blob, GArray *candidate, const NotchFeatureContext *context, double area,
-                    double false_chains)
+                    double false_chains, double least_weight)
 {
   const int most_rounds = 4;
-  for (int i = 0; i < most_rounds && link_round (blob, NULL, context, area, 0, TRUE) > 0; i++)
+  for (int i = 0; i < most_rounds && link_round (blob, NULL, context, area, 0, G_MAXDOUBLE, TRUE) > 0; i++)
     ;
-  link_round (blob, candidate, context, area, false_chains, FALSE);
+  link_round (blob, candidate, context, area, false_chains, least_weight, FALSE);
 }

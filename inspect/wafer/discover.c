@@ -435,19 +435,38 @@ discover_arrays (const Discovery *d, GError **error)
   return TRUE;
 }
 
-NotchDiscovery *
-notch_discover (NotchStore *store, const NotchSource *source, const NotchReduced *reduced, NotchRecipe *recipe,
-                GError **error)
+static NotchDiscovery *
+discover (NotchStore *store, const NotchSource *source, const NotchReduced *reduced, NotchRecipe *recipe,
+          gboolean patterned, GError **error)
 {
   g_autoptr (NotchDiscovery) found = g_new0 (NotchDiscovery, 1);
   found->warning = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GString) report = g_string_new (NULL);
   Discovery d = { store, source, reduced, recipe, found, report };
   discover_wafer (&d);
-  if (!discover_dice (&d, error) || !discover_arrays (&d, error))
+  if (patterned && (!discover_dice (&d, error) || !discover_arrays (&d, error)))
     return NULL;
+  GError *local = NULL;
+  if (!patterned && !(found->grid = make_grid (&d, &local)) && local) {
+    g_propagate_error (error, local);
+    return NULL;
+  }
   found->report = g_strdup (report->str);
   return g_steal_pointer (&found);
+}
+
+NotchDiscovery *
+notch_discover (NotchStore *store, const NotchSource *source, const NotchReduced *reduced, NotchRecipe *recipe,
+                GError **error)
+{
+  return discover (store, source, reduced, recipe, TRUE, error);
+}
+
+NotchDiscovery *
+notch_discover_wafer (NotchStore *store, const NotchSource *source, const NotchReduced *reduced, NotchRecipe *recipe,
+                      GError **error)
+{
+  return discover (store, source, reduced, recipe, FALSE, error);
 }
 
 NotchRecipe *

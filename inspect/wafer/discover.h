@@ -40,3 +40,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchDiscovery, notch_discovery_free)
  * fails, or when what the recipe does give cannot be true for the image. */
 NotchDiscovery *notch_discover (NotchStore *store, const NotchSource *source, const NotchReduced *reduced,
                                 NotchRecipe *recipe, GError **error);
+/* Finds only the wafer and the pixel size; dice are those that the recipe gives. */
+NotchDiscovery *notch_discover_wafer (NotchStore *store, const NotchSource *source, const NotchReduced *reduced,
+                                      NotchRecipe *recipe, GError **error);

@@ -3,6 +3,7 @@
 
 #include "inspect/wafer/distortion.h"
 #include "inspect/wafer/golden.h"
+#include "inspect/wafer/mesh.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ notch_plan_free (NotchPlan *plan)
   }
   g_clear_pointer (&plan->distortion, notch_distortion_free);
   g_clear_pointer (&plan->golden, notch_golden_free);
+  g_clear_pointer (&plan->mesh, notch_mesh_free);
   g_clear_pointer (&plan->grid, notch_grid_free);
   g_clear_pointer (&plan->arrays, notch_arrays_free);
   g_free (plan->warp);

@@ -32,6 +32,7 @@ typedef struct {
 
 typedef struct NotchGolden NotchGolden;
 typedef struct NotchDistortion NotchDistortion;
+typedef struct NotchMesh NotchMesh;
 
 typedef struct {
   const NotchRecipe *recipe;              /* borrowed */
@@ -50,6 +51,7 @@ typedef struct {
   NotchWarp template_warp;
   NotchDistortion *distortion; /* of a template beyond its warp, owned; NULL: none */
   NotchGolden *golden;         /* owned; NULL without a golden reference */
+  NotchMesh *mesh;             /* owned; NULL unless it is the background that is compared with */
   double shift_rms;            /* px: of the shifts about their mean */
   NotchNoise noise;
   float spread_trust;    /* NotchNormalise.trust */

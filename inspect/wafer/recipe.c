@@ -9,7 +9,7 @@
 #include "kernels/kernels.h"
 
 static const char *const notch_choice[] = { "auto", "down", "left", "up", "right", NULL };
-static const char *const method_choice[] = { "auto", "die", "template", "exact", "golden", "array", NULL };
+static const char *const method_choice[] = { "auto", "die", "template", "exact", "golden", "array", "surface", NULL };
 static const char *const polarity_choice[] = { "both", "bright", "dark", NULL };
 static const char *const colour_choice[] = { "luminance", "red", "green", "blue", NULL };
 static const char *const kind_choice[] = { "care", "exclude", NULL };
@@ -58,15 +58,17 @@ const NotchKey notch_keys[] = {
   { "dice", "excluded", KEY_PAIRS, AT (dice.excluded), 0, -1e6, 1e6, "", NULL,
     "dice to leave out" },
 
-  { "reference", "method", KEY_CHOICE, AT (reference.method), 0, 0, 5, "", method_choice,
+  { "reference", "method", KEY_CHOICE, AT (reference.method), 0, 0, 6, "", method_choice,
     "what a place is compared with; auto: the golden reference or the template if there is one, else the neighbouring "
-    "dice, or where there are none but arrays the cells around" },
+    "dice, or where there are none but arrays the cells around, or where there is no pattern at all the background" },
   { "reference", "image", KEY_STRING, AT (reference.image), 0, 0, 0, "", NULL,
     "the template's file: beside the recipe if the recipe names it, else (--set, --reference) in the current folder" },
   { "reference", "golden", KEY_STRING, AT (reference.golden), 0, 0, 0, "", NULL,
     "the golden reference's file, likewise; notch learn makes one" },
   { "reference", "neighbours", KEY_INT, AT (reference.neighbours), 8, 1, NOTCH_MAX_SOURCES, "dice", NULL,
     "how many dice make the reference" },
+  { "reference", "mesh_px", KEY_INT, AT (reference.mesh_px), 64, 16, 256, "px", NULL,
+    "method surface: side of the squares that tell the background; what is as large as one is background" },
   { "reference", "shading", KEY_BOOL, AT (reference.shading), 1, SWITCH,
     "take slow changes of brightness for harmless" },
   { "reference", "focus", KEY_BOOL, AT (reference.focus), 1, SWITCH,

@@ -13,7 +13,8 @@ typedef enum {
   NOTCH_REFERENCE_TEMPLATE,
   NOTCH_REFERENCE_EXACT,
   NOTCH_REFERENCE_GOLDEN,
-  NOTCH_REFERENCE_ARRAY
+  NOTCH_REFERENCE_ARRAY,
+  NOTCH_REFERENCE_SURFACE
 } NotchReferenceKind;
 typedef enum { NOTCH_POLARITY_BOTH, NOTCH_POLARITY_BRIGHT, NOTCH_POLARITY_DARK } NotchPolarity;
 
@@ -59,6 +60,7 @@ struct NotchRecipe {
     char *golden;            /* what notch learn made */
     int wander_px;           /* how far a feature may be from its place and be harmless */
     int neighbours;          /* K, 1 to NOTCH_MAX_SOURCES */
+    int mesh_px;             /* surface: side of a cell of the background's mesh */
     gboolean shading, focus; /* regress them out */
     double noise_a, noise_b; /* exact: the noise's variance is a + b grey */
     double scale;            /* exact: of the image's grey levels to the reference's */

@@ -100,20 +100,25 @@ lane_free (NotchLane *lane)
   for (int i = 0; i < 3; i++)
     notch_fft_pass_free (lane->fft[i]);
   notch_fft_free (lane->shift_fft);
-  float *floats[] = { lane->spectrum, lane->block,    lane->line,          lane->product,       lane->response,
-                      lane->stack,    lane->basis,    lane->normal_weight, lane->patch,         lane->shift_a,
-                      lane->shift_b,  lane->shift_fa, lane->shift_fb,      lane->shift_product, lane->shift_window };
+  float *floats[] = { lane->spectrum, lane->block,         lane->line,         lane->product,
+                      lane->response, lane->stack,         lane->basis,        lane->normal_sorted,
+                      lane->patch,    lane->shift_a,       lane->shift_b,      lane->shift_fa,
+                      lane->shift_fb, lane->shift_product, lane->shift_window, lane->rim };
   for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
     notch_fft_release (floats[i]);
+  free (lane->shift_wave);
   free (lane->judged);
   free (lane->known);
   free (lane->fit);
   free (lane->ref_noise);
+  free (lane->rim_at);
   free (lane->run);
   free (lane->run_blob);
   free (lane->row_start);
   free (lane->blob);
   free (lane->peak);
+  free (lane->peak_square);
+  free (lane->blob_peak);
   free (lane->seam);
   free (lane->patch_blob);
   free (lane);
@@ -139,30 +144,41 @@ lane_allocate (NotchLane *lane)
   lane->response = notch_fft_alloc (area);
   lane->stack = notch_fft_alloc ((size_t) NOTCH_MAX_SOURCES * NOTCH_SOURCE_ROWS * (size + NOTCH_SOURCE_PAD));
   lane->basis = notch_fft_alloc ((NOTCH_FIT_MAX + 2) * (size_t) (NOTCH_FIT_SAMPLES + 64));
-  lane->normal_weight = notch_fft_alloc (NOTCH_FIT_SAMPLES + 64);
+  lane->normal_sorted = notch_fft_alloc (NOTCH_FIT_SAMPLES + 64);
   lane->fit = calloc ((size_t) lane->max_pieces, sizeof *lane->fit);
   lane->ref_noise = calloc ((size_t) lane->max_pieces, sizeof *lane->ref_noise);
+  lane->rim_at = calloc ((size_t) lane->max_pieces, sizeof *lane->rim_at);
+  lane->max_rim = (ptrdiff_t) (area + 8 * size);
+  lane->rim = notch_fft_alloc ((size_t) lane->max_rim);
   lane->run = calloc (area / 2 + size, sizeof *lane->run);
   lane->run_blob = calloc (area / 2 + size, sizeof *lane->run_blob);
   lane->row_start = calloc (size + 2, sizeof *lane->row_start);
   lane->blob = calloc ((size_t) is->max_blobs + 1, sizeof *lane->blob);
-  lane->peak = calloc ((size_t) is->max_blobs + 1, sizeof *lane->peak);
+  size_t squares = size / NOTCH_PEAK_SQUARE + 1;
+  lane->peak = calloc (NOTCH_MAX_PEAKS, sizeof *lane->peak);
+  lane->peak_square = calloc (squares * squares, sizeof *lane->peak_square);
+  lane->blob_peak = calloc ((size_t) is->max_blobs + 1, sizeof *lane->blob_peak);
+  for (int c = 0; c < is->n_channels && c < NOTCH_MAX_CHANNELS; c++)
+    lane->template_[c] = notch_template_of (&is->channel[c]);
   lane->seam = calloc ((size_t) lane->max_seams, sizeof *lane->seam);
   lane->patch = notch_fft_alloc (2 * (size_t) is->patch_side * (size_t) is->patch_side * (size_t) is->max_patches + 1);
   lane->patch_blob = calloc ((size_t) is->max_patches + 1, sizeof *lane->patch_blob);
   lane->shift_a = notch_fft_alloc (shift * shift + 1);
   lane->shift_b = notch_fft_alloc (shift * shift + 1);
   lane->shift_fa = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
-  lane->shift_fb = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
+  lane->shift_fb = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 8); /* a row is read in fours */
   lane->shift_product = notch_fft_alloc (2 * shift * (shift / 2 + 1) + 1);
   lane->shift_window = notch_fft_alloc (shift + 1);
+  if (lane->shift_fb)
+    memset (lane->shift_fb, 0, sizeof (float) * (2 * shift * (shift / 2 + 1) + 8));
   if (lane->spectrum) /* columns that are only there to fill a block stay 0 */
     memset (lane->spectrum, 0, sizeof (float) * spectrum);
-  return lane->judged && lane->known && lane->spectrum && lane->block && lane->line && lane->product && lane->response
-         && lane->stack && lane->basis && lane->normal_weight && lane->fit && lane->ref_noise && lane->run
-         && lane->run_blob && lane->row_start && lane->blob && lane->seam && lane->patch && lane->patch_blob
-         && lane->shift_a && lane->shift_b && lane->shift_fa && lane->shift_fb && lane->shift_product
-         && lane->shift_window;
+  lane->shift_wave = calloc (3 * (shift / 2 + 4), sizeof *lane->shift_wave);
+  return lane->judged && lane->known && lane->shift_wave && lane->spectrum && lane->block && lane->line && lane->product
+         && lane->response && lane->stack && lane->basis && lane->normal_sorted && lane->fit && lane->ref_noise
+         && lane->rim_at && lane->rim && lane->run && lane->run_blob && lane->row_start && lane->blob && lane->peak
+         && lane->peak_square && lane->blob_peak && lane->seam && lane->patch && lane->patch_blob && lane->shift_a
+         && lane->shift_b && lane->shift_fa && lane->shift_fb && lane->shift_product && lane->shift_window;
 }
 
 static NotchLane *

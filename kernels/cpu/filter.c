@@ -22,7 +22,7 @@ frequency (int i, int n)
 static int
 make_filter (NotchLane *lane, int c)
 {
-  const NotchChannel *channel = &lane->is.channel[c];
+  const NotchChannel copy = lane->is.channel[c], *channel = &copy; /* nothing that is written below may be in it */
   NotchFilterPlan *plan = &lane->filter[c];
   int size = lane->is.size, level = log2_of (channel->decimate);
   if (level < 0 || size % (2 * channel->decimate) != 0)

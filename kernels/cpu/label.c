@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rounds of cutting: each brings to light peaks that a stronger one hid. */
-#define MAX_CUTS 4
-
 /* One byte a pixel: 0 outside, 1 grown, 2 seed. */
 NOTCH_CLONES static void
 mask_row (const float *score, const float *fine, float seed, float grow, int n, uint8_t *mask)
@@ -123,16 +120,6 @@ choose_blobs (NotchLane *lane, const uint8_t *mask, int32_t n_runs, int reach)
   }
 }
 
-/* Is a pixel no more than what a wide filter sees of the blob's peak? */
-static bool
-is_skirt (const NotchLane *lane, const NotchBlob *blob, int x, int y, float score)
-{
-  int own = notch_score_channel (score), of = blob->peak_channel;
-  return own < lane->is.n_channels && of < lane->is.n_channels
-         && notch_template_skirt (&lane->is.channel[own], score, &lane->is.channel[of], (float) blob->peak / 256,
-                                  (float) (x - blob->peak_x), (float) (y - blob->peak_y));
-}
-
 /* Finds the blob's peak among the run's pixels. */
 static void
 find_peak (const NotchLane *lane, const NotchRun *run, NotchBlob *blob)
@@ -206,6 +193,92 @@ blob_at (const NotchLane *lane, int x, int y)
   return -1;
 }
 
+/* ---- skirts -------------------------------------------------------------------------------------------------------- */
+
+static int
+square_of (const NotchLane *lane, int x, int y)
+{
+  return y / NOTCH_PEAK_SQUARE * (lane->is.size / NOTCH_PEAK_SQUARE + 1) + x / NOTCH_PEAK_SQUARE;
+}
+
+#define PEAK_APART 3 /* px: two peaks are not closer */
+
+/* Is a seed the largest of those around it? Of equals the first one counts. */
+static bool
+is_peak (const NotchLane *lane, const uint8_t *mask, int x, int y)
+{
+  const NotchTile *tile = lane->tile;
+  int size = lane->is.size;
+  float own = lane->plane[NOTCH_PLANE_SCORE][(ptrdiff_t) y * size + x];
+  for (int v = y - PEAK_APART; v <= y + PEAK_APART; v++)
+    for (int u = x - PEAK_APART; u <= x + PEAK_APART; u++) {
+      ptrdiff_t at = (ptrdiff_t) v * size + u;
+      if ((u == x && v == y) || u < tile->core_x || v < tile->core_y || u >= tile->core_x + tile->core_w
+          || v >= tile->core_y + tile->core_h || !mask[at])
+        continue;
+      float other = lane->plane[NOTCH_PLANE_SCORE][at];
+      if (other > own || (other == own && (v < y || (v == y && u < x))))
+        return false;
+    }
+  return true;
+}
+
+/* Lists the peaks of all seeds; false: there are too many. */
+static bool
+find_peaks (NotchLane *lane, const uint8_t *mask, int32_t n_runs)
+{
+  int size = lane->is.size, squares = size / NOTCH_PEAK_SQUARE + 1;
+  for (int i = 0; i < squares * squares; i++)
+    lane->peak_square[i] = -1;
+  lane->n_peaks = 0;
+  for (int32_t i = 0; i < n_runs; i++)
+    for (int x = lane->run[i].x0; x <= lane->run[i].x1; x++) {
+      int y = lane->run[i].y;
+      ptrdiff_t at = (ptrdiff_t) y * size + x;
+      float score = lane->plane[NOTCH_PLANE_SCORE][at];
+      if (mask[at] != 2 || notch_score_channel (score) >= lane->is.n_channels || !is_peak (lane, mask, x, y))
+        continue;
+      if (lane->n_peaks == NOTCH_MAX_PEAKS)
+        return false;
+      int32_t *last = &lane->peak_square[square_of (lane, x, y)];
+      lane->peak[lane->n_peaks] = (NotchPeak){ x, y, *last, score };
+      *last = lane->n_peaks++;
+    }
+  return true;
+}
+
+/* Is a pixel no more than what its wide filter sees of the stronger peaks around it? */
+static bool
+is_skirt (const NotchLane *lane, int x, int y, float score)
+{
+  int squares = lane->is.size / NOTCH_PEAK_SQUARE + 1, channel = notch_score_channel (score);
+  if (channel >= lane->is.n_channels)
+    return false;
+  const NotchTemplate *own = &lane->template_[channel];
+  int reach =
+      (int) (6 * own->along) + 1; /* further away no skirt reaches (template.h), that of a narrower peak less so */
+  int x0 = (x - reach) / NOTCH_PEAK_SQUARE, y0 = (y - reach) / NOTCH_PEAK_SQUARE;
+  int x1 = (x + reach) / NOTCH_PEAK_SQUARE, y1 = (y + reach) / NOTCH_PEAK_SQUARE;
+  x0 = x0 < 0 || x < reach ? 0 : x0, y0 = y0 < 0 || y < reach ? 0 : y0;
+  x1 = x1 < squares ? x1 : squares - 1, y1 = y1 < squares ? y1 : squares - 1;
+  float specks = 0, line = 0; /* specks add up; the peaks along a scratch are one defect */
+  for (int v = y0; v <= y1; v++)
+    for (int u = x0; u <= x1; u++)
+      for (int32_t i = lane->peak_square[v * squares + u]; i >= 0; i = lane->peak[i].next) {
+        const NotchPeak *peak = &lane->peak[i];
+        int of = notch_score_channel (peak->score);
+        if (peak->score <= score)
+          continue;
+        float seen = peak->score
+                     * notch_template_skirt (own, &lane->template_[of], (float) (x - peak->x), (float) (y - peak->y));
+        if (lane->is.channel[of].kind == NOTCH_CHANNEL_BLOB)
+          specks += seen;
+        else if (seen > line)
+          line = seen;
+      }
+  return notch_template_explains (specks + line, score);
+}
+
 /* Takes the skirts around the peaks out of the mask, but for what the finest filter sees: that may be part of a defect, and
  * is none by itself. Returns whether anything changed. */
 static bool
@@ -216,11 +289,10 @@ cut_skirts (NotchLane *lane, uint8_t *mask, int32_t n_runs, float grow)
     for (int x = lane->run[i].x0; x <= lane->run[i].x1; x++) {
       int y = lane->run[i].y;
       ptrdiff_t at = (ptrdiff_t) y * lane->is.size + x;
-      int32_t b = lane->run_blob[i];
       uint8_t left = mask[at];
-      if (b < 0)
+      if (lane->run_blob[i] < 0)
         left = 0;
-      else if (left == 2 && is_skirt (lane, &lane->blob[b], x, y, lane->plane[NOTCH_PLANE_SCORE][at]))
+      else if (left == 2 && is_skirt (lane, x, y, lane->plane[NOTCH_PLANE_SCORE][at]))
         left = fabsf (lane->plane[NOTCH_PLANE_FINE][at]) >= grow;
       cut |= left != mask[at];
       mask[at] = left;
@@ -228,28 +300,27 @@ cut_skirts (NotchLane *lane, uint8_t *mask, int32_t n_runs, float grow)
   return cut;
 }
 
-/* Connects what is left of the mask anew, until nothing is cut any more: two strong points are not one defect because a
- * wide filter sees them both. At a seam the tile beyond may hold nothing but a skirt; it stays tied to the blob that has
- * its peak. */
+/* Connects what is left of the mask anew: two strong points are not one defect because a wide filter sees them both. At a
+ * seam the tile beyond may hold nothing but a skirt; it stays tied to the blob that has its peak. */
 static int32_t
 part_blobs (NotchLane *lane, uint8_t *mask, int32_t n_runs, const NotchLabel *a)
 {
-  for (int round = 0; round < MAX_CUTS && !lane->swamped && cut_skirts (lane, mask, n_runs, a->grow); round++) {
-    for (int b = 0; b < lane->n_blobs; b++)
-      lane->peak[b] = (NotchPeakPlace){ lane->blob[b].peak_x, lane->blob[b].peak_y };
-    n_runs = find_components (lane, mask, a->reach);
-    int kept = 0;
-    for (int i = 0; i < lane->n_seams; i++) {
-      NotchSeam seam = lane->seam[i];
-      NotchPeakPlace peak = lane->peak[seam.blob];
-      seam.blob = blob_at (lane, seam.x, seam.y);
-      if (seam.blob < 0)
-        seam.blob = blob_at (lane, peak.x, peak.y);
-      if (seam.blob >= 0)
-        lane->seam[kept++] = seam;
-    }
-    lane->n_seams = kept;
+  int size = lane->is.size, kept = 0;
+  if (lane->swamped || !find_peaks (lane, mask, n_runs) || !cut_skirts (lane, mask, n_runs, a->grow))
+    return n_runs;
+  for (int b = 0; b < lane->n_blobs; b++)
+    lane->blob_peak[b] = lane->blob[b].peak_y * size + lane->blob[b].peak_x;
+  n_runs = find_components (lane, mask, a->reach);
+  for (int i = 0; i < lane->n_seams; i++) {
+    NotchSeam seam = lane->seam[i];
+    int32_t peak = lane->blob_peak[seam.blob];
+    seam.blob = blob_at (lane, seam.x, seam.y);
+    if (seam.blob < 0)
+      seam.blob = blob_at (lane, peak % size, peak / size);
+    if (seam.blob >= 0)
+      lane->seam[kept++] = seam;
   }
+  lane->n_seams = kept;
   return n_runs;
 }
 
@@ -285,8 +356,8 @@ notch_cpu_label (NotchLane *lane, const NotchLabel *a)
   for (int32_t i = 0; i < n_runs; i++)
     if (lane->run_blob[i] >= 0)
       measure_run (lane, &lane->run[i], &lane->blob[lane->run_blob[i]], mask);
-  lane->n_inspected = 0;
-  for (int y = tile->core_y; y < y1; y++)
+  lane->n_inspected = lane->all_judged ? (int64_t) tile->core_w * tile->core_h : 0;
+  for (int y = tile->core_y; y < y1 && !lane->all_judged; y++)
     for (int x = tile->core_x; x < tile->core_x + tile->core_w; x++)
       lane->n_inspected += lane->judged[(ptrdiff_t) y * size + x];
   lane->n_lost = lane->any_lost ? count_lost (lane) : 0;

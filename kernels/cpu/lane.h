@@ -3,6 +3,7 @@
 
 #include "kernels/cpu/fft.h"
 #include "kernels/kernels.h"
+#include "kernels/math/template.h"
 
 /* The few hot loops are compiled for three generations of x86-64 and chosen at load time. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(NOTCH_NO_CLONES)
@@ -27,10 +28,15 @@ typedef struct {
   int32_t parent;    /* union-find over runs; the root is the smallest index */
 } NotchRun;
 
-/* Where a component's peak is, px in the tile. */
+/* A peak of the score, px in the tile, and the next one in its square. */
 typedef struct {
-  int32_t x, y;
-} NotchPeakPlace;
+  int32_t x, y, next;
+  float score;
+} NotchPeak;
+
+/* label: more peaks than this in a tile are no defects beside each other but a tile that differs */
+#define NOTCH_MAX_PEAKS   2048
+#define NOTCH_PEAK_SQUARE 32 /* px: peaks are looked up by squares of this side */
 
 /* refer: rows that a source works on, and what they are longer than a tile */
 #define NOTCH_SOURCE_ROWS 8
@@ -60,7 +66,7 @@ struct NotchLane {
   float *reduced_score[3];      /* the score on every 2nd and 4th pixel, by log2 of the decimation; [0] is not used */
   uint8_t *judged;              /* size x size: 1 where the pixel and its neighbours have a reference and a weight */
   uint8_t *known;               /* size x size: what is known of a pixel, NOTCH_KNOWN_* */
-  bool all_judged, any_spread, any_lost;
+  bool all_covered, all_judged, any_spread, any_lost;
 
   NotchFftPass *fft[3]; /* by log2 of the decimation */
   float *spectrum;      /* blocks of columns; notch_cpu_spectrum_block */
@@ -72,15 +78,23 @@ struct NotchLane {
   NotchFilterPlan filter[NOTCH_MAX_CHANNELS];
 
   float *stack;                 /* refer: ring of rows a source */
-  float *basis, *normal_weight; /* fit: sampled terms */
+  float *basis, *normal_sorted; /* fit: sampled terms */
   float (*fit)[NOTCH_FIT_MAX];  /* a row a piece */
   NotchRefNoise *ref_noise;     /* likewise */
+  ptrdiff_t *rim_at;            /* likewise: where its rim begins in `rim`; -1: none is kept */
+  float *rim; /* what a piece's own reference is one pixel beyond the piece: a row above, a row below, then
+                                 * left and right by turns */
+  ptrdiff_t n_rim, max_rim;
   int max_pieces;
 
   NotchRun *run;
   int32_t *run_blob, *row_start;
   NotchBlob *blob;
-  NotchPeakPlace *peak; /* of the blobs before their skirts were cut */
+  NotchPeak *peak;      /* of the score, in the order of their pixels */
+  int32_t *peak_square; /* the last peak of each square, -1: it has none */
+  int32_t *blob_peak;   /* where the peaks of the blobs were before their skirts were cut: y size + x */
+  NotchTemplate template_[NOTCH_MAX_CHANNELS];
+  int n_peaks;
   NotchSeam *seam;
   int n_blobs, n_seams, n_patches, max_seams;
   bool swamped;
@@ -90,6 +104,7 @@ struct NotchLane {
 
   NotchFft *shift_fft;
   float *shift_a, *shift_b, *shift_fa, *shift_fb, *shift_product, *shift_window;
+  double *shift_wave; /* of series */
 };
 
 int notch_cpu_fail (NotchLane *lane, const char *format, ...) __attribute__ ((format (printf, 2, 3)));

@@ -91,14 +91,34 @@ shift_bound (const Quality *quality, double variance)
   return (float) sqrt (2 * (variance > 1e-3 ? variance : 1e-3) / least);
 }
 
+/* The sum of n values and of their squares, in lanes that a vector unit fills; their order is fixed. */
+typedef struct {
+  double sum, sum2;
+} Sums;
+
+NOTCH_CLONES static Sums
+sum_all (const float *p, ptrdiff_t n)
+{
+  double sum[8] = { 0 }, sum2[8] = { 0 };
+  Sums sums = { 0 };
+  ptrdiff_t last = n / 8 * 8;
+  for (ptrdiff_t k = 0; k < last; k += 8)
+    for (int i = 0; i < 8; i++) {
+      double value = (double) p[k + i];
+      sum[i] += value, sum2[i] += value * value;
+    }
+  for (ptrdiff_t k = last; k < n; k++)
+    sum[0] += (double) p[k], sum2[0] += (double) p[k] * (double) p[k];
+  for (int i = 0; i < 8; i++)
+    sums.sum += sum[i], sums.sum2 += sum2[i];
+  return sums;
+}
+
 static void
 prepare (const NotchLane *lane, float *p)
 {
   int n = lane->is.shift_size;
-  double sum = 0;
-  for (ptrdiff_t i = 0; i < (ptrdiff_t) n * n; i++)
-    sum += p[i];
-  float mean = (float) (sum / ((double) n * n));
+  float mean = (float) (sum_all (p, (ptrdiff_t) n * n).sum / ((double) n * n));
   for (int y = 0; y < n; y++)
     for (int x = 0; x < n; x++)
       p[(ptrdiff_t) y * n + x] = (p[(ptrdiff_t) y * n + x] - mean) * lane->shift_window[x] * lane->shift_window[y];
@@ -109,30 +129,53 @@ typedef struct {
   double f, fx, fy, fxx, fxy, fyy;
 } Series;
 
+/* A row of the spectrum times the waves of a shift along x, and that times the frequency and its square, summed. */
+typedef struct {
+  double re[3], im[3];
+} Moments;
+
+/* `wave`: cosine, sine and weight of each of n columns, one after the other. */
+NOTCH_CLONES static Moments
+row_moments (const float *spectrum, const double *wave, double step, int n)
+{
+  double re[3][4] = { { 0 } }, im[3][4] = { { 0 } };
+  Moments moments = { { 0 }, { 0 } };
+  const double *cosine = wave, *sine = wave + n, *weight = wave + 2 * n;
+  for (int k = 0; k < n; k += 4)
+    for (int i = 0; i < 4; i++) {
+      double a = (double) spectrum[2 * (k + i)], b = (double) spectrum[2 * (k + i) + 1], w = step * (double) (k + i);
+      double u = weight[k + i] * (a * cosine[k + i] - b * sine[k + i]);
+      double v = weight[k + i] * (a * sine[k + i] + b * cosine[k + i]);
+      re[0][i] += u, re[1][i] += w * u, re[2][i] += w * w * u;
+      im[0][i] += v, im[1][i] += w * v, im[2][i] += w * w * v;
+    }
+  for (int m = 0; m < 3; m++)
+    for (int i = 0; i < 4; i++)
+      moments.re[m] += re[m][i], moments.im[m] += im[m][i];
+  return moments;
+}
+
+/* `wave` is room for 3 columns, of which there are n / 2 in fours. */
 static Series
-series_at (const float *spectrum, int n, double x, double y)
+series_at (const float *spectrum, int n, double x, double y, double *wave)
 {
   const double two_pi = 2 * 3.14159265358979323846;
-  int columns = n / 2 + 1;
+  int columns = (n / 2 + 3) / 4 * 4;
   Series s = { 0 };
-  double step_x = two_pi * x / n, cos_step = cos (step_x), sin_step = sin (step_x);
+  for (int kx = 0; kx < columns; kx++) {
+    double phase = two_pi * kx / n * x;
+    wave[kx] = cos (phase), wave[columns + kx] = sin (phase);
+    wave[2 * columns + kx] = kx >= n / 2 ? 0 : kx == 0 ? 1 : 2; /* the highest frequency has no partner */
+  }
   for (int row = 0; row < n; row++) {
     int ky = row <= n / 2 ? row : row - n;
     if (2 * row == n)
       continue;
-    double wy = two_pi * ky / n, phase = wy * y, re0 = 0, im0 = 0, re1 = 0, im1 = 0, re2 = 0, im2 = 0;
-    double c = cos (phase), d = sin (phase);
-    const float *p = spectrum + 2 * (ptrdiff_t) row * columns;
-    for (int kx = 0; kx < columns - 1; kx++) {
-      double weight = kx == 0 ? 1 : 2, wx = two_pi * kx / n;
-      double re = weight * (p[2 * kx] * c - p[2 * kx + 1] * d), im = weight * (p[2 * kx] * d + p[2 * kx + 1] * c);
-      re0 += re, im0 += im;
-      re1 += wx * re, im1 += wx * im;
-      re2 += wx * wx * re, im2 += wx * wx * im;
-      double next = c * cos_step - d * sin_step;
-      d = c * sin_step + d * cos_step;
-      c = next;
-    }
+    double wy = two_pi * ky / n, c = cos (wy * y), d = sin (wy * y);
+    Moments m = row_moments (spectrum + 2 * (ptrdiff_t) row * (n / 2 + 1), wave, two_pi / n, columns);
+    double re0 = m.re[0] * c - m.im[0] * d, im0 = m.re[0] * d + m.im[0] * c;
+    double re1 = m.re[1] * c - m.im[1] * d, im1 = m.re[1] * d + m.im[1] * c;
+    double re2 = m.re[2] * c - m.im[2] * d;
     s.f += re0;
     s.fx -= im1, s.fy -= wy * im0;
     s.fxx -= re2, s.fxy -= wy * re1, s.fyy -= wy * wy * re0;
@@ -171,27 +214,42 @@ find_peak (const float *r, int n, float search)
           && v >= at_shift (r, n, x, y - 1) && v >= at_shift (r, n, x, y + 1))
         peak.second = v;
     }
-  double sum = 0, sum2 = 0, count = (double) n * n - 121;
-  for (ptrdiff_t i = 0; i < (ptrdiff_t) n * n; i++)
-    sum += r[i], sum2 += (double) r[i] * r[i];
+  Sums sums = sum_all (r, (ptrdiff_t) n * n);
+  double count = (double) n * n - 121;
   for (int y = -5; y <= 5; y++)
     for (int x = -5; x <= 5; x++) {
       double v = at_shift (r, n, peak.x + x, peak.y + y);
-      sum -= v, sum2 -= v * v;
+      sums.sum -= v, sums.sum2 -= v * v;
     }
-  peak.mean = sum / count;
-  double variance = sum2 / count - peak.mean * peak.mean;
+  peak.mean = sums.sum / count;
+  double variance = sums.sum2 / count - peak.mean * peak.mean;
   peak.deviation = variance > 0 ? sqrt (variance) : 0;
   return peak;
 }
 
-/* What a frequency of (x, y) cycles a patch counts: the coarsest hold slopes of brightness, which lie otherwise in every
- * patch and pull the peak aside, and next to nothing that tells a shift. */
-static float
-coarse_weight (int x, int y)
+/* Makes the coarsest frequencies count little: they hold slopes of brightness, which lie otherwise in every patch and pull
+ * the peak aside, and next to nothing that tells a shift. */
+static void
+weigh_coarse (float *spectrum, int n)
 {
-  int square = x * x + y * y;
-  return square > 64 ? 1 : 1 - expf (-(float) square / 8);
+  for (int row = 0; row < n; row++)
+    for (int x = 0; x <= 8 && x <= n / 2; x++) {
+      int y = row <= n / 2 ? row : row - n, square = x * x + y * y;
+      float *at = spectrum + 2 * ((ptrdiff_t) row * (n / 2 + 1) + x);
+      float weight = square > 64 ? 1 : 1 - expf (-(float) square / 8);
+      at[0] *= weight, at[1] *= weight;
+    }
+}
+
+/* The spectrum of a correlation: b times the conjugate of a, n complex numbers, to b. */
+NOTCH_CLONES static void
+correlate (const float *restrict a, float *restrict b, ptrdiff_t n)
+{
+  for (ptrdiff_t i = 0; i < n; i++) {
+    float ar = a[2 * i], ai = a[2 * i + 1], br = b[2 * i], bi = b[2 * i + 1];
+    b[2 * i] = ar * br + ai * bi;
+    b[2 * i + 1] = ar * bi - ai * br;
+  }
 }
 
 static void
@@ -205,6 +263,7 @@ find_shift (NotchLane *lane, const NotchShift *a, const NotchPair *pair, bool fr
     *quality_a = quality_of (lane->shift_a, n);
     prepare (lane, lane->shift_a);
     notch_fft_forward (lane->shift_fft, lane->shift_a, lane->shift_fa);
+    weigh_coarse (lane->shift_fa, n);
   }
   fetch_patch (lane, &a->mem[pair->mem_b]->pixels, pair->bx, pair->by, lane->shift_b);
   Quality quality_b = quality_of (lane->shift_b, n);
@@ -213,15 +272,7 @@ find_shift (NotchLane *lane, const NotchShift *a, const NotchPair *pair, bool fr
   *found = (NotchShiftFound){ .crlb = bound_a > bound_b ? bound_a : bound_b, .ambiguity = 1 };
   prepare (lane, lane->shift_b);
   notch_fft_forward (lane->shift_fft, lane->shift_b, lane->shift_fb);
-  for (int y = 0; y < n; y++)
-    for (int x = 0; x <= n / 2; x++) {
-      ptrdiff_t i = (ptrdiff_t) y * (n / 2 + 1) + x;
-      float weight = coarse_weight (x, y <= n / 2 ? y : n - y);
-      float ar = weight * lane->shift_fa[2 * i], ai = weight * lane->shift_fa[2 * i + 1];
-      float br = lane->shift_fb[2 * i], bi = lane->shift_fb[2 * i + 1];
-      lane->shift_fb[2 * i] = ar * br + ai * bi;
-      lane->shift_fb[2 * i + 1] = ar * bi - ai * br;
-    }
+  correlate (lane->shift_fa, lane->shift_fb, (ptrdiff_t) n * (n / 2 + 1));
   memcpy (lane->shift_product, lane->shift_fb, sizeof (float) * 2 * (size_t) n * (size_t) (n / 2 + 1));
   notch_fft_inverse (lane->shift_fft, lane->shift_product, lane->shift_b);
   Peak peak = find_peak (lane->shift_b, n, pair->search);
@@ -231,7 +282,7 @@ find_shift (NotchLane *lane, const NotchShift *a, const NotchPair *pair, bool fr
   found->ambiguity = peak.second > 0 ? peak.second / peak.value : 0;
   double x = peak.x, y = peak.y;
   for (int round = 0; round < 4; round++) {
-    Series s = series_at (lane->shift_fb, n, x, y);
+    Series s = series_at (lane->shift_fb, n, x, y, lane->shift_wave);
     double det = s.fxx * s.fyy - s.fxy * s.fxy;
     if (!(s.fxx < 0) || !(det > 0)) /* not a maximum's bowl: stay with what is known */
       break;

@@ -102,9 +102,9 @@ mark_covered (NotchLane *lane, const NotchBatch *batch)
               (size_t) piece->w);
     lane->any_spread |= piece->n_spreads > 0;
   }
-  lane->all_judged = !tile->weight && !memchr (lane->known, 0, (size_t) size * (size_t) size) && tile->inside_x <= 0
-                     && tile->inside_y <= 0 && tile->inside_x + tile->inside_w >= size
-                     && tile->inside_y + tile->inside_h >= size;
+  lane->all_covered = !memchr (lane->known, 0, (size_t) size * (size_t) size);
+  lane->all_judged = !tile->weight && lane->all_covered && tile->inside_x <= 0 && tile->inside_y <= 0
+                     && tile->inside_x + tile->inside_w >= size && tile->inside_y + tile->inside_h >= size;
 }
 
 void
@@ -164,7 +164,9 @@ notch_cpu_gather (NotchLane *lane, const NotchGather *a)
   lane->tile = tile;
   lane->n_blobs = lane->n_seams = lane->n_patches = 0;
   lane->swamped = false;
-  lane->n_inspected = lane->n_lost = 0;
+  lane->n_inspected = lane->n_lost = lane->n_rim = 0;
+  for (int p = 0; p < tile->n_pieces && p < lane->max_pieces; p++)
+    lane->rim_at[p] = -1;
   mark_covered (lane, a->batch);
   for (int y = 0; y < size && mem; y++) {
     float *row = lane->plane[NOTCH_PLANE_TEST] + (ptrdiff_t) y * size;
@@ -565,11 +567,75 @@ median_row (const Source *source, const Network *network, int k, int w, bool flo
   return any_lost;
 }
 
-/* The median over sources `first` to `first` + k - 1 of a piece. */
-static void
-refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, const NotchSourceShift *shift, int k,
-             float *plane, NotchRefNoise *noise)
+/* A piece and the pixels around it that are in the tile. */
+static NotchPiece
+with_rim (const NotchPiece *piece, int size)
 {
+  NotchPiece wide = *piece;
+  int right = piece->x + piece->w, below = piece->y + piece->h;
+  wide.x = piece->x > 0 ? piece->x - 1 : 0;
+  wide.y = piece->y > 0 ? piece->y - 1 : 0;
+  wide.w = (right < size ? right + 1 : size) - wide.x;
+  wide.h = (below < size ? below + 1 : size) - wide.y;
+  return wide;
+}
+
+/* Room for a piece's rim; NULL: the lane has no more, and the neighbours' reference has to do. */
+static float *
+take_rim (NotchLane *lane, int p, const NotchPiece *piece)
+{
+  ptrdiff_t length = 2 * (ptrdiff_t) (piece->w + 2) + 2 * (ptrdiff_t) piece->h;
+  if (lane->n_rim + length > lane->max_rim)
+    return NULL;
+  lane->rim_at[p] = lane->n_rim;
+  lane->n_rim += length;
+  return lane->rim + lane->rim_at[p];
+}
+
+/* Puts a row of a piece with its rim where it belongs; y counts from the piece's first row. */
+static void
+store_row (const float *row, const NotchPiece *piece, const NotchPiece *wide, int y, int size, float *plane, float *rim)
+{
+  int left = piece->x - wide->x, right = wide->x + wide->w - piece->x - piece->w;
+  if (y < 0 || y == piece->h) {
+    memcpy (rim + (y < 0 ? 0 : piece->w + 2) + 1 - left, row, sizeof (float) * (size_t) wide->w);
+    return;
+  }
+  memcpy (plane + (ptrdiff_t) (piece->y + y) * size + piece->x, row + left, sizeof (float) * (size_t) piece->w);
+  float *beside = rim + 2 * (piece->w + 2) + 2 * y;
+  if (left)
+    beside[0] = row[0];
+  if (right)
+    beside[1] = row[wide->w - 1];
+}
+
+/* Swaps a piece's rim and what the plane has there. */
+static void
+swap_rim (float *plane, const NotchPiece *piece, int size, float *rim)
+{
+  NotchPiece wide = with_rim (piece, size);
+  for (int y = wide.y; y < wide.y + wide.h; y++) {
+    bool beside = y >= piece->y && y < piece->y + piece->h;
+    float *kept = beside ? rim + 2 * (piece->w + 2) + 2 * (y - piece->y) : rim + (y < piece->y ? 0 : piece->w + 2);
+    for (int x = wide.x; x < wide.x + wide.w; x++) {
+      if (beside && x == piece->x)
+        x = piece->x + piece->w; /* the piece itself stays */
+      if (x == wide.x + wide.w)
+        break;
+      float *at = plane + (ptrdiff_t) y * size + x, *other = beside ? kept + (x > piece->x) : kept + x - piece->x + 1;
+      float value = *at;
+      *at = *other, *other = value;
+    }
+  }
+}
+
+/* The median over the k sources of a piece, and of its rim if that is kept. */
+static void
+refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *inner, const NotchSourceShift *shift, int k,
+             float *plane, NotchRefNoise *noise, float *rim)
+{
+  NotchPiece wide = rim ? with_rim (inner, lane->is.size) : *inner;
+  const NotchPiece *piece = &wide;
   int size = lane->is.size, stride = size + NOTCH_SOURCE_PAD;
   Source source[NOTCH_MAX_SOURCES];
   Network network;
@@ -583,29 +649,39 @@ refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, 
   equalise (source, k, piece);
   if (noise)
     *noise = noise_of (source, shift, piece);
-  uint8_t *lost = (uint8_t *) lane->response; /* of a row */
+  uint8_t *lost = (uint8_t *) lane->response; /* of a row, and then the row */
+  float *row = lane->response + stride;
   for (int y = 0; y < piece->h && k > 0; y++) {
-    ptrdiff_t at = (ptrdiff_t) (piece->y + y) * size + piece->x;
+    int from_inner = piece->y + y - inner->y;
     for (int j = 0; j < k; j++)
       source_row (&source[j], y, piece);
-    if (!median_row (source, &network, k, piece->w, floats, plane + at, lost))
+    bool any_lost = median_row (source, &network, k, piece->w, floats, row, lost);
+    store_row (row, inner, piece, from_inner, size, plane, rim);
+    if (!any_lost || from_inner < 0 || from_inner >= inner->h)
       continue;
-    for (int x = 0; x < piece->w; x++)
+    for (int x = inner->x - piece->x; x < inner->x - piece->x + inner->w; x++)
       if (lost[x])
-        notch_cpu_lose (lane, at + x, NOTCH_KNOWN_REF_LOST);
+        notch_cpu_lose (lane, (ptrdiff_t) (piece->y + y) * size + piece->x + x, NOTCH_KNOWN_REF_LOST);
   }
 }
 
-/* The same where shifts change over the piece: by blocks at whose ends they are off by no more than a twentieth of a pixel,
- * if that leaves them 8 px. */
+/* The same for piece p of the tile, whose shifts may change over it: then it is made of blocks at whose ends they are off by
+ * no more than a twentieth of a pixel, if that leaves them 8 px. It has no rim then, for beyond it the shift just goes on. */
 static void
-refer_bent (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, const NotchSourceShift *shift, int k,
-            float *plane, NotchRefNoise *noise)
+refer_bent (NotchLane *lane, const NotchBatch *batch, int p, const NotchSourceShift *shift)
 {
+  const NotchPiece *piece = &batch->piece[lane->tile->first_piece + p];
+  float *plane = lane->plane[NOTCH_PLANE_REF];
+  NotchRefNoise *noise = &lane->ref_noise[p];
+  int k = piece->n_sources;
   double slope = 0;
   for (int j = 0; j < k; j++) {
     double x = fabs (shift[j].xx) + fabs (shift[j].xy), y = fabs (shift[j].yx) + fabs (shift[j].yy);
     slope = x > slope ? x : slope, slope = y > slope ? y : slope;
+  }
+  if (slope == 0) {
+    refer_piece (lane, batch, piece, shift, k, plane, noise, take_rim (lane, p, piece));
+    return;
   }
   int side = slope > 0.1 / 8 ? 8 : slope > 0.1 / lane->is.size ? (int) (0.1 / slope) : lane->is.size;
   int n_x = (piece->w - 1) / side + 1, n_y = (piece->h - 1) / side + 1;
@@ -621,7 +697,7 @@ refer_bent (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, c
       at[j] = shift[j];
       at[j].dx += shift[j].xx * u + shift[j].xy * v, at[j].dy += shift[j].yx * u + shift[j].yy * v;
     }
-    refer_piece (lane, batch, &block, at, k, plane, &one);
+    refer_piece (lane, batch, &block, at, k, plane, &one, NULL);
     double share = (double) (block.w * block.h) / (double) (piece->w * piece->h);
     noise->level += share * one.level, noise->slope_x += share * one.slope_x, noise->slope_y += share * one.slope_y;
     noise->level_bend += share * one.level_bend, noise->bend += share * one.bend;
@@ -648,13 +724,28 @@ notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
       for (int x = piece->x; x < piece->x + piece->w; x++)
         lane->known[(ptrdiff_t) y * lane->is.size + x] &= (uint8_t) ~NOTCH_KNOWN_REF_LOST;
     const NotchSourceShift *shift = &a->batch->source[piece->first_source];
-    refer_bent (lane, a->batch, piece, shift, piece->n_sources, lane->plane[NOTCH_PLANE_REF], &lane->ref_noise[p]);
+    refer_bent (lane, a->batch, p, shift);
     if (piece->n_spreads > 0)
-      refer_piece (lane, a->batch, piece, shift + piece->n_sources, 1, lane->plane[NOTCH_PLANE_SPREAD], NULL);
+      refer_piece (lane, a->batch, piece, shift + piece->n_sources, 1, lane->plane[NOTCH_PLANE_SPREAD], NULL, NULL);
   }
   if (lane->any_lost)
     notch_cpu_judge (lane);
   return 0;
+}
+
+/* Clears what no piece writes to: all that has no reference, and the tile's rim. */
+static void
+clear_rest (const NotchLane *lane, float *plane)
+{
+  int size = lane->is.size;
+  if (!lane->all_covered) {
+    memset (plane, 0, sizeof (float) * (size_t) size * (size_t) size);
+    return;
+  }
+  for (int i = 0; i < size; i++) {
+    ptrdiff_t last = (ptrdiff_t) (size - 1) * size, row = (ptrdiff_t) i * size;
+    plane[i] = plane[last + i] = plane[row] = plane[row + size - 1] = 0;
+  }
 }
 
 /* ---- fit ------------------------------------------------------------------------------------------------------- */
@@ -693,13 +784,26 @@ terms_in_use (int terms, int area, int use[NOTCH_FIT_MAX])
 }
 
 NOTCH_CLONES static double
-weighted_dot (const float *a, const float *b, const float *w, int n)
+dot (const float *a, const float *b, int n)
 {
   double lane[8] = { 0 };
   for (int i = 0; i < n; i += 8)
     for (int j = 0; j < 8; j++)
-      lane[j] += (double) (a[i + j] * w[i + j]) * (double) b[i + j];
+      lane[j] += (double) a[i + j] * (double) b[i + j];
   return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
+}
+
+/* What m terms leave of `right`, its size. */
+NOTCH_CLONES static void
+residuals (const float *const term[], const float coefficient[], int m, const float *right, int n, float *left)
+{
+  for (int i = 0; i < n; i++)
+    left[i] = right[i] - coefficient[0] * term[0][i];
+  for (int j = 1; j < m; j++)
+    for (int i = 0; i < n; i++)
+      left[i] -= coefficient[j] * term[j][i];
+  for (int i = 0; i < n; i++)
+    left[i] = fabsf (left[i]);
 }
 
 static float
@@ -732,8 +836,8 @@ quick_select (float *v, int n, int k)
 /* Solves the m x m system by Cholesky with a ridge on the scale of each term. A term of which no more than `least` is left
  * beside those before it gets 0: in a flat piece there is nothing to tell a gain or a focus by. */
 static void
-solve (double matrix[NOTCH_FIT_MAX][NOTCH_FIT_MAX], double right[NOTCH_FIT_MAX], const double least[NOTCH_FIT_MAX],
-       int m)
+solve (double matrix[NOTCH_FIT_MAX + 1][NOTCH_FIT_MAX + 1], double right[NOTCH_FIT_MAX],
+       const double least[NOTCH_FIT_MAX], int m)
 {
   bool left_out[NOTCH_FIT_MAX] = { false };
   for (int i = 0; i < m; i++)
@@ -791,60 +895,129 @@ fit_samples (NotchLane *lane, int n, int terms, int area, const NotchRefNoise *n
 {
   int use[NOTCH_FIT_MAX], m = terms_in_use (terms, area, use), stride = NOTCH_FIT_SAMPLES + 64;
   int padded = (n + 7) / 8 * 8;
-  float *basis = lane->basis, *right = basis + (ptrdiff_t) NOTCH_FIT_MAX * stride, *left = right + stride;
-  float *weight = lane->normal_weight;
-  double variance = 0, count = n; /* of the image's noise; samples that have weight */
-  for (int i = 0; i < padded; i++)
-    weight[i] = i < n;
-  for (int i = n; i < padded; i++)
-    for (int j = 0; j <= NOTCH_FIT_MAX; j++)
-      basis[(ptrdiff_t) j * stride + i] = 0;
+  float *right = lane->basis + (ptrdiff_t) NOTCH_FIT_MAX * stride, *left = right + stride,
+        *sorted = lane->normal_sorted;
+  const float *term[NOTCH_FIT_MAX + 1]; /* the last one is the right side */
+  for (int j = 0; j <= NOTCH_FIT_MAX; j++)
+    for (int i = n; i < padded; i++)
+      lane->basis[(ptrdiff_t) j * stride + i] = 0;
+  for (int i = 0; i < m; i++)
+    term[i] = lane->basis + (ptrdiff_t) use[i] * stride;
+  term[m] = right;
+  double product[NOTCH_FIT_MAX + 1][NOTCH_FIT_MAX + 1]; /* of all samples */
+  for (int i = 0; i <= m; i++)
+    for (int j = 0; j <= i && j < m; j++)
+      product[i][j] = dot (term[i], term[j], padded);
+  double variance = 0, cut = INFINITY; /* of the image's noise; samples beyond it are left out */
   for (int round = 0;; round++) {
-    double matrix[NOTCH_FIT_MAX][NOTCH_FIT_MAX], solution[NOTCH_FIT_MAX], least[NOTCH_FIT_MAX];
+    double matrix[NOTCH_FIT_MAX + 1][NOTCH_FIT_MAX + 1], solution[NOTCH_FIT_MAX], least[NOTCH_FIT_MAX], count = n;
+    memcpy (matrix, product, sizeof matrix);
+    for (int k = 0; k < n && round > 0; k++) {
+      if ((double) left[k] <= cut)
+        continue;
+      count--;
+      for (int i = 0; i <= m; i++)
+        for (int j = 0; j <= i && j < m; j++)
+          matrix[i][j] -= (double) term[i][k] * (double) term[j][k];
+    }
     for (int i = 0; i < m; i++) {
-      const float *term = basis + (ptrdiff_t) use[i] * stride;
       for (int j = 0; j <= i; j++)
-        matrix[i][j] = weighted_dot (term, basis + (ptrdiff_t) use[j] * stride, weight, padded)
-                       - variance * count * noise_product (noise, use[i], use[j]);
+        matrix[i][j] -= variance * count * noise_product (noise, use[i], use[j]);
       /* The reference has its noise with the other sign in test - reference. */
-      solution[i] = weighted_dot (term, right, weight, padded) + variance * count * noise_product (noise, use[i], 1);
+      solution[i] = matrix[m][i] + variance * count * noise_product (noise, use[i], 1);
       least[i] = 0.5 * variance * count * noise_product (noise, use[i], use[i]);
     }
     solve (matrix, solution, least, m);
+    float found[NOTCH_FIT_MAX];
     memset (coefficient, 0, sizeof (float) * NOTCH_FIT_MAX);
     for (int i = 0; i < m; i++)
-      coefficient[use[i]] = (float) solution[i];
+      coefficient[use[i]] = found[i] = (float) solution[i];
     if (round == 2)
       return;
-    for (int i = 0; i < n; i++) {
-      float r = right[i];
-      for (int j = 0; j < m; j++)
-        r -= coefficient[use[j]] * basis[(ptrdiff_t) use[j] * stride + i];
-      left[i] = fabsf (r);
-    }
-    memcpy (weight, left, sizeof (float) * (size_t) n);
-    float spread = 1.4826f * quick_select (weight, n, n / 2), cut = 4 * (spread > quiet ? spread : quiet) + 1e-6f;
+    residuals (term, found, m, right, n, left);
+    memcpy (sorted, left, sizeof (float) * (size_t) n);
+    float spread = 1.4826f * quick_select (sorted, n, n / 2);
+    cut = (double) (4 * (spread > quiet ? spread : quiet) + 1e-6f);
     variance = (double) spread * (double) spread / (1 + noise->level);
-    count = 0;
-    for (int i = 0; i < n; i++) {
-      weight[i] = left[i] <= cut;
-      count += (double) weight[i];
-    }
   }
 }
 
 NOTCH_CLONES static void
 apply_row (const float *test, const float *g, int stride, const float c[NOTCH_FIT_MAX], float u0, float du, float v,
-           int n, float *ref, float *res)
+           int n, float *restrict ref, float *restrict res)
 {
-  float base = c[0], gain = c[1] + c[6] * v + c[9] * v * v, slope = c[5] + c[8] * v;
+  float base = c[0], gain = c[1] + c[6] * v + c[9] * v * v, slope = c[5] + c[8] * v, bend = c[7];
+  float shift_x = c[2], shift_y = c[3], focus = c[4];
   for (int i = 0; i < n; i++) {
     float u = u0 + du * (float) i;
-    float model = g[i] + base + g[i] * (gain + u * (slope + c[7] * u)) + c[2] * notch_grad_x (g + i)
-                  + c[3] * notch_grad_y (g + i, stride) + c[4] * notch_laplacian (g + i, stride);
+    float model = g[i] + base + g[i] * (gain + u * (slope + bend * u)) + shift_x * notch_grad_x (g + i)
+                  + shift_y * notch_grad_y (g + i, stride) + focus * notch_laplacian (g + i, stride);
     ref[i] = model;
     res[i] = test[i] - model;
   }
+}
+
+/* ---- borders ------------------------------------------------------------------------------------------------------- */
+
+#define BORDER_WIDTH 3   /* px: as far as interpolation looks */
+#define BORDER_LEAST 128 /* px: a shorter line tells too little of itself */
+
+/* Takes what a line of pixels has in common off its residual: a part of the reference, by least squares without what
+ * sticks out. `step` apart, n of them. */
+static void
+level_line (NotchLane *lane, float *res, float *ref, const uint8_t *judged, ptrdiff_t step, int n)
+{
+  float *size = lane->normal_sorted;
+  double products = 0, squares = 0;
+  int found = 0;
+  for (int i = 0; i < n; i++)
+    if (judged[i * step])
+      size[found++] = fabsf (res[i * step]);
+  if (found < BORDER_LEAST)
+    return;
+  float cut = 4 * 1.4826f * quick_select (size, found, found / 2);
+  for (int i = 0; i < n; i++) {
+    float r = res[i * step], g = ref[i * step];
+    if (!judged[i * step] || fabsf (r) > cut)
+      continue;
+    products += (double) r * (double) g;
+    squares += (double) g * (double) g;
+  }
+  float share = squares > 0 ? (float) (products / squares) : 0;
+  for (int i = 0; i < n; i++)
+    if (judged[i * step]) {
+      res[i * step] -= share * ref[i * step];
+      ref[i * step] += share * ref[i * step];
+    }
+}
+
+/* Where two dice meet, interpolation mixes what belongs to one with what belongs to the other, and they are not lit and
+ * placed alike. All along such a border this makes a faint line, which the long filters would see. */
+static void
+level_borders (NotchLane *lane, const NotchPiece *piece, float *res, float *ref)
+{
+  int size = lane->is.size, right = piece->x + piece->w, below = piece->y + piece->h;
+  for (int k = 0; k < BORDER_WIDTH; k++) {
+    const int column[2] = { piece->x + k, right - 1 - k }, row[2] = { piece->y + k, below - 1 - k };
+    const bool at_column[2] = { piece->x > 0, right < size }, at_row[2] = { piece->y > 0, below < size };
+    for (int side = 0; side < 2; side++) {
+      ptrdiff_t first = (ptrdiff_t) piece->y * size + column[side];
+      if (at_column[side] && 2 * k < piece->w)
+        level_line (lane, res + first, ref + first, lane->judged + first, size, piece->h);
+      first = (ptrdiff_t) row[side] * size + piece->x;
+      if (at_row[side] && 2 * k < piece->h)
+        level_line (lane, res + first, ref + first, lane->judged + first, 1, piece->w);
+    }
+  }
+}
+
+/* A number that looks like chance (the finaliser of MurmurHash3, Appleby 2011). */
+static uint32_t
+scatter (uint32_t x)
+{
+  x = (x ^ (x >> 16)) * 0x85ebca6bu;
+  x = (x ^ (x >> 13)) * 0xc2b2ae35u;
+  return x ^ (x >> 16);
 }
 
 int
@@ -852,18 +1025,28 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
 {
   const NotchTile *tile = lane->tile;
   int size = lane->is.size, stride = NOTCH_FIT_SAMPLES + 64;
-  const float *test = lane->plane[NOTCH_PLANE_TEST], *ref = lane->plane[NOTCH_PLANE_REF];
+  const float *test = lane->plane[NOTCH_PLANE_TEST];
+  float *ref = lane->plane[NOTCH_PLANE_REF];
   /* The model goes to Z for now: derivatives of the raw reference are needed until the last row is done. */
   float *model = lane->plane[NOTCH_PLANE_Z], *res = lane->plane[NOTCH_PLANE_RES];
-  memset (res, 0, sizeof (float) * (size_t) size * (size_t) size);
-  memcpy (model, ref, sizeof (float) * (size_t) size * (size_t) size);
+  clear_rest (lane, res);
+  if (!lane->all_covered)
+    memcpy (model, ref, sizeof (float) * (size_t) size * (size_t) size);
+  for (int i = 0; i < size; i++) { /* the rim, that has no derivatives */
+    ptrdiff_t last = (ptrdiff_t) (size - 1) * size, row = (ptrdiff_t) i * size;
+    model[i] = ref[i], model[last + i] = ref[last + i];
+    model[row] = ref[row], model[row + size - 1] = ref[row + size - 1];
+  }
   for (int p = 0; p < tile->n_pieces; p++) {
     const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
     memset (lane->fit[p], 0, sizeof lane->fit[p]);
     if (piece->n_sources == 0)
       continue;
-    /* Derivatives at a piece's rim look into the next piece's reference, which is the same pattern; only the tile's
-     * own rim has no neighbour. */
+    /* Derivatives look one pixel beyond a piece, where another one's reference is off by its own brightness: a jump that a
+     * difference of focus would draw along the border. Only beyond the tile there is nothing. */
+    float *rim = lane->rim_at[p] >= 0 ? lane->rim + lane->rim_at[p] : NULL;
+    if (rim)
+      swap_rim (ref, piece, size, rim);
     int x0 = piece->x > 0 ? piece->x : 1, y0 = piece->y > 0 ? piece->y : 1;
     int x1 = piece->x + piece->w < size ? piece->x + piece->w : size - 1;
     int y1 = piece->y + piece->h < size ? piece->y + piece->h : size - 1;
@@ -875,7 +1058,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     /* A pixel of every square of step x step, by turns: on a lattice, a line between two of its rows would never be seen. */
     for (int top = y0; top < y1; top += step)
       for (int left = x0; left < x1; left += step) {
-        uint32_t turn = ((uint32_t) (left - x0) * 2654435761u + (uint32_t) (top - y0) * 2246822519u) >> 16;
+        uint32_t turn = scatter ((uint32_t) (top - y0) * 65536u + (uint32_t) (left - x0));
         int y = top + (int) (turn % (uint32_t) step), x = left + (int) (turn / (uint32_t) step % (uint32_t) step);
         ptrdiff_t at = (ptrdiff_t) y * size + x;
         if (y >= y1 || x >= x1 || !lane->judged[at])
@@ -896,6 +1079,10 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
       apply_row (test + at, ref + at, size, lane->fit[p], du * (float) (x0 - piece->x) - 1, du,
                  dv * (float) (y - piece->y) - 1, x1 - x0, model + at, res + at);
     }
+    if (rim)
+      swap_rim (ref, piece, size, rim);
+    if (a->terms != NOTCH_FIT_NOTHING)
+      level_borders (lane, piece, res, model);
   }
   for (ptrdiff_t i = 0; i < (ptrdiff_t) size * size && lane->any_lost; i++)
     if (!lane->judged[i] && (lane->known[i] & NOTCH_KNOWN_COVERED))
@@ -936,7 +1123,7 @@ notch_cpu_normalise (NotchLane *lane, const NotchNormalise *a)
   const NotchTile *tile = lane->tile;
   int size = lane->is.size;
   float *z = lane->plane[NOTCH_PLANE_Z];
-  memset (z, 0, sizeof (float) * (size_t) size * (size_t) size);
+  clear_rest (lane, z);
   for (int p = 0; p < tile->n_pieces; p++) {
     const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
     if (piece->n_sources == 0)

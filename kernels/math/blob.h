@@ -76,7 +76,7 @@ notch_blob_add (NotchBlob *blob, const NotchBlobPixel *pixel)
   blob->w += weight, blob->wx += weight * x, blob->wy += weight * y;
   blob->res += res, blob->res_abs += res < 0 ? -res : res;
   blob->ref += notch_fixed (pixel->ref), blob->ref_edge += notch_fixed (pixel->edge);
-  blob->z2 += notch_fixed (pixel->z * pixel->z);
+  blob->z += notch_fixed (pixel->z);
   if (pixel->x < blob->x0)
     blob->x0 = pixel->x;
   if (pixel->x > blob->x1)
