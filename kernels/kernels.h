@@ -55,11 +55,13 @@ enum {
 };
 
 /* Where a reference pixel comes from: for the tile pixel at image position (x, y) it is `mem` at
- * ((x + dx) zoom, (y + dy) zoom), interpolated. */
+ * ((x + dx) zoom, (y + dy) zoom), interpolated. Where the slopes are not 0, dx and dy are those of the piece's middle, and at
+ * (u, v) px from it they are (dx + xx u + xy v, dy + yx u + yy v); blocks of the piece may have one shift each. */
 typedef struct {
   double dx, dy; /* px */
   double zoom;   /* samples of mem a pixel, above 0 and at most 1 */
   int mem;
+  double xx, xy, yx, yy; /* px a px */
 } NotchSourceShift;
 
 typedef struct {
@@ -126,6 +128,7 @@ typedef struct { /* regress gain, offset, shading, shift and focus out of every 
   int terms;
   float gain; /* for NOTHING */
   int wander; /* px: what the fitted reference has this near, in a square, is no difference; 0: only its own place counts */
+  float least; /* grey levels: a pixel that is off by 4 of these is not left out, however quiet the others are */
 } NotchFit;
 
 /* variance = a + b G + c |grad G|^2 + d (lap G)^2 + e G^2, grey levels squared; see math/noise.h */
@@ -302,7 +305,7 @@ extern const NotchKernels notch_kernels_cpu;
 
 /* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns
  * NULL. */
-#define NOTCH_KERNELS_ABI           3
+#define NOTCH_KERNELS_ABI           4
 #define NOTCH_KERNELS_MODULE_SYMBOL "notch_kernels_module"
 typedef const NotchKernels *(*NotchKernelsModule) (int abi);
 

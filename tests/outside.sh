@@ -41,8 +41,8 @@ if [ -d "${NOTCH_DATA:-}/deeppcb/test" ]; then
       "pcb/${name%.png}/defects.csv" >>pcb.txt
   done
   awk '{ c += $1; n += $2; f += $3 } END { printf "# deeppcb: capture %.1f %% of %d boxes, %.2f false alarms an image, %d images\n", 100 * c / n, n, f / NR, NR }' pcb.txt
-  at_least "deeppcb, capture" "$(awk '{ c += $1; n += $2 } END { print c / n }' pcb.txt)" 0.95
-  at_most "deeppcb, false alarms an image" "$(awk '{ f += $3 } END { print f / NR }' pcb.txt)" 4
+  at_least "deeppcb, capture" "$(awk '{ c += $1; n += $2 } END { print c / n }' pcb.txt)" 0.97
+  at_most "deeppcb, false alarms an image" "$(awk '{ f += $3 } END { print f / NR }' pcb.txt)" 1
 else
   skip "deeppcb" "NOTCH_DATA has no deeppcb/test"
 fi

@@ -10,7 +10,7 @@ static void
 whole_tile (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArray *source)
 {
   const NotchPiece whole = { 0, 0, size, size, 0, 1, 0 };
-  const NotchSourceShift here = { 0, 0, 1, 0 };
+  const NotchSourceShift here = { .zoom = 1 };
   g_array_append_val (piece, whole);
   g_array_append_val (source, here);
 }

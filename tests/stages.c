@@ -107,7 +107,9 @@ test_gather (void)
 static NotchTileFound
 run_lost (Bench *bench, const Bench *other, float *res, float *score)
 {
-  static const NotchSourceShift source[] = { { 0.3, 0, 1, 1 }, { 0, 0.4, 1, 1 }, { 0, 0, 1, 1 } };
+  static const NotchSourceShift source[] = { { .dx = 0.3, .zoom = 1, .mem = 1 },
+                                             { .dy = 0.4, .zoom = 1, .mem = 1 },
+                                             { .zoom = 1, .mem = 1 } };
   static const NotchChannel channel = { NOTCH_CHANNEL_BLOB, 1, 0, 0, 1, 1 };
   NotchChannelStats stats = { 0 };
   NotchTile tile = tile_at (20, 20);
@@ -118,7 +120,7 @@ run_lost (Bench *bench, const Bench *other, float *res, float *score)
   const NotchKernels *k = bench->k;
   g_assert_cmpint (k->gather (bench->lane, &(NotchGather){ &batch }), ==, 0);
   g_assert_cmpint (k->refer (bench->lane, &(NotchRefer){ &batch }), ==, 0);
-  g_assert_cmpint (k->fit (bench->lane, &(NotchFit){ &batch, 0, 1, 0 }), ==, 0);
+  g_assert_cmpint (k->fit (bench->lane, &(NotchFit){ &batch, 0, 1, 0, 0 }), ==, 0);
   g_assert_cmpint (k->normalise (bench->lane, &(NotchNormalise){ &batch, noise, 0 }), ==, 0);
   g_assert_cmpint (k->filter (bench->lane, &(NotchFilter){ &batch, 1, &channel, &stats }), ==, 0);
   g_assert_cmpint (k->label (bench->lane, &(NotchLabel){ &batch, 6, 3, 1 }), ==, 0);
@@ -216,8 +218,9 @@ test_refer (void)
     NotchPiece piece = { 5, 9, 37 + k, 41, 0, k, k % 2 };
     NotchSourceShift source[NOTCH_MAX_SOURCES + 1];
     for (int j = 0; j < k + piece.n_spreads; j++)
-      source[j] = (NotchSourceShift){ g_rand_double_range (bench.random, -80, 80),
-                                      g_rand_double_range (bench.random, -70, 70), 1, 0 };
+      source[j] = (NotchSourceShift){ .dx = g_rand_double_range (bench.random, -80, 80),
+                                      .dy = g_rand_double_range (bench.random, -70, 70),
+                                      .zoom = 1 };
     if (k > 2)
       source[1].dx = 12, source[2].dy = -7; /* whole shifts take another way */
     if (k > 1)
@@ -272,13 +275,13 @@ test_fit (void)
       bench.pixel[y * 400 + x] += 500;
   NotchTile tile = tile_at (250, 50);
   NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchSourceShift source = { -200, 0, 1, 0 };
+  NotchSourceShift source = { .dx = -200, .zoom = 1 };
   NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
   static float res[AREA], ref[AREA], test[AREA];
   int terms = NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS;
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms, 1, 0 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms, 1, 0, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);
@@ -313,16 +316,72 @@ test_fit_nothing (void)
       bench.pixel[y * 400 + x] = (float) (x < 200 ? pattern (x, y) : 3 * pattern (x - 200, y) + 7);
   NotchTile tile = tile_at (250, 50);
   NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchSourceShift source = { -200, 0, 1, 0 };
+  NotchSourceShift source = { .dx = -200, .zoom = 1 };
   NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
   static float res[AREA];
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 3, 0 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 3, 0, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   for (int y = 2; y < SIZE - 2; y++)
     for (int x = 2; x < SIZE - 2; x++) /* values up to 500 in 24 bits */
       g_assert_cmpfloat_with_epsilon (res[y * SIZE + x], 7, 1e-3);
+  bench_close (&bench);
+}
+
+/* A shift that changes over a piece is followed to a twentieth of a pixel where it is gentle, to half of 8 px of it where it is
+ * steep; all pixels of the piece are filled. */
+static void
+test_refer_bent (void)
+{
+  Bench bench;
+  bench_open (&bench, &tile_size, 400, 200);
+  for (int y = 0; y < 200; y++)
+    for (int x = 0; x < 400; x++)
+      bench.pixel[y * 400 + x] = (float) (3 * x + 2 * y); /* a plane tells where each pixel comes from */
+  NotchTile tile = tile_at (250, 50);
+  NotchPiece piece = { 4, 6, SIZE - 9, SIZE - 20, 0, 1, 0 };
+  static float ref[AREA];
+  for (int steep = 0; steep < 2; steep++) {
+    double slope = steep ? 0.05 : 0.004, most = steep ? 4 * slope : 0.05;
+    NotchSourceShift source = {
+      .dx = -200.3, .dy = 2, .zoom = 1, .xx = slope, .xy = -slope / 2, .yx = slope / 3, .yy = slope
+    };
+    NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+    bench.k->gather (bench.lane, &(NotchGather){ &batch });
+    g_assert_cmpint (bench.k->refer (bench.lane, &(NotchRefer){ &batch }), ==, 0);
+    bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
+    for (int y = piece.y; y < piece.y + piece.h; y++)
+      for (int x = piece.x; x < piece.x + piece.w; x++) {
+        double u = x - piece.x - 0.5 * (piece.w - 1), v = y - piece.y - 0.5 * (piece.h - 1);
+        double from_x = 250 + x + source.dx + source.xx * u + source.xy * v;
+        double from_y = 50 + y + source.dy + source.yx * u + source.yy * v;
+        g_assert_cmpfloat_with_epsilon (ref[y * SIZE + x], 3 * from_x + 2 * from_y, 1.5 * 5 * most);
+      }
+  }
+  bench_close (&bench);
+}
+
+/* In an image in black and white most pixels fit exactly; the edges of a shifted pattern are no outliers for that. */
+static void
+test_fit_quiet (void)
+{
+  Bench bench;
+  bench_open (&bench, &tile_size, 400, 200);
+  for (int y = 0; y < 200; y++)
+    for (int x = 0; x < 400; x++) /* black, and a white block near the corner */
+      bench.pixel[y * 400 + x] = x % 200 >= 62 && x % 200 < 70 && y >= 55 && y < 65 ? 255 : 0;
+  NotchTile tile = tile_at (250, 50);
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
+  NotchSourceShift source = { .dx = -199.7, .zoom = 1 };
+  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+  static float ref[AREA];
+  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->refer (bench.lane, &(NotchRefer){ &batch });
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_GAIN | NOTCH_FIT_SHIFT, 1, 0, 60 }), ==, 0);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
+  g_assert_cmpfloat (ref[10 * SIZE + 16], >, 200);
+  g_assert_cmpfloat (fabsf (ref[30 * SIZE + 30]), <, 5);
   bench_close (&bench);
 }
 
@@ -337,13 +396,13 @@ test_fit_wander (void)
       bench.pixel[y * 400 + x] = (float) (100 * g_rand_double (bench.random));
   NotchTile tile = tile_at (250, 50);
   NotchPiece piece = { 0, 0, SIZE, SIZE - 20, 0, 1, 0 };
-  NotchSourceShift source = { -200, 0, 1, 0 };
+  NotchSourceShift source = { .dx = -200, .zoom = 1 };
   NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
   static float res[AREA], ref[AREA], test[AREA];
   int n_beyond = 0;
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 1.02f, 2 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 1.02f, 2, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);
@@ -376,7 +435,7 @@ test_normalise (void)
   }
   tile.weight = weight;
   NotchPiece piece[2] = { { 0, 0, 50, SIZE, 0, 1, 0 }, { 60, 10, 30, 40, 0, 1, 1 } };
-  NotchSourceShift source = { 0, 0, 1, 0 };
+  NotchSourceShift source = { .zoom = 1 };
   tile.n_pieces = 2;
   NotchBatch batch = { 1, &tile, piece, &source, { bench.mem } };
   NotchNoise noise = { 1.5f, 0.02f, 0.003f, 0.001f, 1e-5f };
@@ -563,7 +622,7 @@ test_label (void)
   bench_open (&bench, &size, 200, 200);
   NotchTile tile = tile_at (0, 0);
   NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchSourceShift source = { 0, 0, 1, 0 };
+  NotchSourceShift source = { .zoom = 1 };
   NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
   static float score[AREA], fine[AREA], flat[AREA];
   for (int i = 0; i < AREA; i++)
@@ -888,8 +947,10 @@ test_perf (void)
         piece[p] = (NotchPiece){ p % 2 * half, p / 2 * half, half, half, 8 * p, 8, 0 };
         for (int j = 0; j < 8; j++) {
           int at = j < 4 ? j : j + 1; /* all around, but for the die itself */
-          source[p][j] = (NotchSourceShift){ (at % 3 - 1) * PERF_DIE + 0.002 * j, (at / 3 - 1) * PERF_DIE - 0.001 * j,
-                                             1, NOTCH_MEM_IMAGE };
+          source[p][j] = (NotchSourceShift){ .dx = (at % 3 - 1) * PERF_DIE + 0.002 * j,
+                                             .dy = (at / 3 - 1) * PERF_DIE - 0.001 * j,
+                                             .zoom = 1,
+                                             .mem = NOTCH_MEM_IMAGE };
         }
       }
       NotchTile tile = { col * PERF_DIE - PERF_HALO,
@@ -910,7 +971,7 @@ test_perf (void)
         gint64 start = g_get_monotonic_time ();
         int well = stage == 0   ? k->gather (lane, &(NotchGather){ &batch })
                    : stage == 1 ? k->refer (lane, &(NotchRefer){ &batch })
-                   : stage == 2 ? k->fit (lane, &(NotchFit){ &batch, 15, 1 })
+                   : stage == 2 ? k->fit (lane, &(NotchFit){ &batch, 15, 1, 0, 0 })
                    : stage == 3 ? k->normalise (lane, &(NotchNormalise){ &batch, { 12000, 0, 0, 0, 0 }, 0 })
                    : stage == 4 ? k->filter (lane, &(NotchFilter){ &batch, size.n_channels, channel, NULL })
                    : stage == 5 ? k->label (lane, &(NotchLabel){ &batch, 6, 3.5f, 2 })
@@ -949,6 +1010,8 @@ main (int argc, char **argv)
   g_test_add_func ("/stages/refer", test_refer);
   g_test_add_func ("/stages/fit", test_fit);
   g_test_add_func ("/stages/fit/nothing", test_fit_nothing);
+  g_test_add_func ("/stages/refer/bent", test_refer_bent);
+  g_test_add_func ("/stages/fit/quiet", test_fit_quiet);
   g_test_add_func ("/stages/fit/wander", test_fit_wander);
   g_test_add_func ("/stages/normalise", test_normalise);
   g_test_add_func ("/stages/filter/calibration", test_filter_calibration);

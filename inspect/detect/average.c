@@ -115,7 +115,7 @@ shift_at (const void *data, double x, double y, int k, NotchSourceShift *shift)
   const Context *context = data;
   double image_x, image_y;
   notch_golden_to_image (context->golden, context->die, x, y, &image_x, &image_y);
-  *shift = (NotchSourceShift){ image_x - x, image_y - y, 1, NOTCH_MEM_REFERENCE };
+  *shift = (NotchSourceShift){ .dx = image_x - x, .dy = image_y - y, .zoom = 1, .mem = NOTCH_MEM_REFERENCE };
 }
 
 /* The image position of a tile's pixel. */
@@ -190,8 +190,8 @@ notch_average_die_new (NotchAverage *average, const NotchGoldenDie *die, const N
   NotchAverageDie *made = g_new0 (NotchAverageDie, 1);
   const NotchBox *frame = &average->frame;
   Context context = { average->golden, die };
-  NotchPieceMaker maker = { average->tile.x, average->tile.y, 1, 0, notch_golden_slope (average->golden, die),
-                            shift_at,        &context };
+  NotchPieceMaker maker = { average->tile.x, average->tile.y, 1,       0, notch_golden_slope (average->golden, die),
+                            FALSE,           shift_at,        &context };
   made->average = average;
   made->strip = strip;
   made->piece = g_array_new (FALSE, FALSE, sizeof (NotchPiece));
@@ -242,7 +242,7 @@ static gboolean
 fit_centre (NotchLane *lane, const NotchAverage *average, NotchBox valid, float *value, GError **error)
 {
   const NotchKernels *k = average->kernels;
-  const NotchSourceShift none = { 0, 0, 1, NOTCH_MEM_REFERENCE };
+  const NotchSourceShift none = { .zoom = 1, .mem = NOTCH_MEM_REFERENCE };
   const NotchPiece piece = { valid.x0, valid.y0, valid.x1 - valid.x0, valid.y1 - valid.y0, 0, 1, 0 };
   NotchTile tile = average->tile;
   tile.n_pieces = piece.w > 0 && piece.h > 0;

@@ -8,6 +8,7 @@
 #include "inspect/image/reduce.h"
 #include "inspect/sign/sign.h"
 #include "inspect/wafer/discover.h"
+#include "inspect/wafer/distortion.h"
 
 #include <math.h>
 #include <string.h>
@@ -398,6 +399,8 @@ take_plan (NotchResult *result, NotchPlan *plan)
   memcpy (result->noise, noise, sizeof noise);
   result->z_rms = plan->z_rms;
   result->shift_rms = plan->shift_rms;
+  if (plan->distortion)
+    result->distortion[0] = plan->distortion->rms, result->distortion[1] = plan->distortion->peak;
   for (guint i = 0; i < plan->warning->len; i++)
     g_ptr_array_add (result->warning, g_strdup (plan->warning->pdata[i]));
   result->grid = g_steal_pointer (&plan->grid);

@@ -101,7 +101,8 @@ typedef struct {
   NotchArrays *arrays;     /* NULL: none */
   NotchSpectrum *spectrum; /* NULL: nothing was uniform enough */
   NotchMesh *mesh;         /* NULL: no surface was inspected */
-  double shift_rms;        /* px, of the dice against the lattice */
+  double shift_rms;        /* px, of the dice against the lattice, or of a template's patches against its warp */
+  double distortion[2];    /* px, of a template beyond its warp: rms at edges, peak; 0 without */
   GPtrArray *warning;      /* char *: what the user must know */
   NotchVerdict verdict;
   GPtrArray *reason; /* char *: why it is rejected, or in trouble */

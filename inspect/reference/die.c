@@ -95,7 +95,7 @@ shift_at (const void *data, double x, double y, int k, NotchSourceShift *shift)
   double apart_x = b->x - a->x, apart_y = b->y - a->y, ax, ay, bx, by;
   notch_warp_at (&plan->warp[context->die], x, y, &ax, &ay);
   notch_warp_at (&plan->warp[other], x + apart_x, y + apart_y, &bx, &by);
-  *shift = (NotchSourceShift){ apart_x + bx - ax, apart_y + by - ay, 1, NOTCH_MEM_IMAGE };
+  *shift = (NotchSourceShift){ .dx = apart_x + bx - ax, .dy = apart_y + by - ay, .zoom = 1, .mem = NOTCH_MEM_IMAGE };
 }
 
 /* The rows above and below that a die's sources reach to, by their row of dice against its own: -1, 0, 1. */
@@ -149,7 +149,7 @@ add_piece (const NotchPlan *plan, int at, const NotchCut *cut, gpointer data)
   const NotchNeighbours *neighbours = &plan->neighbours[at];
   Context context = { plan, at };
   double own = notch_warp_steepness (&plan->warp[at]);
-  NotchPieceMaker maker = { tile->x, tile->y, neighbours->n, 0, own, shift_at, &context };
+  NotchPieceMaker maker = { tile->x, tile->y, neighbours->n, 0, own, FALSE, shift_at, &context };
   for (int k = 0; k < neighbours->n; k++)
     maker.slope = MAX (maker.slope, own + notch_warp_steepness (&plan->warp[neighbours->die[k]]));
   notch_reference_append (&maker, (int) (cut->x - tile->x), (int) (cut->y - tile->y), (int) cut->w, (int) cut->h,

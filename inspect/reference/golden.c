@@ -132,7 +132,9 @@ shift_at (const void *data, double x, double y, int k, NotchSourceShift *shift)
   const Context *context = data;
   double golden_x, golden_y;
   notch_golden_from_image (context->golden, &context->die, x, y, &golden_x, &golden_y);
-  *shift = (NotchSourceShift){ golden_x - x, golden_y - y, 1, k == 0 ? NOTCH_MEM_REFERENCE : NOTCH_MEM_SPREAD };
+  *shift = (NotchSourceShift){
+    .dx = golden_x - x, .dy = golden_y - y, .zoom = 1, .mem = k == 0 ? NOTCH_MEM_REFERENCE : NOTCH_MEM_SPREAD
+  };
 }
 
 static Context
@@ -213,8 +215,8 @@ add_piece (const NotchPlan *plan, int at, const NotchCut *cut, gpointer data)
   gboolean inspected = notch_die_inspected (plan, die);
   gint64 left = tile->columns.y, top = tile->rows.y;
   NotchPieceMaker maker = {
-    left,     top,     inspected, inspected && plan->spread_trust > 0, notch_golden_slope (plan->golden, &context.die),
-    shift_at, &context
+    left,  top,      inspected, inspected && plan->spread_trust > 0, notch_golden_slope (plan->golden, &context.die),
+    FALSE, shift_at, &context
   };
   notch_reference_append (&maker, (int) (cut->x - left), (int) (cut->y - top), (int) cut->w, (int) cut->h, tile->piece,
                           tile->source);

@@ -82,6 +82,28 @@ notch_reference_trusted (const NotchShiftFound *found)
   return found->crlb < 0.05 && found->psr > 3 && found->ambiguity < 0.97;
 }
 
+/* How a source's shift changes over a piece of w x h px. */
+static void
+add_slopes (const NotchPieceMaker *maker, double x, double y, int w, int h, int k, NotchSourceShift *shift)
+{
+  NotchSourceShift at[4] = { { 0 } };
+  for (int i = 0; i < 4; i++)
+    maker->shift_at (maker->context,
+                     x
+                         + (i == 0   ? -0.5
+                            : i == 1 ? 0.5
+                                     : 0)
+                               * w,
+                     y
+                         + (i == 2   ? -0.5
+                            : i == 3 ? 0.5
+                                     : 0)
+                               * h,
+                     k, &at[i]);
+  shift->xx = (at[1].dx - at[0].dx) / w, shift->yx = (at[1].dy - at[0].dy) / w;
+  shift->xy = (at[3].dx - at[2].dx) / h, shift->yy = (at[3].dy - at[2].dy) / h;
+}
+
 void
 notch_reference_append (const NotchPieceMaker *maker, int x, int y, int w, int h, GArray *piece, GArray *source)
 {
@@ -101,6 +123,8 @@ notch_reference_append (const NotchPieceMaker *maker, int x, int y, int w, int h
   for (int k = 0; k < maker->n_sources + maker->n_spreads; k++) {
     NotchSourceShift shift = { 0 };
     maker->shift_at (maker->context, middle_x, middle_y, k, &shift);
+    if (maker->bent)
+      add_slopes (maker, middle_x, middle_y, w, h, k, &shift);
     g_array_append_val (source, shift);
   }
   g_array_append_val (piece, added);

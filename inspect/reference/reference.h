@@ -62,6 +62,7 @@ typedef struct {
   int n_sources;
   int n_spreads; /* 1: source n_sources is where a sigma comes from */
   double slope;  /* px a px: the steepest change of any source's shift */
+  gboolean bent; /* within a piece the shift goes on changing as it does across its middle */
   void (*shift_at) (const void *context, double x, double y, int k, NotchSourceShift *shift);
   const void *context;
 } NotchPieceMaker;

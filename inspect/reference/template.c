@@ -1,6 +1,7 @@
 /* template.c - a given image: the same place in it, after a shift and, where the residual asks for it, an affine warp; or
  * exactly as it lies */
 #include "inspect/reference/reference.h"
+#include "inspect/wafer/distortion.h"
 
 #include <math.h>
 
@@ -8,7 +9,8 @@
 
 /* Registers patches spread over the image, row of patches by row of patches. */
 static gboolean
-register_patches (NotchPlan *plan, NotchCrew *crew, const NotchCompute *compute, int side, GError **error)
+register_patches (NotchPlan *plan, NotchCrew *crew, const NotchCompute *compute, int side, gboolean *aligned,
+                  GError **error)
 {
   gint64 width = plan->source->width, height = plan->source->height;
   int nx = CLAMP ((int) (width / side), 1, MOST_AN_AXIS), ny = CLAMP ((int) (height / side), 1, MOST_AN_AXIS);
@@ -40,9 +42,7 @@ register_patches (NotchPlan *plan, NotchCrew *crew, const NotchCompute *compute,
   }
   NotchWarp *warp = &plan->template_warp;
   *warp = (NotchWarp){ .centre_x = 0.5 * (double) width, .centre_y = 0.5 * (double) height };
-  if (!notch_warp_fit (warp, n, x, y, dx, dy, weight))
-    g_ptr_array_add (plan->warning,
-                     g_strdup ("image and reference could not be aligned; they are compared as they lie"));
+  *aligned = notch_warp_fit (warp, n, x, y, dx, dy, weight);
   double sum = 0, total = 0;
   for (int i = 0; i < n; i++) {
     double px, py;
@@ -82,6 +82,27 @@ open_template (NotchPlan *plan, const NotchCompute *compute, GError **error)
   return TRUE;
 }
 
+/* Says what alignment cannot be trusted. */
+static void
+warn_of_alignment (NotchPlan *plan, gboolean aligned)
+{
+  char *text = NULL;
+  if (plan->distortion && plan->distortion->at_limit)
+    text = g_strdup_printf (
+        "image and reference are distorted against each other by more than %.0f px in places, which are "
+        "compared with the wrong place",
+        NOTCH_DISTORTION_REACH);
+  else if (!plan->distortion && !aligned)
+    text = g_strdup ("image and reference could not be aligned; they are compared as they lie");
+  else if (!plan->distortion && plan->shift_rms > 1)
+    text = g_strdup_printf (
+        "parts of image and reference lie %.1f px rms from where the others have them; their alignment "
+        "cannot be trusted",
+        plan->shift_rms);
+  if (text)
+    g_ptr_array_add (plan->warning, text);
+}
+
 static gboolean
 prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
 {
@@ -96,7 +117,13 @@ prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
     .batch = 1, .size = 32, .halo = 4, .shift_size = side, .max_blobs = 1, .patch_side = 1, .max_patches = 1
   };
   g_autoptr (NotchCrew) crew = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
-  return crew && register_patches (plan, crew, compute, side, error);
+  gboolean aligned = FALSE;
+  if (!crew || !register_patches (plan, crew, compute, side, &aligned, error)
+      || !notch_distortion_fit (plan->store, plan->mem_store[NOTCH_MEM_REFERENCE], plan->source->width,
+                                plan->source->height, &plan->template_warp, &plan->distortion, error))
+    return FALSE;
+  warn_of_alignment (plan, aligned);
+  return TRUE;
 }
 
 static void
@@ -109,6 +136,8 @@ needs (const NotchPlan *plan, gint64 y, int size, NotchNeeds *needs)
     notch_warp_at (warp, corner % 2 ? (double) plan->source->width : 0, (double) (corner / 2 ? y + size : y), &dx, &dy);
     low = MIN (low, dy), high = MAX (high, dy);
   }
+  if (plan->distortion)
+    low += plan->distortion->low_dy, high += plan->distortion->high_dy;
   needs->n[NOTCH_MEM_IMAGE] = needs->n[NOTCH_MEM_REFERENCE] = 1;
   needs->rows[NOTCH_MEM_IMAGE][0] = (NotchRows){ y, size };
   needs->rows[NOTCH_MEM_REFERENCE][0] =
@@ -118,7 +147,12 @@ needs (const NotchPlan *plan, gint64 y, int size, NotchNeeds *needs)
 static void
 shift_at (const void *data, double x, double y, int k, NotchSourceShift *shift)
 {
-  notch_warp_at (data, x, y, &shift->dx, &shift->dy);
+  const NotchPlan *plan = data;
+  double dx = 0, dy = 0;
+  notch_warp_at (&plan->template_warp, x, y, &shift->dx, &shift->dy);
+  if (plan->distortion)
+    notch_distortion_at (plan->distortion, x, y, &dx, &dy);
+  shift->dx += dx, shift->dy += dy;
   shift->zoom = 1;
   shift->mem = NOTCH_MEM_REFERENCE;
 }
@@ -130,7 +164,9 @@ pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArr
   double slope = MAX (fabs (warp->xx) + fabs (warp->xy), fabs (warp->yx) + fabs (warp->yy));
   gint64 x0 = MAX (x, 0), y0 = MAX (y, 0);
   gint64 x1 = MIN (x + size, plan->source->width), y1 = MIN (y + size, plan->source->height);
-  NotchPieceMaker maker = { x, y, 1, 0, slope, shift_at, warp };
+  if (plan->distortion)
+    slope += notch_distortion_steepness (plan->distortion, (double) x0, (double) y0, (double) x1, (double) y1);
+  NotchPieceMaker maker = { x, y, 1, 0, slope, plan->distortion != NULL, shift_at, plan };
   notch_reference_append (&maker, (int) (x0 - x), (int) (y0 - y), (int) (x1 - x0), (int) (y1 - y0), piece, source);
 }
 

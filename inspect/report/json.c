@@ -135,6 +135,8 @@ add_detection (JsonBuilder *to, const NotchResult *result)
   add_number (to, "threshold", result->threshold);
   add_number (to, "z_rms", result->z_rms);
   add_number (to, "shift_rms_px", result->shift_rms);
+  add_number (to, "distortion_rms_px", result->distortion[0]);
+  add_number (to, "distortion_peak_px", result->distortion[1]);
   begin (to, "noise");
   for (guint i = 0; i < G_N_ELEMENTS (result->noise); i++) {
     const char name[] = { (char) ('a' + i), 0 };

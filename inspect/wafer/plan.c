@@ -1,6 +1,7 @@
 /* plan.c - the plan's memory, the tiling, and the robust fit of a warp */
 #include "inspect/wafer/plan.h"
 
+#include "inspect/wafer/distortion.h"
 #include "inspect/wafer/golden.h"
 #include "inspect/wafer/mesh.h"
 
@@ -16,6 +17,7 @@ notch_plan_free (NotchPlan *plan)
     g_clear_pointer (&plan->mem_store[i], notch_store_free);
     g_clear_pointer (&plan->mem_source[i], notch_source_close);
   }
+  g_clear_pointer (&plan->distortion, notch_distortion_free);
   g_clear_pointer (&plan->golden, notch_golden_free);
   g_clear_pointer (&plan->mesh, notch_mesh_free);
   g_clear_pointer (&plan->grid, notch_grid_free);

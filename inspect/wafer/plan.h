@@ -31,6 +31,7 @@ typedef struct {
 } NotchTiling;
 
 typedef struct NotchGolden NotchGolden;
+typedef struct NotchDistortion NotchDistortion;
 typedef struct NotchMesh NotchMesh;
 
 typedef struct {
@@ -48,9 +49,10 @@ typedef struct {
   NotchWarp *warp;             /* of every die, in the order of grid->die */
   NotchNeighbours *neighbours; /* likewise */
   NotchWarp template_warp;
-  NotchGolden *golden; /* owned; NULL without a golden reference */
-  NotchMesh *mesh;     /* owned; NULL unless it is the background that is compared with */
-  double shift_rms;    /* px: of the shifts about their mean */
+  NotchDistortion *distortion; /* of a template beyond its warp, owned; NULL: none */
+  NotchGolden *golden;         /* owned; NULL without a golden reference */
+  NotchMesh *mesh;             /* owned; NULL unless it is the background that is compared with */
+  double shift_rms;            /* px: of the shifts about their mean */
   NotchNoise noise;
   float spread_trust;    /* NotchNormalise.trust */
   double noise_left_out; /* share of the sampled pixels beyond 5 sigmas */

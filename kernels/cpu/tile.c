@@ -629,10 +629,10 @@ swap_rim (float *plane, const NotchPiece *piece, int size, float *rim)
   }
 }
 
-/* The median over sources `first` to `first` + k - 1 of a piece, and of its rim if that is kept. */
+/* The median over the k sources of a piece, and of its rim if that is kept. */
 static void
-refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *inner, int first, int k, float *plane,
-             NotchRefNoise *noise, float *rim)
+refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *inner, const NotchSourceShift *shift, int k,
+             float *plane, NotchRefNoise *noise, float *rim)
 {
   NotchPiece wide = rim ? with_rim (inner, lane->is.size) : *inner;
   const NotchPiece *piece = &wide;
@@ -642,13 +642,13 @@ refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *inner, 
   median_network (&network, k);
   bool floats = false;
   for (int j = 0; j < k; j++) {
-    source_start (&source[j], batch, lane->tile, piece, &batch->source[first + j],
+    source_start (&source[j], batch, lane->tile, piece, &shift[j],
                   lane->stack + (ptrdiff_t) j * NOTCH_SOURCE_ROWS * stride, stride);
     floats |= source[j].pixels->sample == NOTCH_SAMPLE_F32;
   }
   equalise (source, k, piece);
   if (noise)
-    *noise = noise_of (source, &batch->source[first], piece);
+    *noise = noise_of (source, shift, piece);
   uint8_t *lost = (uint8_t *) lane->response; /* of a row, and then the row */
   float *row = lane->response + stride;
   for (int y = 0; y < piece->h && k > 0; y++) {
@@ -662,6 +662,45 @@ refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *inner, 
     for (int x = inner->x - piece->x; x < inner->x - piece->x + inner->w; x++)
       if (lost[x])
         notch_cpu_lose (lane, (ptrdiff_t) (piece->y + y) * size + piece->x + x, NOTCH_KNOWN_REF_LOST);
+  }
+}
+
+/* The same for piece p of the tile, whose shifts may change over it: then it is made of blocks at whose ends they are off by
+ * no more than a twentieth of a pixel, if that leaves them 8 px. It has no rim then, for beyond it the shift just goes on. */
+static void
+refer_bent (NotchLane *lane, const NotchBatch *batch, int p, const NotchSourceShift *shift)
+{
+  const NotchPiece *piece = &batch->piece[lane->tile->first_piece + p];
+  float *plane = lane->plane[NOTCH_PLANE_REF];
+  NotchRefNoise *noise = &lane->ref_noise[p];
+  int k = piece->n_sources;
+  double slope = 0;
+  for (int j = 0; j < k; j++) {
+    double x = fabs (shift[j].xx) + fabs (shift[j].xy), y = fabs (shift[j].yx) + fabs (shift[j].yy);
+    slope = x > slope ? x : slope, slope = y > slope ? y : slope;
+  }
+  if (slope == 0) {
+    refer_piece (lane, batch, piece, shift, k, plane, noise, take_rim (lane, p, piece));
+    return;
+  }
+  int side = slope > 0.1 / 8 ? 8 : slope > 0.1 / lane->is.size ? (int) (0.1 / slope) : lane->is.size;
+  int n_x = (piece->w - 1) / side + 1, n_y = (piece->h - 1) / side + 1;
+  *noise = (NotchRefNoise){ 0 };
+  for (int i = 0; i < n_x * n_y; i++) {
+    int x0 = i % n_x * piece->w / n_x, x1 = (i % n_x + 1) * piece->w / n_x;
+    int y0 = i / n_x * piece->h / n_y, y1 = (i / n_x + 1) * piece->h / n_y;
+    NotchPiece block = { piece->x + x0, piece->y + y0, x1 - x0, y1 - y0, piece->first_source, k, piece->n_spreads };
+    NotchSourceShift at[NOTCH_MAX_SOURCES];
+    NotchRefNoise one;
+    double u = 0.5 * (x0 + x1 - piece->w), v = 0.5 * (y0 + y1 - piece->h);
+    for (int j = 0; j < k; j++) {
+      at[j] = shift[j];
+      at[j].dx += shift[j].xx * u + shift[j].xy * v, at[j].dy += shift[j].yx * u + shift[j].yy * v;
+    }
+    refer_piece (lane, batch, &block, at, k, plane, &one, NULL);
+    double share = (double) (block.w * block.h) / (double) (piece->w * piece->h);
+    noise->level += share * one.level, noise->slope_x += share * one.slope_x, noise->slope_y += share * one.slope_y;
+    noise->level_bend += share * one.level_bend, noise->bend += share * one.bend;
   }
 }
 
@@ -684,11 +723,10 @@ notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
     for (int y = piece->y; y < piece->y + piece->h && lane->any_lost; y++) /* what an earlier piece lost here */
       for (int x = piece->x; x < piece->x + piece->w; x++)
         lane->known[(ptrdiff_t) y * lane->is.size + x] &= (uint8_t) ~NOTCH_KNOWN_REF_LOST;
-    refer_piece (lane, a->batch, piece, piece->first_source, piece->n_sources, lane->plane[NOTCH_PLANE_REF],
-                 &lane->ref_noise[p], take_rim (lane, p, piece));
+    const NotchSourceShift *shift = &a->batch->source[piece->first_source];
+    refer_bent (lane, a->batch, p, shift);
     if (piece->n_spreads > 0)
-      refer_piece (lane, a->batch, piece, piece->first_source + piece->n_sources, 1, lane->plane[NOTCH_PLANE_SPREAD],
-                   NULL, NULL);
+      refer_piece (lane, a->batch, piece, shift + piece->n_sources, 1, lane->plane[NOTCH_PLANE_SPREAD], NULL, NULL);
   }
   if (lane->any_lost)
     notch_cpu_judge (lane);
@@ -852,7 +890,8 @@ noise_product (const NotchRefNoise *noise, int a, int b)
  * (Fuller, Measurement Error Models, 1987, 2.2). Otherwise the fit would smooth the reference by its Laplacian, and make
  * up for the contrast that this costs by a gain that is wrong for all that is flat. `n` samples lie in columns of `basis`. */
 static void
-fit_samples (NotchLane *lane, int n, int terms, int area, const NotchRefNoise *noise, float coefficient[NOTCH_FIT_MAX])
+fit_samples (NotchLane *lane, int n, int terms, int area, const NotchRefNoise *noise, float quiet,
+             float coefficient[NOTCH_FIT_MAX])
 {
   int use[NOTCH_FIT_MAX], m = terms_in_use (terms, area, use), stride = NOTCH_FIT_SAMPLES + 64;
   int padded = (n + 7) / 8 * 8;
@@ -898,7 +937,7 @@ fit_samples (NotchLane *lane, int n, int terms, int area, const NotchRefNoise *n
     residuals (term, found, m, right, n, left);
     memcpy (sorted, left, sizeof (float) * (size_t) n);
     float spread = 1.4826f * quick_select (sorted, n, n / 2);
-    cut = (double) (4 * spread + 1e-6f);
+    cut = (double) (4 * (spread > quiet ? spread : quiet) + 1e-6f);
     variance = (double) spread * (double) spread / (1 + noise->level);
   }
 }
@@ -1034,7 +1073,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     if (a->terms == NOTCH_FIT_NOTHING)
       lane->fit[p][1] = a->gain - 1;
     else if (n >= 16)
-      fit_samples (lane, n, a->terms, piece->w * piece->h, &lane->ref_noise[p], lane->fit[p]);
+      fit_samples (lane, n, a->terms, piece->w * piece->h, &lane->ref_noise[p], a->least, lane->fit[p]);
     for (int y = y0; y < y1; y++) {
       ptrdiff_t at = (ptrdiff_t) y * size + x0;
       apply_row (test + at, ref + at, size, lane->fit[p], du * (float) (x0 - piece->x) - 1, du,
