@@ -1,6 +1,7 @@
 /* batch.c - tiles and bands: what the worker loop is fed with */
 #include "inspect/detect/survey.h"
 
+#include "inspect/detect/noise.h"
 #include "inspect/wafer/coords.h"
 
 #include <math.h>
@@ -117,7 +118,8 @@ notch_care_at (const NotchCare *care, double x, double y)
   const NotchDie *die = plan->grid ? notch_grid_locate (plan->grid, x, y) : NULL;
   if (die)
     notch_die_to_um (plan->grid, die, plan->pixel_um, x, y, &x_um, &y_um);
-  return sensitivity_at (plan->recipe, x_um, y_um, care->any_care);
+  float sensitivity = sensitivity_at (plan->recipe, x_um, y_um, care->any_care);
+  return plan->keenest > 0 ? (float) (sensitivity / plan->keenest) : sensitivity;
 }
 
 gboolean
@@ -192,6 +194,92 @@ notch_tile_job_new (const NotchPlan *plan, const NotchReference *reference, gint
     return NULL;
   job->tile.n_pieces = (int) job->piece->len;
   return g_steal_pointer (&job);
+}
+
+/* ---- areas ----------------------------------------------------------------------------------------------------- */
+
+/* Places that the image is sampled at: enough for areas to a per cent, and a moment's work. */
+#define AREA_PLACES (1 << 18)
+
+static int
+compare_areas (gconstpointer a, gconstpointer b)
+{
+  const NotchNoiseArea *x = a, *y = b;
+  return (x->weight > y->weight) - (x->weight < y->weight);
+}
+
+static void
+add_place (GArray *areas, double sensitivity, double n_pixels)
+{
+  for (guint i = 0; i < areas->len; i++) {
+    NotchNoiseArea *area = &g_array_index (areas, NotchNoiseArea, i);
+    if (area->weight == sensitivity) {
+      area->n_pixels += n_pixels;
+      return;
+    }
+  }
+  const NotchNoiseArea area = { sensitivity, n_pixels };
+  g_array_append_val (areas, area);
+}
+
+/* The first of the places every `step` px at or after `from`. */
+static gint64
+first_place (gint64 from, gint64 step)
+{
+  return (from + step - 1 - step / 2) / step * step + step / 2;
+}
+
+/* Adds the places of a tile's core that have something to be compared with. */
+static void
+measure_tile (const NotchCare *care, const NotchTileJob *job, gint64 step, GArray *areas)
+{
+  const NotchTile *tile = &job->tile;
+  int end_x = MIN (tile->core_x + tile->core_w, tile->inside_x + tile->inside_w);
+  int end_y = MIN (tile->core_y + tile->core_h, tile->inside_y + tile->inside_h);
+  for (gint64 y = first_place (tile->y + MAX (tile->core_y, tile->inside_y), step); y < tile->y + end_y; y += step)
+    for (gint64 x = first_place (tile->x + MAX (tile->core_x, tile->inside_x), step); x < tile->x + end_x; x += step) {
+      gboolean covered = FALSE;
+      for (guint i = job->piece->len; i-- > 0;) { /* the last one counts */
+        const NotchPiece *piece = &g_array_index (job->piece, NotchPiece, i);
+        if (x - tile->x < piece->x || y - tile->y < piece->y || x - tile->x >= piece->x + piece->w
+            || y - tile->y >= piece->y + piece->h)
+          continue;
+        covered = piece->n_sources > 0;
+        break;
+      }
+      float sensitivity = covered ? notch_care_at (care, (double) x, (double) y) : 0;
+      if (sensitivity > 0)
+        add_place (areas, sensitivity, (double) (step * step));
+    }
+}
+
+GArray *
+notch_care_measure (NotchPlan *plan, const NotchReference *reference)
+{
+  const NotchTiling *tiling = &plan->tiling;
+  gint64 width = plan->source->width, height = plan->source->height;
+  gint64 step = MAX ((gint64) ceil (sqrt ((double) width * (double) height / AREA_PLACES)), 1);
+  GArray *areas = g_array_new (FALSE, FALSE, sizeof (NotchNoiseArea));
+  plan->keenest = 0;
+  NotchCare care = notch_care_new (plan);
+  for (gint64 row = 0; row < tiling->n_rows; row++) {
+    if (first_place (row * tiling->core, step) >= (row + 1) * tiling->core)
+      continue;
+    for (gint64 col = 0; col < tiling->n_cols; col++) {
+      if (first_place (col * tiling->core, step) >= (col + 1) * tiling->core)
+        continue;
+      g_autoptr (NotchTileJob) job = notch_tile_job_new (plan, reference, col, row);
+      if (job)
+        measure_tile (&care, job, step, areas);
+    }
+  }
+  if (areas->len == 0) /* less than the places show: as if it were all */
+    add_place (areas, 1, (double) width * (double) height);
+  g_array_sort (areas, compare_areas);
+  plan->keenest = g_array_index (areas, NotchNoiseArea, areas->len - 1).weight;
+  for (guint i = 0; i < areas->len; i++)
+    g_array_index (areas, NotchNoiseArea, i).weight /= plan->keenest;
+  return areas;
 }
 
 NotchFit

@@ -185,12 +185,16 @@ collect_defects (NotchInspection *inspection, const NotchPlan *plan, const Notch
     .channel = plan->channel,
     .n_channels = plan->n_channels,
   };
+  NotchCare care = notch_care_new (plan);
   notch_echo_drop (found, plan);
   notch_sign_blobs (found, plan, &context);
   for (guint i = 0; i < found->blob->len; i++) {
     NotchJoined *blob = &g_array_index (found->blob, NotchJoined, i);
     NotchDefect defect = { .x0 = blob->x0, .y0 = blob->y0, .x1 = blob->x1, .y1 = blob->y1 };
     notch_features_measure (blob, &context, defect.value);
+    float weight = notch_care_at (&care, (double) blob->peak_x, (double) blob->peak_y);
+    if (weight > 0) /* what a filter saw, wherever it is */
+      defect.value[NOTCH_FEATURE_PEAK_SNR] /= weight;
     defect.patch = g_steal_pointer (&blob->patch);
     g_array_append_val (result->defect, defect);
   }

@@ -414,8 +414,8 @@ fit_spectrum (NotchPlan *plan, GPtrArray *samples, GError **error)
   return take_example (plan, samples, error);
 }
 
-static gboolean
-set_threshold (NotchPlan *plan, GPtrArray *samples, GError **error)
+static void
+set_threshold (NotchPlan *plan, GPtrArray *samples, const GArray *areas)
 {
   g_autofree NotchChannelStats *stats = g_new0 (NotchChannelStats, plan->n_channels);
   gboolean any_usable = FALSE;
@@ -436,9 +436,9 @@ set_threshold (NotchPlan *plan, GPtrArray *samples, GError **error)
   for (int c = 0; c < plan->n_channels; c++)
     plan->channel[c].gain = (float) notch_noise_channel_gain (&stats[c]);
   plan->threshold =
-      notch_noise_threshold (plan->n_channels, plan->channel, stats, plan->source->width * plan->source->height,
+      notch_noise_threshold (plan->n_channels, plan->channel, stats, (int) areas->len,
+                             (const NotchNoiseArea *) areas->data,
                              plan->recipe->detect.polarity == NOTCH_POLARITY_BOTH, plan->recipe->detect.false_alarms);
-  return TRUE;
 }
 
 gboolean
@@ -456,6 +456,7 @@ notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompu
         "care areas of the recipe");
     return FALSE;
   }
+  g_autoptr (GArray) areas = notch_care_measure (plan, reference);
   if (!take_residuals (plan, reference, compute, samples, error))
     return FALSE;
   fit_noise (plan, reference, samples);
@@ -464,7 +465,9 @@ notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompu
   fit_noise (plan, reference, samples);
   if (!run_round (plan, compute, samples, 1, plan->channel, take_power, error))
     return FALSE;
-  return fit_spectrum (plan, samples, error)
-         && run_round (plan, compute, samples, plan->n_channels, plan->channel, take_null, error)
-         && set_threshold (plan, samples, error);
+  if (!fit_spectrum (plan, samples, error)
+      || !run_round (plan, compute, samples, plan->n_channels, plan->channel, take_null, error))
+    return FALSE;
+  set_threshold (plan, samples, areas);
+  return TRUE;
 }

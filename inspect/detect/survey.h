@@ -19,7 +19,7 @@ typedef struct {
 
 /* Tile (col, row) of the plan; NULL when nothing of its core is to be inspected. */
 NotchTileJob *notch_tile_job_new (const NotchPlan *plan, const NotchReference *reference, gint64 col, gint64 row);
-/* Gives a tile its sensitivities, where they are not 1 everywhere. It looks at every pixel: a worker's job. */
+/* Gives a tile its weights, where they are not 1 everywhere. It looks at every pixel: a worker's job. */
 gboolean notch_tile_job_weigh (const NotchPlan *plan, NotchTileJob *job, GError **error);
 void notch_tile_job_free (NotchTileJob *job);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTileJob, notch_tile_job_free)
@@ -31,9 +31,12 @@ typedef struct {
   gboolean any_care;
 } NotchCare;
 NotchCare notch_care_new (const NotchPlan *plan);
-/* The sensitivity at a place: 0 beyond the edge exclusion and where the recipe's regions exclude it. Whether the place has
- * anything to be compared with is another matter. */
+/* The weight of a place, which is its sensitivity in units of the plan's keenest: 0 beyond the edge exclusion and where the
+ * recipe's regions exclude it. Whether the place has anything to be compared with is another matter. */
 float notch_care_at (const NotchCare *care, double x, double y);
+/* Finds the plan's keenest sensitivity. Returns NotchNoiseArea, in order of their weights: how many pixels have something
+ * to be compared with at each of them, counted on a grid of places. */
+GArray *notch_care_measure (NotchPlan *plan, const NotchReference *reference);
 
 /* The strips that a row of tiles reads, up on the device; counted. */
 typedef struct NotchBand NotchBand;

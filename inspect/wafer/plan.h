@@ -59,6 +59,7 @@ typedef struct {
   float *whiten;           /* size x (size/2 + 1), owned */
   NotchSpectrum *spectrum; /* NULL: no tile could tell; owned */
   double threshold;        /* sigmas */
+  double keenest;          /* the largest sensitivity of what is inspected, which is a weight of 1; 0: not known yet */
   GPtrArray *warning;      /* char *, owned */
 } NotchPlan;
 

@@ -120,7 +120,8 @@ const NotchKey notch_keys[] = {
   { "region", "height_um", KEY_DOUBLE, IN_REGION (height_um), 0, 0.001, 1e6, "µm", NULL,
     "size along the column; must be given" },
   { "region", "sensitivity", KEY_DOUBLE, IN_REGION (sensitivity), 1, 0.01, 100, "", NULL,
-    "2 finds defects of half the strength, 0.5 only those of twice" },
+    "against other regions: 2 finds defects of half the strength of those that 1 finds. The false alarms stay as many as "
+    "are asked for" },
 
   { "classify", "class.", KEY_RULES, AT (classify.rule), 0, 0, 0, "", NULL,
     "an expression over a defect's columns; the first that holds gives the class, else it is \"other\"" },

@@ -22,7 +22,7 @@ typedef struct {
   char *name;
   double x_um, y_um, width_um, height_um;
   gboolean exclude;   /* FALSE: a care area */
-  double sensitivity; /* 1 is normal, 2 halves the SNR that is needed */
+  double sensitivity; /* against the others: 2 needs half the SNR that 1 needs */
 } NotchRegion;
 
 typedef struct { /* a row of [classify]: class.NAME = expression */
