@@ -217,8 +217,8 @@ notch_noise_threshold (int n_channels, const NotchChannel *channel, const NotchC
     double middle = 0.5 * (low + high), total = 0;
     for (int a = 0; a < n_areas; a++)
       for (int c = 0; c < n_channels; c++)
-        total += area[a].n_pixels
-                 * notch_noise_peaks (&stats[c], channel[c].decimate, middle / area[a].weight, two_sided);
+        total +=
+            area[a].n_pixels * notch_noise_peaks (&stats[c], channel[c].decimate, middle / area[a].weight, two_sided);
     if (total > expected)
       low = middle;
     else

@@ -435,10 +435,9 @@ set_threshold (NotchPlan *plan, GPtrArray *samples, const GArray *areas)
   }
   for (int c = 0; c < plan->n_channels; c++)
     plan->channel[c].gain = (float) notch_noise_channel_gain (&stats[c]);
-  plan->threshold =
-      notch_noise_threshold (plan->n_channels, plan->channel, stats, (int) areas->len,
-                             (const NotchNoiseArea *) areas->data,
-                             plan->recipe->detect.polarity == NOTCH_POLARITY_BOTH, plan->recipe->detect.false_alarms);
+  plan->threshold = notch_noise_threshold (
+      plan->n_channels, plan->channel, stats, (int) areas->len, (const NotchNoiseArea *) areas->data,
+      plan->recipe->detect.polarity == NOTCH_POLARITY_BOTH, plan->recipe->detect.false_alarms);
 }
 
 gboolean
