@@ -2,7 +2,6 @@
 #include "inspect/detect/survey.h"
 
 #include "inspect/detect/noise.h"
-#include "inspect/wafer/coords.h"
 
 #include <math.h>
 
@@ -77,49 +76,34 @@ notch_band_batch (const NotchBand *band, const NotchTileJob *job)
 
 /* ---- care areas ------------------------------------------------------------------------------------------------ */
 
-/* Sensitivity of a point of a die: the strictest exclusion wins, then the last care area that holds it. With care areas
- * in the recipe, what lies in none of them is not inspected. */
-static float
-sensitivity_at (const NotchRecipe *recipe, double x_um, double y_um, gboolean any_care)
-{
-  float value = any_care ? 0 : 1;
-  for (guint i = 0; i < recipe->region->len; i++) {
-    const NotchRegion *region = recipe->region->pdata[i];
-    if (x_um < region->x_um || y_um < region->y_um || x_um >= region->x_um + region->width_um
-        || y_um >= region->y_um + region->height_um)
-      continue;
-    if (region->exclude)
-      return 0;
-    value = (float) region->sensitivity;
-  }
-  return value;
-}
-
 NotchCare
 notch_care_new (const NotchPlan *plan)
 {
   NotchCare care = { .plan = plan };
-  for (guint i = 0; i < plan->recipe->region->len; i++)
-    care.any_care |= !((const NotchRegion *) plan->recipe->region->pdata[i])->exclude;
   if (plan->outline.radius > 0)
     care.radius = plan->outline.radius - notch_outline_exclusion (&plan->outline, plan->recipe, plan->pixel_um);
   return care;
 }
 
+void
+notch_care_row (const NotchCare *care, double x, double y, int n, float *weight)
+{
+  const NotchPlan *plan = care->plan;
+  if (plan->regions)
+    notch_regions_row (plan->regions, x, y, n, weight);
+  for (int i = 0; i < n; i++) {
+    gboolean beyond = care->radius > 0 && hypot (x + i - plan->outline.x, y - plan->outline.y) > care->radius;
+    float sensitivity = beyond ? 0 : plan->regions ? weight[i] : 1;
+    weight[i] = plan->keenest > 0 ? (float) (sensitivity / plan->keenest) : sensitivity;
+  }
+}
+
 float
 notch_care_at (const NotchCare *care, double x, double y)
 {
-  const NotchPlan *plan = care->plan;
-  if (care->radius > 0 && hypot (x - plan->outline.x, y - plan->outline.y) > care->radius)
-    return 0;
-  if (plan->recipe->region->len == 0)
-    return 1;
-  double x_um = x * plan->pixel_um, y_um = ((double) plan->source->height - 1 - y) * plan->pixel_um;
-  const NotchDie *die = plan->grid ? notch_grid_locate (plan->grid, x, y) : NULL;
-  if (die)
-    notch_die_to_um (plan->grid, die, plan->pixel_um, x, y, &x_um, &y_um);
-  float sensitivity = sensitivity_at (plan->recipe, x_um, y_um, care->any_care);
-  return plan->keenest > 0 ? (float) (sensitivity / plan->keenest) : sensitivity;
+  float weight;
+  notch_care_row (care, x, y, 1, &weight);
+  return weight;
 }
 
 gboolean
@@ -132,7 +116,7 @@ notch_tile_job_weigh (const NotchPlan *plan, NotchTileJob *job, GError **error)
   double far_x = MAX (fabs ((double) tile_x - outline->x), fabs ((double) (tile_x + size) - outline->x));
   double far_y = MAX (fabs ((double) tile_y - outline->y), fabs ((double) (tile_y + size) - outline->y));
   gboolean edge = care.radius > 0 && hypot (far_x, far_y) > care.radius;
-  if (!edge && plan->recipe->region->len == 0)
+  if (!edge && !plan->regions)
     return TRUE;
   float *weight = g_try_new (float, (gsize) size *(gsize) size);
   if (!weight) {
@@ -141,9 +125,7 @@ notch_tile_job_weigh (const NotchPlan *plan, NotchTileJob *job, GError **error)
     return FALSE;
   }
   for (int y = 0; y < size; y++)
-    for (int x = 0; x < size; x++)
-      weight[(gsize) y * (gsize) size + (gsize) x] =
-          notch_care_at (&care, (double) (tile_x + x), (double) (tile_y + y));
+    notch_care_row (&care, (double) tile_x, (double) (tile_y + y), size, weight + (gsize) y * (gsize) size);
   job->weight = weight;
   job->tile.weight = weight;
   return TRUE;
@@ -236,7 +218,9 @@ measure_tile (const NotchCare *care, const NotchTileJob *job, gint64 step, GArra
   const NotchTile *tile = &job->tile;
   int end_x = MIN (tile->core_x + tile->core_w, tile->inside_x + tile->inside_w);
   int end_y = MIN (tile->core_y + tile->core_h, tile->inside_y + tile->inside_h);
-  for (gint64 y = first_place (tile->y + MAX (tile->core_y, tile->inside_y), step); y < tile->y + end_y; y += step)
+  g_autofree float *row = g_new (float, tile->core_w);
+  for (gint64 y = first_place (tile->y + MAX (tile->core_y, tile->inside_y), step); y < tile->y + end_y; y += step) {
+    notch_care_row (care, (double) (tile->x + tile->core_x), (double) y, tile->core_w, row);
     for (gint64 x = first_place (tile->x + MAX (tile->core_x, tile->inside_x), step); x < tile->x + end_x; x += step) {
       gboolean covered = FALSE;
       for (guint i = job->piece->len; i-- > 0;) { /* the last one counts */
@@ -247,10 +231,11 @@ measure_tile (const NotchCare *care, const NotchTileJob *job, gint64 step, GArra
         covered = piece->n_sources > 0;
         break;
       }
-      float sensitivity = covered ? notch_care_at (care, (double) x, (double) y) : 0;
+      float sensitivity = covered ? row[x - tile->x - tile->core_x] : 0;
       if (sensitivity > 0)
         add_place (areas, sensitivity, (double) (step * step));
     }
+  }
 }
 
 GArray *

@@ -150,6 +150,18 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
   return TRUE;
 }
 
+/* The regions of the recipe, laid over the image. */
+static gboolean
+place_regions (NotchPlan *plan, GError **error)
+{
+  const NotchRegionPlace place = { plan->grid, &plan->outline, plan->source->width, plan->source->height,
+                                   plan->pixel_known ? plan->pixel_um : 0 };
+  if (plan->recipe->region->len == 0)
+    return TRUE;
+  plan->regions = notch_regions_load (plan->recipe, error);
+  return plan->regions && notch_regions_place (plan->regions, &place, error);
+}
+
 /* ---- results --------------------------------------------------------------------------------------------------- */
 
 static NotchDie *
@@ -414,7 +426,8 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   }
   NotchCompute crew = *compute;
   crew.jobs = useful_jobs (plan, compute->jobs);
-  if (!find_geometry (inspection, plan, &reference, error) || !notch_survey (plan, reference, &crew, fast, error))
+  if (!find_geometry (inspection, plan, &reference, error) || !place_regions (plan, error)
+      || !notch_survey (plan, reference, &crew, fast, error))
     return FALSE;
   gint64 surveyed = g_get_monotonic_time ();
   NotchFound found = { 0 };

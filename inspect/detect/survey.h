@@ -28,12 +28,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTileJob, notch_tile_job_free)
 typedef struct {
   const NotchPlan *plan;
   double radius; /* px: of what is inspected of the wafer; 0: no edge is known */
-  gboolean any_care;
 } NotchCare;
 NotchCare notch_care_new (const NotchPlan *plan);
 /* The weight of a place, which is its sensitivity in units of the plan's keenest: 0 beyond the edge exclusion and where the
  * recipe's regions exclude it. Whether the place has anything to be compared with is another matter. */
 float notch_care_at (const NotchCare *care, double x, double y);
+/* The same for n places (x, y), (x + 1, y), …. */
+void notch_care_row (const NotchCare *care, double x, double y, int n, float *weight);
 /* Finds the plan's keenest sensitivity. Returns NotchNoiseArea, in order of their weights: how many pixels have something
  * to be compared with at each of them, counted on a grid of places. */
 GArray *notch_care_measure (NotchPlan *plan, const NotchReference *reference);

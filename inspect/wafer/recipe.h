@@ -17,12 +17,17 @@ typedef enum {
 } NotchReferenceKind;
 typedef enum { NOTCH_POLARITY_BOTH, NOTCH_POLARITY_BRIGHT, NOTCH_POLARITY_DARK } NotchPolarity;
 
-/* [region NAME]: a rectangle in every die, from its lower left corner, y up. */
+/* What a region counts from: every die's lower left corner, the wafer's centre, the image's lower left corner; y up. */
+typedef enum { NOTCH_FRAME_DIE, NOTCH_FRAME_WAFER, NOTCH_FRAME_IMAGE } NotchFrameKind;
+
+/* [region NAME]: a rectangle, a mask laid over it or over all of the frame, or polygons. */
 typedef struct {
   char *name;
+  NotchFrameKind frame;
   double x_um, y_um, width_um, height_um;
-  gboolean exclude;   /* FALSE: a care area */
-  double sensitivity; /* against the others: 2 needs half the SNR that 1 needs */
+  char *mask, *polygons; /* files, or NULL */
+  gboolean exclude;      /* FALSE: a care area */
+  double sensitivity;    /* against the others: 2 needs half the SNR that 1 needs */
 } NotchRegion;
 
 typedef struct { /* a row of [classify]: class.NAME = expression */

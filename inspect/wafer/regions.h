@@ -1,0 +1,28 @@
+/* regions.h - the recipe's regions on an image: what is inspected, and how sensitively */
+#pragma once
+
+#include "inspect/wafer/coords.h"
+
+typedef struct NotchRegions NotchRegions;
+
+/* The regions of a recipe, which is borrowed, with the files that they name. The error names the region, and the file and
+ * what is wrong with it. */
+NotchRegions *notch_regions_load (const NotchRecipe *recipe, GError **error);
+void notch_regions_free (NotchRegions *regions);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchRegions, notch_regions_free)
+
+/* Where things are in an image. */
+typedef struct {
+  const NotchGrid *grid; /* borrowed for as long as rows are asked for; NULL: no dice */
+  const NotchOutline *outline;
+  gint64 width, height; /* px */
+  double pixel_um;      /* 0: not known, 1 is taken */
+} NotchRegionPlace;
+
+/* Lays the regions over an image; in one without dice those of a die count from the image's lower left corner. An error where
+ * a region does not fit, or the image does not show what it counts from. */
+gboolean notch_regions_place (NotchRegions *regions, const NotchRegionPlace *place, GError **error);
+
+/* The sensitivities of the n places (x, y), (x + 1, y), …. The strictest exclusion wins, then the last care area that holds
+ * a place. With care areas in the recipe, what lies in none of them has 0, else 1. */
+void notch_regions_row (const NotchRegions *regions, double x, double y, int n, float *sensitivity);
