@@ -315,6 +315,42 @@ test_masks (void)
   }
 }
 
+/* ---- methods ----------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  const Fixture *fixture;
+  int n;
+} Boxes;
+
+/* An upright box lies in its turned rectangle, and is hardly smaller. */
+static void
+check_box (const NotchRegion *region, const NotchDie *die, const NotchRegionBox *box, gpointer data)
+{
+  Boxes *boxes = data;
+  gboolean whole = box->x0 > 0 && box->y0 > 0 && box->x1 < WIDTH && box->y1 < HEIGHT;
+  g_assert_cmpstr (region->name, ==, "memory");
+  for (int corner = 0; corner < 4; corner++) {
+    double u, v;
+    notch_die_to_um (boxes->fixture->grid, die, 0.5, (double) (corner & 1 ? box->x1 - 1 : box->x0),
+                     (double) (corner >> 1 ? box->y1 - 1 : box->y0), &u, &v);
+    g_assert_true (u >= 10 - 1e-9 && u < 50 + 1e-9 && v >= 5 - 1e-9 && v < 35 + 1e-9);
+  }
+  g_assert_true (!whole || (box->x1 - box->x0 >= 77 && box->y1 - box->y0 >= 57)); /* of 80 x 60 px */
+  boxes->n++;
+}
+
+static void
+test_boxes (void)
+{
+  Fixture f;
+  set_up (&f, "[region rest]\nwidth_um=60\nheight_um=45\n"
+              "[region memory]\nx_um=10\ny_um=5\nwidth_um=40\nheight_um=30\nmethod=array\n");
+  Boxes boxes = { &f, 0 };
+  notch_regions_boxes (f.regions, 0, 0, WIDTH, HEIGHT, check_box, &boxes);
+  g_assert_cmpint (boxes.n, >, 25);
+  tear_down (&f);
+}
+
 /* ---- errors ------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -412,6 +448,7 @@ main (int argc, char **argv)
   g_test_add_func ("/regions/polygons", test_polygons);
   g_test_add_func ("/regions/comb", test_comb);
   g_test_add_func ("/regions/masks", test_masks);
+  g_test_add_func ("/regions/boxes", test_boxes);
   g_test_add_func ("/regions/bad-files", test_bad_files);
   g_test_add_func ("/regions/ragged", test_ragged);
   g_test_add_func ("/regions/bad-places", test_bad_places);

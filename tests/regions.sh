@@ -1,5 +1,6 @@
 #!/bin/sh
-# Regions: sensitivities and the promise; masks and polygons; what is wrong with them.
+# Regions: sensitivities and the promise; masks and polygons; what is wrong with them;
+# methods.
 # shellcheck source=tests/tap.sh
 . "$srcdir/tests/tap.sh"
 dir=$(mktemp -d)
@@ -84,4 +85,67 @@ is "an empty mask is trouble" "$(status "$NOTCH" inspect -q -r recipes/quarters.
 is "recipe check says so" "$("$NOTCH" recipe check recipes/quarters.ini 2>&1 | grep -c 'quarters.ini:5: \[region quarters\] mask: ')" 1
 is "a missing file is trouble" "$(status "$NOTCH" recipe check -q --set 'region half.polygons=gone.csv' recipes/half.ini)" 2
 is "and one line" "$("$NOTCH" inspect -q --set 'region a.polygons=gone.csv' -o no wafer.tif 2>&1 | grep -c '\[region a\] polygons: .*gone.csv: cannot be read')" 1
+
+# ---- methods --------------------------------------------------------------------------------------------------------
+# Memories compared with their own cells, the rest with other dice. A die's piece that was fitted to the cells' reference
+# too would give some seventy alarms.
+"$NOTCH" simulate -q --size 3072x3072 --die 768x768 --layout mixed --defects 0 --pixel-um 1 --seed 21 -o mixed.tif
+cat >cells.ini <<'END'
+[wafer]
+pixel_um = 1
+[dice]
+pitch_x_um = 768
+pitch_y_um = 768
+[detect]
+false_alarms = 20
+[region die]
+width_um = 768
+height_um = 768
+method = array
+END
+"$NOTCH" inspect -q -r cells.ini --format defects,json,recipe -j 1 -o cells mixed.tif
+alarms=$(found cells/mixed/defects.csv)
+ok "a region with another method keeps the promise ($alarms of 20)" test "$alarms" -ge 7 -a "$alarms" -le 36
+"$NOTCH" inspect -q -r cells/mixed/recipe.ini --format defects -j 2 --set detect.memory_mib=16 -o cells2 mixed.tif
+ok "the recipe as used, threads and memory change nothing" cmp cells/mixed/defects.csv cells2/mixed/defects.csv
+"$NOTCH" inspect -q -r cells.ini --set 'region die.method=auto' --format defects,json -o dice mixed.tif
+is "the method of a region leaves nothing out" "$(grep '"inspected_px"' cells/mixed/summary.json)" \
+  "$(grep '"inspected_px"' dice/mixed/summary.json)"
+ok "and it does something" test "$(cmp -s cells/mixed/defects.csv dice/mixed/defects.csv; echo $?)" -eq 1
+
+# What all dice have is in their references; only a memory's own cells show it.
+"$NOTCH" simulate -q --size 2304x1536 --die 768x768 --layout mixed --defects 0 --repeaters 20 --classes particle,pit \
+  --snr 14:18 --pixel-um 1 --seed 31 -o repeat.tif
+"$NOTCH" inspect -q -r cells.ini --set detect.false_alarms=1 --format defects -o cells repeat.tif
+"$NOTCH" inspect -q -r cells.ini --set detect.false_alarms=1 --set 'region die.method=die' --format defects -o dice repeat.tif
+ok "repeaters are seen in memories" test "$(found cells/repeat/defects.csv)" -gt $((10 + $(found dice/repeat/defects.csv)))
+"$NOTCH" simulate -q --size 2304x1536 --die 768x768 --layout mixed --defects 0 --pixel-um 1 --seed 31 --clean clean.tif -o none.tif
+"$NOTCH" inspect -q -r cells.ini --set detect.false_alarms=1 --set 'region die.method=template' --set reference.method=die \
+  --reference clean.tif --format defects -o template repeat.tif
+ok "a template for a region shows all" test "$(found template/repeat/defects.csv)" -gt 100
+"$NOTCH" learn -q -o golden.tif none.tif
+"$NOTCH" inspect -q -r cells.ini --set detect.false_alarms=1 --set 'region die.method=golden' --set reference.method=die \
+  --golden golden.tif --format defects -o golden repeat.tif
+ok "and so does a golden die" test "$(found golden/repeat/defects.csv)" -gt 100
+"$NOTCH" inspect -q -r cells.ini --set detect.false_alarms=1 --set 'region die.method=die' \
+  --golden golden.tif --format defects -o back repeat.tif
+ok "and hides it where a region goes back to dice" test "$(found back/repeat/defects.csv)" -lt 20
+
+# says NAME PATTERN ARGUMENT…: an inspection ends with 2 and one line.
+says () {
+  say_name=$1 say_pattern=$2
+  shift 2
+  "$NOTCH" inspect -q -r cells.ini --format defects -o no "$@" repeat.tif 2>say.txt
+  is "$say_name" "$?/$(grep -c "$say_pattern" say.txt)/$(wc -l <say.txt)" 2/1/1
+}
+says "a region where no array is" 'region die\] method: the method array has nothing to compare with anywhere in this region' \
+  --set 'region die.width_um=20' --set 'region die.height_um=20'
+says "a template that is not given" 'region die\] method: the method template needs something .* \[reference\] image' \
+  --set 'region die.method=template'
+says "two things given" 'the methods golden and template both compare with something given' \
+  --set 'region die.method=template' --golden golden.tif --set reference.image=clean.tif
+says "exact goes alone" 'the method exact goes with no other' --set 'region die.method=exact'
+says "an exclusion has no method" 'what is left out is compared with nothing' --set 'region die.kind=exclude'
+says "polygons have no method" 'only a rectangle has a method of its own' --set 'region die.polygons=a.csv' \
+  --set 'region die.width_um=0' --set 'region die.height_um=0'
 done_testing

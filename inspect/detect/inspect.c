@@ -108,8 +108,10 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
       notch_reduce (inspection->store, 0, 0, inspection->source->width, inspection->source->height, factor, error);
   if (!reduced)
     return FALSE;
-  if ((*reference)->discover) {
-    g_autoptr (NotchDiscovery) found = (*reference)->discover (plan, reduced, inspection->recipe, error);
+  NotchMethods methods = notch_reference_methods (inspection->recipe, *reference);
+  const NotchReference *finder = notch_reference_finder (&methods);
+  if (finder) {
+    g_autoptr (NotchDiscovery) found = finder->discover (plan, reduced, inspection->recipe, error);
     if (!found)
       return FALSE;
     g_auto (GStrv) line = g_strsplit (found->report, "\n", -1);
@@ -118,7 +120,11 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
         g_info ("%s: %s", inspection->source->path, line[i]);
     g_ptr_array_extend_and_steal (plan->warning, g_steal_pointer (&found->warning));
     choose_method (found, inspection->recipe, reference, plan->warning);
-    if (!found->grid && *reference != &notch_reference_array) {
+    methods = notch_reference_methods (inspection->recipe, *reference);
+    gboolean dice = FALSE;
+    for (int k = 0; k < methods.n; k++)
+      dice |= methods.method[k]->dice;
+    if (!found->grid && dice) {
       g_set_error (
           error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
           "no dice were found that repeat in its %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT

@@ -444,7 +444,11 @@ gboolean
 notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, gboolean fast,
               GError **error)
 {
-  if (!reference->prepare (plan, compute, error))
+  const NotchMethods methods = notch_reference_methods (plan->recipe, reference);
+  for (int k = 0; k < methods.n; k++)
+    if (!methods.method[k]->prepare (plan, compute, error))
+      return FALSE;
+  if (!notch_tile_jobs_check (plan, error))
     return FALSE;
   make_bank (plan, fast);
   g_autoptr (GPtrArray) samples = choose_samples (plan, reference, compute);

@@ -17,6 +17,8 @@ typedef struct {
   float *weight;  /* NULL: 1 everywhere, or not weighed yet */
 } NotchTileJob;
 
+/* Whether the methods of the recipe's regions have something to compare them with. */
+gboolean notch_tile_jobs_check (const NotchPlan *plan, GError **error);
 /* Tile (col, row) of the plan; NULL when nothing of its core is to be inspected. */
 NotchTileJob *notch_tile_job_new (const NotchPlan *plan, const NotchReference *reference, gint64 col, gint64 row);
 /* Gives a tile its weights, where they are not 1 everywhere. It looks at every pixel: a worker's job. */

@@ -129,6 +129,9 @@ const NotchKey notch_keys[] = {
   { "region", "polygons", KEY_STRING, IN_REGION (polygons), 0, 0, 0, "", NULL,
     "a CSV file with the columns polygon, x_um, y_um and a row a corner, instead of a rectangle; found likewise. Inside is "
     "what lies in an odd number of polygons" },
+  { "region", "method", KEY_CHOICE, IN_REGION (method), 0, 0, 5, "", method_choice,
+    "what it is compared with, if it is a rectangle; auto: as the rest. Where the method has nothing to compare with, "
+    "the rest's is kept" },
   { "region", "sensitivity", KEY_DOUBLE, IN_REGION (sensitivity), 1, 0.01, 100, "", NULL,
     "against other regions: 2 finds defects of half the strength of those that 1 finds. The false alarms stay as many as "
     "are asked for" },
@@ -456,6 +459,12 @@ check_region (const NotchRecipe *recipe, const NotchRegion *region, GError **err
     return clash (recipe, group, "width_um", error,
                   "without it the mask lies over all there is, whatever x_um and y_um; "
                   "give the size too, or neither");
+  if (region->method != NOTCH_REFERENCE_AUTO && region->exclude)
+    return clash (recipe, group, "method", error, "what is left out is compared with nothing; leave the method out");
+  if (region->method != NOTCH_REFERENCE_AUTO && (mask || polygons))
+    return clash (recipe, group, "method", error,
+                  "only a rectangle has a method of its own; give its place, and the %s in a region without a method",
+                  mask ? "mask" : "polygons");
   if (region->frame != NOTCH_FRAME_WAFER && (region->x_um < 0 || region->y_um < 0))
     return clash (recipe, group, region->x_um < 0 ? "x_um" : "y_um", error,
                   "it is outside the %s, which begins at 0; it may be 0 to 1000000 (µm)",
@@ -493,6 +502,15 @@ notch_recipe_check (const NotchRecipe *recipe, GError **error)
     if (!check_region (recipe, recipe->region->pdata[i], error))
       return FALSE;
   return TRUE;
+}
+
+gboolean
+notch_recipe_asks_for (const NotchRecipe *recipe, NotchReferenceKind method)
+{
+  gboolean asks = recipe->reference.method == method;
+  for (guint i = 0; i < recipe->region->len; i++)
+    asks |= ((const NotchRegion *) recipe->region->pdata[i])->method == method;
+  return asks;
 }
 
 gboolean

@@ -10,8 +10,9 @@
 typedef struct {
   const NotchRegion *is; /* borrowed from the recipe */
   NotchPolygons *polygons;
-  NotchMask *mask;  /* one of the two */
-  gboolean in_dice; /* it is placed in every die, else in the image */
+  NotchMask *mask;   /* one of the two */
+  gboolean in_dice;  /* it is placed in every die, else in the image */
+  NotchAffine to_px; /* from µm, as in_dice says */
 } Region;
 
 struct NotchRegions {
@@ -163,6 +164,7 @@ place_region (const NotchRegions *regions, Region *region, const NotchRegionPlac
     to_px = notch_affine_of_die (grid, pixel_um);
     width = hypot (grid->ax, grid->ay) * pixel_um, height = hypot (grid->bx, grid->by) * pixel_um;
   }
+  region->to_px = to_px;
   if (is->frame != NOTCH_FRAME_WAFER && !check_extent (regions, region, width, height, error))
     return FALSE;
   if (region->polygons)
@@ -251,4 +253,72 @@ notch_regions_row (const NotchRegions *regions, double x, double y, int n, float
         if (inside[i])
           sensitivity[i] = value;
     }
+}
+
+/* ---- methods ----------------------------------------------------------------------------------------------------- */
+
+static int
+compare_doubles (const void *a, const void *b)
+{
+  double x = *(const double *) a, y = *(const double *) b;
+  return (x > y) - (x < y);
+}
+
+/* The upright rectangle inside, about the die's corner or the image's. */
+static void
+inner_box (const Region *region, double *x0, double *y0, double *x1, double *y1)
+{
+  const NotchRegion *is = region->is;
+  double x[4], y[4];
+  for (int k = 0; k < 4; k++)
+    notch_affine_at (&region->to_px, is->x_um + (k & 1 ? is->width_um : 0), is->y_um + (k >> 1 ? is->height_um : 0),
+                     &x[k], &y[k]);
+  qsort (x, 4, sizeof *x, compare_doubles);
+  qsort (y, 4, sizeof *y, compare_doubles);
+  *x0 = x[1], *x1 = x[2], *y0 = y[1], *y1 = y[2];
+}
+
+/* Indices of dice, first and last. */
+typedef struct {
+  gint64 col0, row0, col1, row1;
+} Span;
+
+/* The dice around the corners of w x h px at (x, y), and one more on every side. */
+static Span
+span_of (const NotchGrid *grid, gint64 x, gint64 y, gint64 w, gint64 h)
+{
+  Span span = { G_MAXINT, G_MAXINT, G_MININT, G_MININT };
+  for (int corner = 0; corner < 4; corner++) {
+    double col, row;
+    notch_grid_to_cells (grid, (double) (corner & 1 ? x + w : x), (double) (corner >> 1 ? y + h : y), &col, &row);
+    span.col0 = MIN (span.col0, (gint64) floor (col) - 1), span.col1 = MAX (span.col1, (gint64) floor (col) + 1);
+    span.row0 = MIN (span.row0, (gint64) floor (row) - 1), span.row1 = MAX (span.row1, (gint64) floor (row) + 1);
+  }
+  return span;
+}
+
+void
+notch_regions_boxes (const NotchRegions *regions, gint64 x, gint64 y, gint64 w, gint64 h, NotchRegionBoxFunc each,
+                     gpointer data)
+{
+  for (int k = 0; k < regions->n; k++) {
+    const Region *region = &regions->region[k];
+    double left, top, right, bottom;
+    if (region->is->method == NOTCH_REFERENCE_AUTO)
+      continue;
+    inner_box (region, &left, &top, &right, &bottom);
+    Span span = region->in_dice ? span_of (regions->grid, x, y, w, h) : (Span){ 0, 0, 0, 0 };
+    for (gint64 row = span.row0; row <= span.row1; row++)
+      for (gint64 col = span.col0; col <= span.col1; col++) {
+        const NotchDie *die = region->in_dice ? notch_grid_die (regions->grid, (int) col, (int) row) : NULL;
+        if (region->in_dice && !die)
+          continue;
+        double from_x = die ? die->x : 0, from_y = die ? die->y : 0;
+        const NotchRegionBox box = { MAX (x, (gint64) ceil (from_x + left)), MAX (y, (gint64) ceil (from_y + top)),
+                                     MIN (x + w, (gint64) ceil (from_x + right)),
+                                     MIN (y + h, (gint64) ceil (from_y + bottom)) };
+        if (box.x0 < box.x1 && box.y0 < box.y1)
+          each (region->is, die, &box, data);
+      }
+  }
 }

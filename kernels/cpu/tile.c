@@ -773,6 +773,30 @@ apply_row (const float *test, const float *g, int stride, const float c[NOTCH_FI
   }
 }
 
+/* Later pieces that overlap one, at most so many: there the reference is theirs, and may be of another kind. */
+#define MOST_ABOVE 256
+
+static int
+pieces_above (const NotchLane *lane, const NotchBatch *batch, int p, const NotchPiece *above[MOST_ABOVE])
+{
+  const NotchPiece *all = &batch->piece[lane->tile->first_piece], *piece = &all[p];
+  int n = 0;
+  for (int q = p + 1; q < lane->tile->n_pieces && n < MOST_ABOVE; q++)
+    if (all[q].x < piece->x + piece->w && all[q].x + all[q].w > piece->x && all[q].y < piece->y + piece->h
+        && all[q].y + all[q].h > piece->y)
+      above[n++] = &all[q];
+  return n;
+}
+
+static inline bool
+is_hidden (const NotchPiece *const *above, int n, int x, int y)
+{
+  for (int i = 0; i < n; i++)
+    if (x >= above[i]->x && y >= above[i]->y && x < above[i]->x + above[i]->w && y < above[i]->y + above[i]->h)
+      return true;
+  return false;
+}
+
 int
 notch_cpu_fit (NotchLane *lane, const NotchFit *a)
 {
@@ -783,6 +807,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
   float *model = lane->plane[NOTCH_PLANE_Z], *res = lane->plane[NOTCH_PLANE_RES];
   memset (res, 0, sizeof (float) * (size_t) size * (size_t) size);
   memcpy (model, ref, sizeof (float) * (size_t) size * (size_t) size);
+  const NotchPiece *above[MOST_ABOVE];
   for (int p = 0; p < tile->n_pieces; p++) {
     const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
     memset (lane->fit[p], 0, sizeof lane->fit[p]);
@@ -797,11 +822,11 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     while (((x1 - x0) / step + 1) * ((y1 - y0) / step + 1) > NOTCH_FIT_SAMPLES)
       step++;
     float du = 2.0f / (float) piece->w, dv = 2.0f / (float) piece->h;
-    int n = 0;
+    int n = 0, n_above = pieces_above (lane, a->batch, p, above);
     for (int y = y0; y < y1; y += step)
       for (int x = x0 + (y / step * 7) % step; x < x1; x += step) {
         ptrdiff_t at = (ptrdiff_t) y * size + x;
-        if (!lane->judged[at])
+        if (!lane->judged[at] || is_hidden (above, n_above, x, y))
           continue;
         float term[NOTCH_FIT_MAX];
         terms_at (ref + at, size, du * (float) (x - piece->x) - 1, dv * (float) (y - piece->y) - 1, term);
