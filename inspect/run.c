@@ -7,6 +7,7 @@
 #include "inspect/report/report.h"
 #include "inspect/text.h"
 #include "inspect/wafer/golden.h"
+#include "inspect/wafer/regions.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,7 +117,7 @@ append_file (GString *to, const char *path)
 }
 
 /* One word for everything that an image's results follow from, before anything is found in it: version, recipe, options,
- * the image and the template. */
+ * the image and the files that the recipe names. */
 static char *
 ask (const Run *run, int i)
 {
@@ -128,6 +129,11 @@ ask (const Run *run, int i)
   append_file (text, run->image[i]);
   append_file (text, run->recipe->reference.image);
   append_file (text, run->recipe->reference.golden);
+  for (guint k = 0; k < run->recipe->region->len; k++) {
+    const NotchRegion *region = run->recipe->region->pdata[k];
+    append_file (text, region->mask);
+    append_file (text, region->polygons);
+  }
   return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text->str, (gssize) text->len);
 }
 
@@ -430,6 +436,28 @@ check_reference (const NotchRecipe *recipe, GError **error)
   return source != NULL;
 }
 
+static void
+make_whole (char **path)
+{
+  if (!*path || !**path)
+    return;
+  g_autofree char *given = g_steal_pointer (path);
+  *path = g_canonicalize_filename (given, NULL);
+}
+
+/* Likewise the files of regions; the recipe as used finds them from every folder. */
+static gboolean
+check_regions (NotchRecipe *recipe, GError **error)
+{
+  for (guint i = 0; i < recipe->region->len; i++) {
+    NotchRegion *region = recipe->region->pdata[i];
+    make_whole (&region->mask);
+    make_whole (&region->polygons);
+  }
+  g_autoptr (NotchRegions) regions = notch_regions_load (recipe, error);
+  return regions && notch_reference_check (recipe, error);
+}
+
 static gboolean
 prepare (Run *run, GError **error)
 {
@@ -462,7 +490,7 @@ prepare (Run *run, GError **error)
   if (!run->rules)
     return FALSE;
   g_autoptr (GPtrArray) names = notch_rules_class_names (run->rules);
-  if (!notch_limits_check (run->recipe, names, error))
+  if (!notch_limits_check (run->recipe, names, error) || !check_regions (run->recipe, error))
     return FALSE;
   gint64 none = 0;
   const NotchResult columns = { .class_name = names, .class_count = &none };

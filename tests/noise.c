@@ -248,20 +248,40 @@ test_threshold (void)
 {
   const NotchChannelStats stats[] = { null_of (0.4, 0.4, 0), null_of (0.1, 0.15, 0.02) };
   const NotchChannel channel[] = { { NOTCH_CHANNEL_BLOB, 0.8f, 0, 0, 1, 1 }, { NOTCH_CHANNEL_BLOB, 2, 0, 0, 2, 1 } };
-  const gint64 n = G_GINT64_CONSTANT (1000000000);
+  const double n = 1e9;
+  const NotchNoiseArea one = { 1, n }, two = { 1, 2 * n };
   double last = G_MAXDOUBLE;
   for (double expected = 1e-3; expected < 1e5; expected *= 10) {
-    double u = notch_noise_threshold (2, channel, stats, n, TRUE, expected);
+    double u = notch_noise_threshold (2, channel, stats, 1, &one, TRUE, expected);
     g_assert_cmpfloat (u, <, last);
     last = u;
     double total = 0;
     for (int c = 0; c < 2; c++)
-      total += (double) n * notch_noise_peaks (&stats[c], channel[c].decimate, u, TRUE);
+      total += n * notch_noise_peaks (&stats[c], channel[c].decimate, u, TRUE);
     assert_near (total, expected, 1e-6);
-    g_assert_cmpfloat (notch_noise_threshold (2, channel, stats, 2 * n, TRUE, expected), >, u);
-    g_assert_cmpfloat (notch_noise_threshold (1, channel, stats, n, TRUE, expected), <, u);
-    g_assert_cmpfloat (notch_noise_threshold (2, channel, stats, n, FALSE, expected), <, u);
+    g_assert_cmpfloat (notch_noise_threshold (2, channel, stats, 1, &two, TRUE, expected), >, u);
+    g_assert_cmpfloat (notch_noise_threshold (1, channel, stats, 1, &one, TRUE, expected), <, u);
+    g_assert_cmpfloat (notch_noise_threshold (2, channel, stats, 1, &one, FALSE, expected), <, u);
   }
+}
+
+/* Every sensitivity has its own threshold, and all of them together the peaks that are expected. */
+static void
+test_areas (void)
+{
+  const NotchChannelStats stats = null_of (0.2, 0.2, 0);
+  const NotchChannel channel = { NOTCH_CHANNEL_BLOB, 1, 0, 0, 1, 1 };
+  const NotchNoiseArea apart[] = { { 0.5, 3e6 }, { 1, 1e6 } }, alike[] = { { 1, 3e6 }, { 1, 1e6 } };
+  const NotchNoiseArea all = { 1, 4e6 }, quarter = { 1, 1e6 }, weak = { 0.9, 3e6 };
+  const NotchNoiseArea near[] = { weak, quarter };
+  double u = notch_noise_threshold (1, &channel, &stats, 1, &all, TRUE, 1);
+  g_assert_cmpfloat (notch_noise_threshold (1, &channel, &stats, 2, alike, TRUE, 1), ==, u);
+  /* At half the weight 10 sigmas are needed, which no noise has: the quarter has all the alarms. */
+  assert_near (notch_noise_threshold (1, &channel, &stats, 2, apart, TRUE, 1),
+               notch_noise_threshold (1, &channel, &stats, 1, &quarter, TRUE, 1), 1e-9);
+  u = notch_noise_threshold (1, &channel, &stats, 2, near, TRUE, 1);
+  assert_near (1e6 * notch_noise_peaks (&stats, 1, u, TRUE) + 3e6 * notch_noise_peaks (&stats, 1, u / 0.9, TRUE), 1,
+               1e-6);
 }
 
 /* ---- the promise ----------------------------------------------------------------------------------------------- */
@@ -279,6 +299,7 @@ typedef struct {
   gboolean bright; /* only what is brighter counts */
   double blur;     /* how much of its neighbours a pixel takes */
   gboolean lines;
+  float weight; /* of three quarters of every tile; 1 elsewhere */
 } Promise;
 
 /* White noise, or such as a camera's interpolation leaves: correlated between neighbours. */
@@ -355,8 +376,14 @@ test_promise (gconstpointer data)
     bank[c].gain = (float) notch_noise_channel_gain (&stats[c]);
     g_assert_cmpfloat_with_epsilon (bank[c].gain, 1, 0.35); /* the coarsest have few independent responses */
   }
+  const double area = (double) N_TILES * CORE * CORE;
+  const NotchNoiseArea areas[] = { { promise->weight, 0.75 * area }, { 1, 0.25 * area } };
+  static float weight[AREA];
+  for (int i = 0; i < AREA; i++)
+    weight[i] = i / SIZE < SIZE / 2 && i % SIZE < SIZE / 2 ? 1 : promise->weight;
+  tile.weight = promise->weight < 1 ? weight : NULL;
   double threshold =
-      notch_noise_threshold (n_channels, bank, stats, (gint64) N_TILES * CORE * CORE, !promise->bright, EXPECTED);
+      notch_noise_threshold (n_channels, bank, stats, G_N_ELEMENTS (areas), areas, !promise->bright, EXPECTED);
   int alarms = 0;
   for (int i = 0; i < N_TILES; i++) {
     NotchTileFound found;
@@ -382,10 +409,12 @@ int
 main (int argc, char **argv)
 {
   static const Promise promises[] = {
-    { "white", FALSE, 0, FALSE },
-    { "white, bright", TRUE, 0, FALSE },
-    { "white, lines", FALSE, 0, TRUE },
-    { "coloured, lines", FALSE, 0.35, TRUE },
+    { "white", FALSE, 0, FALSE, 1 },
+    { "white, bright", TRUE, 0, FALSE, 1 },
+    { "white, lines", FALSE, 0, TRUE, 1 },
+    { "coloured, lines", FALSE, 0.35, TRUE, 1 },
+    { "two sensitivities", FALSE, 0, TRUE, 0.5f },
+    { "two sensitivities, nearly alike", FALSE, 0, TRUE, 0.95f },
   };
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/noise/fit", test_fit);
@@ -398,6 +427,7 @@ main (int argc, char **argv)
   g_test_add_func ("/noise/gain/nothing", test_gain_nothing);
   g_test_add_func ("/noise/peaks", test_peaks);
   g_test_add_func ("/noise/threshold", test_threshold);
+  g_test_add_func ("/noise/areas", test_areas);
   for (gsize i = 0; i < G_N_ELEMENTS (promises); i++) {
     g_autofree char *path = g_strdup_printf ("/noise/promise/%s", promises[i].name);
     g_test_add_data_func (path, &promises[i], test_promise);

@@ -29,6 +29,9 @@ test_round_trip (void)
     "region pad row.width_um=1",
     "region pad row.height_um=1",
     "region pad row.sensitivity=2",
+    "region by mask.mask=/some where/mask.png",
+    "region by mask.frame=image",
+    "region by polygons.polygons=/care.csv",
     "classify.class.scratch=elongation > 9",
     "classify.class.pit=",
     "classify.class.big-one=area_px >= 1e4 || width_px = 3",
@@ -60,7 +63,7 @@ test_round_trip (void)
   g_assert_cmpstr (copy->reference.image, ==, "my file\\x.tif");
   g_assert_cmpint (copy->detect.colour, ==, 1);
   g_assert_cmpint (copy->detect.memory_mib, ==, 4096);
-  g_assert_cmpuint (copy->region->len, ==, 2);
+  g_assert_cmpuint (copy->region->len, ==, 4);
   const NotchRegion *region = copy->region->pdata[1];
   g_assert_cmpstr (region->name, ==, "pad row");
   g_assert_cmpfloat (region->sensitivity, ==, 2);
@@ -121,6 +124,12 @@ test_errors (void)
     { "[dice]\npitch_x_px=100\n", "r:1: [dice] pitch_y_px: one pitch is given and the other is not" },
     { "[dice]\nexcluded=1;2\n", "r:2: [dice] excluded: \"1;2\" is not such a list" },
     { "[region a]\nx_um=1\n", "r:1: [region a] width_um: it must be given" },
+    { "[region a]\nmask=a.png\npolygons=a.csv\n", "r:3: [region a] polygons: there is a mask already" },
+    { "[region a]\nx_um=1\npolygons=a.csv\n", "r:2: [region a] x_um: the polygons say themselves where they are" },
+    { "[region a]\nmask=a.png\nwidth_um=3\n", "r:1: [region a] height_um: it must be given" },
+    { "[region a]\nmask=a.png\ny_um=3\n", "r:1: [region a] width_um: without it the mask lies over all" },
+    { "[region a]\nx_um=-1\nwidth_um=3\nheight_um=3\n", "r:2: [region a] x_um: it is outside the die" },
+    { "[region a]\nframe=chip\n", "it may be die, wafer or image, default die" },
     { "[region]\n", "r:1: [region]: a region wants a name" },
     { "[region a]\nwidht_um=1\n", "r:2: [region a] widht_um: there is no such key; did you mean width_um?" },
     { "[classify]\nclass.a b=1\n", "r:2: [classify] class.a b: a class's name has" },

@@ -883,6 +883,8 @@ test_unwritable (void)
   for (const NotchReport *const *report = notch_reports; *report; report++) {
     g_autoptr (GError) error = NULL;
     NotchReportJob job = { .result = scene->result, .folder = folder, .store = scene->store, .jobs = 2 };
+    if (*report == &notch_report_haze) /* dice have none, so nothing is written */
+      continue;
     g_assert_false ((*report)->write (&job, &error));
     g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_WRITE);
     g_assert_nonnull (strstr (error->message, folder));

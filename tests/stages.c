@@ -305,6 +305,35 @@ test_fit (void)
   bench_close (&bench);
 }
 
+/* What a later piece covers, with another kind of reference, has no say in the fit of the earlier one. */
+static void
+test_fit_overlap (void)
+{
+  Bench bench;
+  bench_open (&bench, &tile_size, 400, 200);
+  for (int y = 0; y < 200; y++)
+    for (int x = 0; x < 400; x++)
+      bench.pixel[y * 400 + x] = (float) (x < 200 ? pattern (x, y) : 1.1 * pattern (x - 200, y) + 3);
+  NotchTile tile = tile_at (250, 50);
+  tile.n_pieces = 2;
+  const NotchPiece piece[] = { { 0, 0, SIZE, SIZE, 0, 1, 0 }, { 20, 10, 60, 70, 1, 1, 0 } };
+  const NotchSourceShift source[] = { { .dx = -200, .zoom = 1 }, { .zoom = 1 } };
+  NotchBatch batch = { 1, &tile, piece, source, { bench.mem } };
+  static float res[AREA];
+  NotchTileFound found;
+  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->refer (bench.lane, &(NotchRefer){ &batch });
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ .batch = &batch, .terms = NOTCH_FIT_GAIN, .gain = 1 }), ==, 0);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
+  g_assert_cmpint (bench.k->finish (bench.lane, &found), ==, 0);
+  g_assert_cmpfloat_with_epsilon (found.fit[0][1], 0.1, 1e-4);
+  g_assert_cmpfloat_with_epsilon (found.fit[1][1], 0, 1e-4);
+  for (int y = 2; y < SIZE - 2; y++)
+    for (int x = 2; x < SIZE - 2; x++)
+      g_assert_cmpfloat_with_epsilon (res[y * SIZE + x], 0, 0.02);
+  bench_close (&bench);
+}
+
 /* A reference that is to be taken as it is: all that differs is the residual, an offset too. */
 static void
 test_fit_nothing (void)
@@ -1013,6 +1042,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stages/refer/bent", test_refer_bent);
   g_test_add_func ("/stages/fit/quiet", test_fit_quiet);
   g_test_add_func ("/stages/fit/wander", test_fit_wander);
+  g_test_add_func ("/stages/fit/overlap", test_fit_overlap);
   g_test_add_func ("/stages/normalise", test_normalise);
   g_test_add_func ("/stages/filter/calibration", test_filter_calibration);
   g_test_add_func ("/stages/filter/sum", test_filter_sum);

@@ -123,8 +123,10 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
       notch_reduce (inspection->store, 0, 0, inspection->source->width, inspection->source->height, factor, error);
   if (!reduced)
     return FALSE;
-  if ((*reference)->discover) {
-    g_autoptr (NotchDiscovery) found = (*reference)->discover (plan, reduced, inspection->recipe, error);
+  NotchMethods methods = notch_reference_methods (inspection->recipe, *reference);
+  const NotchReference *finder = notch_reference_finder (&methods);
+  if (finder) {
+    g_autoptr (NotchDiscovery) found = finder->discover (plan, reduced, inspection->recipe, error);
     if (!found)
       return FALSE;
     g_auto (GStrv) line = g_strsplit (found->report, "\n", -1);
@@ -139,7 +141,11 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
     plan->pixel_um = plan->pixel_known ? found->pixel_um : 1;
     if (!choose_method (plan, reference, error))
       return FALSE;
-    if (!plan->grid && !(*reference)->without_dice) {
+    methods = notch_reference_methods (inspection->recipe, *reference);
+    gboolean dice = FALSE;
+    for (int k = 0; k < methods.n; k++)
+      dice |= methods.method[k]->dice;
+    if (!plan->grid && dice) {
       g_set_error (
           error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
           "no dice were found that repeat in its %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
@@ -164,6 +170,18 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
   result->reduced = g_steal_pointer (&reduced->value);
   stretch (result);
   return TRUE;
+}
+
+/* The regions of the recipe, laid over the image. */
+static gboolean
+place_regions (NotchPlan *plan, GError **error)
+{
+  const NotchRegionPlace place = { plan->grid, &plan->outline, plan->source->width, plan->source->height,
+                                   plan->pixel_known ? plan->pixel_um : 0 };
+  if (plan->recipe->region->len == 0)
+    return TRUE;
+  plan->regions = notch_regions_load (plan->recipe, error);
+  return plan->regions && notch_regions_place (plan->regions, &place, error);
 }
 
 /* ---- results --------------------------------------------------------------------------------------------------- */
@@ -219,12 +237,16 @@ collect_defects (NotchInspection *inspection, const NotchPlan *plan, const Notch
     .channel = plan->channel,
     .n_channels = plan->n_channels,
   };
+  NotchCare care = notch_care_new (plan);
   notch_echo_drop (found, plan);
   notch_sign_blobs (found, plan, &context);
   for (guint i = 0; i < found->blob->len; i++) {
     NotchJoined *blob = &g_array_index (found->blob, NotchJoined, i);
     NotchDefect defect = { .x0 = blob->x0, .y0 = blob->y0, .x1 = blob->x1, .y1 = blob->y1 };
     notch_features_measure (blob, &context, defect.value);
+    float weight = notch_care_at (&care, (double) blob->peak_x, (double) blob->peak_y);
+    if (weight > 0) /* what a filter saw, wherever it is */
+      defect.value[NOTCH_FEATURE_PEAK_SNR] /= weight;
     defect.patch = g_steal_pointer (&blob->patch);
     defect.part = g_steal_pointer (&blob->linked.part);
     g_array_append_val (result->defect, defect);
@@ -456,7 +478,8 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   }
   NotchCompute crew = *compute;
   crew.jobs = useful_jobs (plan, compute->jobs);
-  if (!find_geometry (inspection, plan, &reference, error) || !notch_survey (plan, reference, &crew, fast, error))
+  if (!find_geometry (inspection, plan, &reference, error) || !place_regions (plan, error)
+      || !notch_survey (plan, reference, &crew, fast, error))
     return FALSE;
   gint64 surveyed = g_get_monotonic_time ();
   NotchFound found = { 0 };

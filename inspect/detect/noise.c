@@ -209,14 +209,16 @@ notch_noise_peaks (const NotchChannelStats *stats, int decimate, double u, gbool
 }
 
 double
-notch_noise_threshold (int n_channels, const NotchChannel *channel, const NotchChannelStats *stats, gint64 n_pixels,
-                       gboolean two_sided, double expected)
+notch_noise_threshold (int n_channels, const NotchChannel *channel, const NotchChannelStats *stats, int n_areas,
+                       const NotchNoiseArea *area, gboolean two_sided, double expected)
 {
   double low = 2, high = 40;
   for (int i = 0; i < 60; i++) {
     double middle = 0.5 * (low + high), total = 0;
-    for (int c = 0; c < n_channels; c++)
-      total += (double) n_pixels * notch_noise_peaks (&stats[c], channel[c].decimate, middle, two_sided);
+    for (int a = 0; a < n_areas; a++)
+      for (int c = 0; c < n_channels; c++)
+        total +=
+            area[a].n_pixels * notch_noise_peaks (&stats[c], channel[c].decimate, middle / area[a].weight, two_sided);
     if (total > expected)
       low = middle;
     else

@@ -29,6 +29,12 @@ double notch_noise_channel_gain (const NotchChannelStats *stats);
  * (Adler 1981; Worsley et al. 1992), but never more than the pixels above it. Both polarities count when `two_sided`. */
 double notch_noise_peaks (const NotchChannelStats *stats, int decimate, double u, gboolean two_sided);
 
-/* The threshold at which the channels together give `expected` peaks in n_pixels. */
-double notch_noise_threshold (int n_channels, const NotchChannel *channel, const NotchChannelStats *stats,
-                              gint64 n_pixels, gboolean two_sided, double expected);
+/* Pixels whose scores are multiplied by `weight`, 0 to 1, before they meet the threshold. */
+typedef struct {
+  double weight, n_pixels;
+} NotchNoiseArea;
+
+/* The threshold at which the channels together give `expected` peaks in all areas: what is weighted by w has its own
+ * threshold, u / w. */
+double notch_noise_threshold (int n_channels, const NotchChannel *channel, const NotchChannelStats *stats, int n_areas,
+                              const NotchNoiseArea *area, gboolean two_sided, double expected);

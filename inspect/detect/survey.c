@@ -17,9 +17,6 @@
  * in all of it, so next to nothing of the null's tail is lost. */
 #define SCREEN_SIGMA 5.5
 
-/* Places a side that are asked whether they are inspected. */
-#define COUNTED 1024
-
 /* The filters that look for it: points to stains, three steps apart. */
 static const NotchChannel screen[] = {
   { NOTCH_CHANNEL_BLOB, 1.1f, 0, 0, 1, 1 },
@@ -431,21 +428,8 @@ fit_spectrum (NotchPlan *plan, GPtrArray *samples, GError **error)
   return take_example (plan, samples, error);
 }
 
-/* Pixels where a false alarm can be: of a wafer, not those beyond its edge exclusion. */
-static gint64
-count_pixels (const NotchPlan *plan)
-{
-  gint64 width = plan->source->width, height = plan->source->height, n = 0, inside = 0;
-  gint64 step = MAX (width, height) / COUNTED + 1;
-  NotchCare care = notch_care_new (plan);
-  for (gint64 y = step / 2; y < height; y += step)
-    for (gint64 x = step / 2; x < width; x += step, n++)
-      inside += notch_care_at (&care, (double) x, (double) y) > 0;
-  return (gint64) ((double) width * (double) height * (double) MAX (inside, 1) / (double) MAX (n, 1));
-}
-
-static gboolean
-set_threshold (NotchPlan *plan, GPtrArray *samples, GError **error)
+static void
+set_threshold (NotchPlan *plan, GPtrArray *samples, const GArray *areas)
 {
   g_autofree NotchChannelStats *stats = g_new0 (NotchChannelStats, plan->n_channels);
   gboolean any_usable = FALSE;
@@ -465,17 +449,20 @@ set_threshold (NotchPlan *plan, GPtrArray *samples, GError **error)
   }
   for (int c = 0; c < plan->n_channels; c++)
     plan->channel[c].gain = (float) notch_noise_channel_gain (&stats[c]);
-  plan->threshold =
-      notch_noise_threshold (plan->n_channels, plan->channel, stats, count_pixels (plan),
-                             plan->recipe->detect.polarity == NOTCH_POLARITY_BOTH, plan->recipe->detect.false_alarms);
-  return TRUE;
+  plan->threshold = notch_noise_threshold (
+      plan->n_channels, plan->channel, stats, (int) areas->len, (const NotchNoiseArea *) areas->data,
+      plan->recipe->detect.polarity == NOTCH_POLARITY_BOTH, plan->recipe->detect.false_alarms);
 }
 
 gboolean
 notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, gboolean fast,
               GError **error)
 {
-  if (!reference->prepare (plan, compute, error))
+  const NotchMethods methods = notch_reference_methods (plan->recipe, reference);
+  for (int k = 0; k < methods.n; k++)
+    if (!methods.method[k]->prepare (plan, compute, error))
+      return FALSE;
+  if (!notch_tile_jobs_check (plan, error))
     return FALSE;
   make_bank (plan, fast);
   g_autoptr (GPtrArray) samples = choose_samples (plan, reference, compute);
@@ -486,6 +473,7 @@ notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompu
         "care areas of the recipe");
     return FALSE;
   }
+  g_autoptr (GArray) areas = notch_care_measure (plan, reference);
   if (!take_residuals (plan, reference, compute, samples, error))
     return FALSE;
   fit_noise (plan, reference, samples);
@@ -494,7 +482,9 @@ notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompu
   fit_noise (plan, reference, samples);
   if (!run_round (plan, compute, samples, 1, plan->channel, take_power, error))
     return FALSE;
-  return fit_spectrum (plan, samples, error)
-         && run_round (plan, compute, samples, plan->n_channels, plan->channel, take_null, error)
-         && set_threshold (plan, samples, error);
+  if (!fit_spectrum (plan, samples, error)
+      || !run_round (plan, compute, samples, plan->n_channels, plan->channel, take_null, error))
+    return FALSE;
+  set_threshold (plan, samples, areas);
+  return TRUE;
 }

@@ -17,12 +17,18 @@ typedef struct {
   float *weight;  /* NULL: 1 everywhere, or not weighed yet */
 } NotchTileJob;
 
+/* Whether the methods of the recipe's regions have something to compare them with. */
+gboolean notch_tile_jobs_check (const NotchPlan *plan, GError **error);
 /* Tile (col, row) of the plan; NULL when nothing of its core is to be inspected. */
 NotchTileJob *notch_tile_job_new (const NotchPlan *plan, const NotchReference *reference, gint64 col, gint64 row);
-/* Gives a tile its sensitivities, where they are not 1 everywhere. It looks at every pixel: a worker's job. */
+/* Gives a tile its weights, where they are not 1 everywhere. It looks at every pixel: a worker's job. */
 gboolean notch_tile_job_weigh (const NotchPlan *plan, NotchTileJob *job, GError **error);
 void notch_tile_job_free (NotchTileJob *job);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTileJob, notch_tile_job_free)
+
+/* Finds the plan's keenest sensitivity. Returns NotchNoiseArea, in order of their weights: how many pixels have something
+ * to be compared with at each of them, counted on a grid of places. */
+GArray *notch_care_measure (NotchPlan *plan, const NotchReference *reference);
 
 /* The strips that a row of tiles reads, up on the device; counted. */
 typedef struct NotchBand NotchBand;

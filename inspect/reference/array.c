@@ -254,7 +254,6 @@ pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArr
 const NotchReference notch_reference_array = {
   .name = "array",
   .summary = "the periodic part of the image itself: the same place in the cells around",
-  .without_dice = TRUE,
   .discover = discover,
   .prepare = prepare,
   .needs = needs,

@@ -65,9 +65,11 @@ discover (NotchPlan *plan, const NotchReduced *reduced, NotchRecipe *recipe, GEr
 static gboolean
 prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
 {
-  g_autoptr (NotchAnchor) anchor = notch_anchor_find (plan, compute, error);
-  if (!anchor || !notch_register_dice (plan, compute, anchor, error))
-    return FALSE;
+  if (!plan->warp) { /* else another method has registered them, on what is given: what is between dice is the same */
+    g_autoptr (NotchAnchor) anchor = notch_anchor_find (plan, compute, error);
+    if (!anchor || !notch_register_dice (plan, compute, anchor, error))
+      return FALSE;
+  }
   plan->neighbours = g_try_new0 (NotchNeighbours, plan->grid->die->len);
   if (!plan->neighbours) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
@@ -166,6 +168,7 @@ pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArr
 const NotchReference notch_reference_die = {
   .name = "die",
   .summary = "the same place in neighbouring dice",
+  .dice = TRUE,
   .discover = discover,
   .prepare = prepare,
   .needs = needs,

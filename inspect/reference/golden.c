@@ -232,6 +232,9 @@ pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArr
 const NotchReference notch_reference_golden = {
   .name = "golden",
   .summary = "the same place in known-good dice",
+  .dice = TRUE,
+  .file_key = "golden",
+  .file = G_STRUCT_OFFSET (NotchRecipe, reference.golden),
   .discover = discover,
   .prepare = prepare,
   .needs = needs,

@@ -1,20 +1,126 @@
 /* reference.c - the table of methods, and the registration that they share */
 #include "inspect/reference/reference.h"
 
-const NotchReference *
-notch_reference_of (const NotchRecipe *recipe)
+static const NotchReference *
+of_kind (NotchReferenceKind kind)
 {
   static const NotchReference *const table[] = {
     [NOTCH_REFERENCE_DIE] = &notch_reference_die,     [NOTCH_REFERENCE_TEMPLATE] = &notch_reference_template,
     [NOTCH_REFERENCE_EXACT] = &notch_reference_exact, [NOTCH_REFERENCE_GOLDEN] = &notch_reference_golden,
     [NOTCH_REFERENCE_ARRAY] = &notch_reference_array, [NOTCH_REFERENCE_SURFACE] = &notch_reference_surface,
   };
+  return table[kind];
+}
+
+const NotchReference *
+notch_reference_of (const NotchRecipe *recipe)
+{
   if (recipe->reference.method != NOTCH_REFERENCE_AUTO)
-    return table[recipe->reference.method];
+    return of_kind (recipe->reference.method);
   if (recipe->reference.golden && *recipe->reference.golden)
     return &notch_reference_golden;
   return recipe->reference.image && *recipe->reference.image ? &notch_reference_template : &notch_reference_die;
 }
+
+/* ---- methods of regions ------------------------------------------------------------------------------------------ */
+
+const NotchReference *
+notch_reference_of_region (const NotchRegion *region)
+{
+  return of_kind (region->method);
+}
+
+NotchMethods
+notch_reference_methods (const NotchRecipe *recipe, const NotchReference *own)
+{
+  NotchMethods methods = { 1, { own } };
+  for (guint i = 0; i < recipe->region->len; i++) {
+    const NotchReference *method = notch_reference_of_region (recipe->region->pdata[i]);
+    gboolean known = method == NULL || methods.n == NOTCH_MAX_METHODS;
+    for (int k = 0; k < methods.n && !known; k++)
+      known = methods.method[k] == method;
+    if (!known)
+      methods.method[methods.n++] = method;
+  }
+  return methods;
+}
+
+const NotchReference *
+notch_reference_finder (const NotchMethods *methods)
+{
+  const NotchReference *finder = NULL;
+  for (int k = 0; k < methods->n; k++) {
+    const NotchReference *method = methods->method[k];
+    if (method->discover && (!finder || (method->file_key && !finder->file_key)))
+      finder = method;
+  }
+  return finder;
+}
+
+/* Whether a method can be beside the image's own and what is given already. */
+static gboolean
+check_method (const NotchRecipe *recipe, const NotchReference *method, const NotchReference *given, const char *place,
+              GError **error)
+{
+  const NotchReference *own = notch_reference_of (recipe);
+  const char *file = method->file_key ? G_STRUCT_MEMBER (char *, recipe, method->file) : NULL;
+  if (own->exact || method->exact)
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "%s: the method %s goes with no other in one image", place,
+                 own->exact ? own->name : method->name);
+  else if (method->file_key && given && given != method)
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
+                 "%s: the methods %s and %s both compare with something given, and an image has room for one; choose",
+                 place, given->name, method->name);
+  else if (method->file_key && (!file || !*file))
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
+                 "%s: the method %s needs something to compare with; name its file in [reference] %s", place,
+                 method->name, method->file_key);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+gboolean
+notch_reference_check (const NotchRecipe *recipe, GError **error)
+{
+  const NotchReference *own = notch_reference_of (recipe), *given = own->file_key ? own : NULL;
+  for (guint i = 0; i < recipe->region->len; i++) {
+    const NotchRegion *region = recipe->region->pdata[i];
+    const NotchReference *method = notch_reference_of_region (region);
+    g_autofree char *group = g_strconcat ("region ", region->name, NULL);
+    g_autofree char *place = notch_recipe_place (recipe, group, "method");
+    if (!method || method == own)
+      continue;
+    if (!check_method (recipe, method, given, place, error))
+      return FALSE;
+    given = method->file_key ? method : given;
+  }
+  return TRUE;
+}
+
+void
+notch_reference_add_needs (NotchNeeds *to, const NotchNeeds *more)
+{
+  for (int mem = 0; mem < NOTCH_MAX_MEM; mem++)
+    for (int i = 0; i < more->n[mem]; i++) {
+      NotchRows *rows = to->rows[mem], added = more->rows[mem][i];
+      int nearest = 0;
+      gint64 least = G_MAXINT64; /* rows that a range would grow by */
+      for (int k = 0; k < to->n[mem]; k++) {
+        gint64 first = MIN (rows[k].y, added.y), end = MAX (rows[k].y + rows[k].n, added.y + added.n);
+        if (end - first - rows[k].n < least)
+          least = end - first - rows[k].n, nearest = k;
+      }
+      if (least <= added.n || to->n[mem] == NOTCH_MAX_RANGES) { /* they meet, or there is no room */
+        gint64 first = MIN (rows[nearest].y, added.y);
+        gint64 end = MAX (rows[nearest].y + rows[nearest].n, added.y + added.n);
+        rows[nearest] = (NotchRows){ first, end - first };
+      } else
+        rows[to->n[mem]++] = added;
+    }
+}
+
+/* ---- registration ------------------------------------------------------------------------------------------------ */
 
 typedef struct {
   const NotchKernels *kernels;

@@ -28,8 +28,12 @@ typedef struct {
   gboolean exact;
   /* The reference has no pattern that a fit could go by: nothing is fitted. */
   gboolean smooth;
-  /* Images without dice are its business. */
-  gboolean without_dice;
+  /* It compares dice, and has nothing to do without them. */
+  gboolean dice;
+  /* What is given to compare with, in NOTCH_MEM_REFERENCE: the key of [reference] that names it, and where a recipe has it.
+   * NULL: nothing. */
+  const char *file_key;
+  gsize file;
   /* Finds the dice that the method compares, and completes the recipe; NULL: it needs none. A discovery without a grid
    * when there are none. */
   NotchDiscovery *(*discover) (NotchPlan *plan, const NotchReduced *reduced, NotchRecipe *recipe, GError **error);
@@ -46,6 +50,22 @@ extern const NotchReference notch_reference_array, notch_reference_die, notch_re
 
 /* The method that a recipe asks for. */
 const NotchReference *notch_reference_of (const NotchRecipe *recipe);
+
+/* The methods that an image is inspected with, each once: its own, then those of the recipe's regions. */
+#define NOTCH_MAX_METHODS 8
+typedef struct {
+  int n;
+  const NotchReference *method[NOTCH_MAX_METHODS];
+} NotchMethods;
+NotchMethods notch_reference_methods (const NotchRecipe *recipe, const NotchReference *own);
+/* That of a region; NULL: the image's own. */
+const NotchReference *notch_reference_of_region (const NotchRegion *region);
+/* The one of them that says where dice are: what is given knows that best. NULL: none looks for dice. */
+const NotchReference *notch_reference_finder (const NotchMethods *methods);
+/* Whether the recipe's regions ask for methods that go together, and have what is given to compare with. */
+gboolean notch_reference_check (const NotchRecipe *recipe, GError **error);
+/* Adds rows to those that are needed. */
+void notch_reference_add_needs (NotchNeeds *to, const NotchNeeds *more);
 
 /* Measures n shifts between pairs of patches, spread over the crew's lanes; `strip` holds the rows of all of them. */
 gboolean notch_reference_shifts (NotchCrew *crew, const NotchCompute *compute, const NotchPixels *image,

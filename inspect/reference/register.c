@@ -364,6 +364,7 @@ notch_register_dice (NotchPlan *plan, const NotchCompute *compute, const NotchAn
   g_autoptr (NotchCrew) crew = crew_for (anchor->side, compute, error);
   if (!crew)
     return FALSE;
+  g_free (plan->warp); /* of another method */
   plan->warp = g_try_new0 (NotchWarp, n);
   NotchShiftFound (*found)[MAX_PATCHES] = g_malloc (sizeof *found * (gsize) grid->n_cols); /* of a row */
   gboolean well = plan->warp != NULL;

@@ -146,7 +146,6 @@ const NotchReference notch_reference_surface = {
   .name = "surface",
   .summary = "a smooth background, for wafers without a pattern",
   .smooth = TRUE,
-  .without_dice = TRUE,
   .discover = discover,
   .prepare = prepare,
   .needs = needs,

@@ -173,6 +173,8 @@ pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArr
 const NotchReference notch_reference_template = {
   .name = "template",
   .summary = "a given image",
+  .file_key = "image",
+  .file = G_STRUCT_OFFSET (NotchRecipe, reference.image),
   .prepare = prepare,
   .needs = needs,
   .pieces = pieces,
@@ -184,6 +186,8 @@ const NotchReference notch_reference_exact = {
   .name = "exact",
   .summary = "the image's own truth, from a simulator",
   .exact = TRUE,
+  .file_key = "image",
+  .file = G_STRUCT_OFFSET (NotchRecipe, reference.image),
   .prepare = open_template,
   .needs = needs,
   .pieces = pieces,

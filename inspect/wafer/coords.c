@@ -63,3 +63,35 @@ notch_die_to_image (const NotchGrid *grid, const NotchDie *die, double pixel_um,
   double row = die->row + 1 - y_um / scale / hypot (grid->bx, grid->by);
   notch_grid_from_cells (grid, col, row, x, y);
 }
+
+NotchAffine
+notch_affine_inverse (const NotchAffine *a)
+{
+  double det = a->xx * a->yy - a->xy * a->yx;
+  NotchAffine inverse = { a->yy / det, -a->xy / det, 0, -a->yx / det, a->xx / det, 0 };
+  inverse.x = -(inverse.xx * a->x + inverse.xy * a->y);
+  inverse.y = -(inverse.yx * a->x + inverse.yy * a->y);
+  return inverse;
+}
+
+NotchAffine
+notch_affine_of_frame (const NotchFrame *frame)
+{
+  double c = frame->cos / frame->pixel_um, s = frame->sin / frame->pixel_um;
+  return (NotchAffine){ c, s, frame->x, s, -c, frame->y };
+}
+
+NotchAffine
+notch_affine_of_die (const NotchGrid *grid, double pixel_um)
+{
+  double scale = pixel_um > 0 ? pixel_um : 1;
+  double a = hypot (grid->ax, grid->ay) * scale, b = hypot (grid->bx, grid->by) * scale;
+  return (NotchAffine){ grid->ax / a, -grid->bx / b, grid->bx, grid->ay / a, -grid->by / b, grid->by };
+}
+
+NotchAffine
+notch_affine_of_image (gint64 height, double pixel_um)
+{
+  double scale = pixel_um > 0 ? pixel_um : 1;
+  return (NotchAffine){ 1 / scale, 0, -0.5, 0, -1 / scale, (double) height - 0.5 };
+}

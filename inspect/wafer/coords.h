@@ -23,6 +23,26 @@ NotchFrame notch_frame_new (const NotchRecipe *recipe, const NotchGrid *grid, co
 void notch_frame_to_wafer (const NotchFrame *frame, double x, double y, double *x_um, double *y_um);
 void notch_frame_to_image (const NotchFrame *frame, double x_um, double y_um, double *x, double *y);
 
+/* (u, v) goes to (xx u + xy v + x, yx u + yy v + y). */
+typedef struct {
+  double xx, xy, x;
+  double yx, yy, y;
+} NotchAffine;
+
+static inline void
+notch_affine_at (const NotchAffine *affine, double u, double v, double *x, double *y)
+{
+  *x = affine->xx * u + affine->xy * v + affine->x;
+  *y = affine->yx * u + affine->yy * v + affine->y;
+}
+NotchAffine notch_affine_inverse (const NotchAffine *affine);
+
+/* From µm of a frame to px of the image; for a die, to px from its corner (die->x, die->y), which is the same for all dice. */
+NotchAffine notch_affine_of_frame (const NotchFrame *frame);
+NotchAffine notch_affine_of_die (const NotchGrid *grid, double pixel_um);
+/* From µm of the image's lower left corner, y up. */
+NotchAffine notch_affine_of_image (gint64 height, double pixel_um);
+
 /* A point of the image in the die whose cell it lies in, by the lattice: 0 <= x_um < pitch, likewise y_um. */
 void notch_die_to_um (const NotchGrid *grid, const NotchDie *die, double pixel_um, double x, double y, double *x_um,
                       double *y_um);

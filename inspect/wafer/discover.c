@@ -422,7 +422,7 @@ discover_arrays (const Discovery *d, GError **error)
   gboolean given =
       (recipe->reference.golden && *recipe->reference.golden) || (recipe->reference.image && *recipe->reference.image);
   gboolean alone = recipe->reference.method == NOTCH_REFERENCE_AUTO && !given && !d->found->grid;
-  if (recipe->reference.method != NOTCH_REFERENCE_ARRAY && !alone)
+  if (!notch_recipe_asks_for (recipe, NOTCH_REFERENCE_ARRAY) && !alone)
     return TRUE;
   g_autoptr (NotchArrays) arrays =
       notch_arrays_find (d->store, d->source->width, d->source->height, d->found->grid, error);

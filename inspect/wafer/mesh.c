@@ -221,7 +221,7 @@ load_cell (Cell *cell, const NotchPixels *pixels, const NotchCare *care, gint64 
   int w = (int) MIN (cell->side, plan->source->width - x0), h = (int) MIN (cell->side, plan->source->height - y0);
   double far_x = MAX (fabs ((double) x0 - plan->outline.x), fabs ((double) (x0 + w) - plan->outline.x));
   double far_y = MAX (fabs ((double) y0 - plan->outline.y), fabs ((double) (y0 + h) - plan->outline.y));
-  gboolean ask = plan->recipe->region->len > 0 || (care->radius > 0 && hypot (far_x, far_y) > care->radius);
+  gboolean ask = care->radius > 0 && hypot (far_x, far_y) > care->radius;
   cell->n = 0;
   if (w < cell->side || h < cell->side)
     for (int i = 0; i < cell->side * cell->side; i++)
@@ -399,7 +399,7 @@ notch_mesh_new (const NotchPlan *plan, int px, GError **error)
 {
   const NotchSource *source = plan->source;
   NotchCare care = notch_care_new (plan);
-  care.any_care = FALSE; /* around a care area is background, too; what is excluded is none */
+  care.regions = NULL; /* what lies outside care areas, or is excluded, is background as well */
   g_autoptr (NotchMesh) mesh = g_new0 (NotchMesh, 1);
   mesh->px = (int) CLAMP (MIN (source->width, source->height) / LEAST_CELLS, LEAST_PX, px);
   mesh->n_cols = (source->width - 1) / mesh->px + 1;

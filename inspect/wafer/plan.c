@@ -22,6 +22,7 @@ notch_plan_free (NotchPlan *plan)
   g_clear_pointer (&plan->mesh, notch_mesh_free);
   g_clear_pointer (&plan->grid, notch_grid_free);
   g_clear_pointer (&plan->arrays, notch_arrays_free);
+  g_clear_pointer (&plan->regions, notch_regions_free);
   g_free (plan->warp);
   g_free (plan->neighbours);
   g_free (plan->whiten);

@@ -7,6 +7,7 @@
 #include "inspect/wafer/arrays.h"
 #include "inspect/wafer/grid.h"
 #include "inspect/wafer/recipe.h"
+#include "inspect/wafer/regions.h"
 #include "inspect/wafer/spectrum.h"
 
 /* How the pattern of a die, or of a template, lies against its place: at (u, v) px from `centre` it is shifted by
@@ -43,8 +44,9 @@ typedef struct {
   NotchTiling tiling;
   NotchGrid *grid; /* owned; NULL: none */
   NotchOutline outline;
-  NotchArrays *arrays; /* owned; NULL: none that count */
-  double pixel_um;     /* 1 when not known */
+  NotchArrays *arrays;   /* owned; NULL: none that count */
+  NotchRegions *regions; /* owned; NULL: none */
+  double pixel_um;       /* 1 when not known */
   gboolean pixel_known;
   NotchWarp *warp;             /* of every die, in the order of grid->die */
   NotchNeighbours *neighbours; /* likewise */
@@ -63,6 +65,7 @@ typedef struct {
   float *whiten;           /* size x (size/2 + 1), owned */
   NotchSpectrum *spectrum; /* NULL: no tile could tell; owned */
   double threshold;        /* sigmas */
+  double keenest;          /* the largest sensitivity of what is inspected, which is a weight of 1; 0: not known yet */
   GPtrArray *warning;      /* char *, owned */
 } NotchPlan;
 

@@ -13,6 +13,7 @@ static const char *const method_choice[] = { "auto", "die", "template", "exact",
 static const char *const polarity_choice[] = { "both", "bright", "dark", NULL };
 static const char *const colour_choice[] = { "luminance", "red", "green", "blue", NULL };
 static const char *const kind_choice[] = { "care", "exclude", NULL };
+static const char *const frame_choice[] = { "die", "wafer", "image", NULL };
 
 #define AT(field)        G_STRUCT_OFFSET (NotchRecipe, field)
 #define IN_REGION(field) G_STRUCT_OFFSET (NotchRegion, field)
@@ -115,16 +116,29 @@ const NotchKey notch_keys[] = {
 
   { "region", "kind", KEY_CHOICE, IN_REGION (exclude), 0, 0, 1, "", kind_choice,
     "care: inspect it with a sensitivity of its own; exclude: leave it out. With a care area, only care areas count" },
-  { "region", "x_um", KEY_DOUBLE, IN_REGION (x_um), 0, 0, 1e6, "µm", NULL,
-    "left side, from the die's lower left corner" },
-  { "region", "y_um", KEY_DOUBLE, IN_REGION (y_um), 0, 0, 1e6, "µm", NULL,
-    "lower side, upwards from the die's lower left corner" },
+  { "region", "frame", KEY_CHOICE, IN_REGION (frame), 0, 0, 2, "", frame_choice,
+    "what it counts from, y up: each die's lower left corner, the wafer's centre with the notch down, or the image's lower "
+    "left corner" },
+  { "region", "x_um", KEY_DOUBLE, IN_REGION (x_um), 0, -1e6, 1e6, "µm", NULL,
+    "left side; in a die or an image at least 0" },
+  { "region", "y_um", KEY_DOUBLE, IN_REGION (y_um), 0, -1e6, 1e6, "µm", NULL,
+    "lower side, likewise" },
   { "region", "width_um", KEY_DOUBLE, IN_REGION (width_um), 0, 0.001, 1e6, "µm", NULL,
-    "size along the row; must be given" },
+    "size along the row; must be given, but for a mask of the whole frame and polygons" },
   { "region", "height_um", KEY_DOUBLE, IN_REGION (height_um), 0, 0.001, 1e6, "µm", NULL,
-    "size along the column; must be given" },
+    "size along the column, likewise" },
+  { "region", "mask", KEY_STRING, IN_REGION (mask), 0, 0, 0, "", NULL,
+    "an image, PNG or TIFF, that is laid upright over the rectangle or, without one, over the whole die, wafer or image; "
+    "inside is where it is not black. Beside the recipe if the recipe names it, else (--set) in the current folder" },
+  { "region", "polygons", KEY_STRING, IN_REGION (polygons), 0, 0, 0, "", NULL,
+    "a CSV file with the columns polygon, x_um, y_um and a row a corner, instead of a rectangle; found likewise. Inside is "
+    "what lies in an odd number of polygons" },
+  { "region", "method", KEY_CHOICE, IN_REGION (method), 0, 0, 6, "", method_choice,
+    "what it is compared with, if it is a rectangle; auto: as the rest. Where the method has nothing to compare with, "
+    "the rest's is kept" },
   { "region", "sensitivity", KEY_DOUBLE, IN_REGION (sensitivity), 1, 0.01, 100, "", NULL,
-    "2 finds defects of half the strength, 0.5 only those of twice" },
+    "against other regions: 2 finds defects of half the strength of those that 1 finds. The false alarms stay as many as "
+    "are asked for" },
 
   { "classify", "class.", KEY_RULES, AT (classify.rule), 0, 0, 0, "", NULL,
     "an expression over a defect's columns; the first that holds gives the class, else it is \"other\"" },
@@ -154,7 +168,7 @@ const char *const notch_key_groups[][2] = {
   { "dice", "Where dice are." },
   { "reference", "What a place should look like." },
   { "detect", "What counts as a difference." },
-  { "region", "[region NAME], any number: a rectangle in every die." },
+  { "region", "[region NAME], any number: parts of the die, the wafer or the image." },
   { "classify", "class.NAME = expression, tried in this order." },
   { "limits", "When an image is rejected." },
   { "report", "What is written." },
@@ -180,6 +194,8 @@ free_region (gpointer data)
 {
   NotchRegion *region = data;
   g_free (region->name);
+  g_free (region->mask);
+  g_free (region->polygons);
   g_free (region);
 }
 
@@ -282,6 +298,8 @@ notch_recipe_copy (const NotchRecipe *recipe)
   for (guint i = 0; i < recipe->region->len; i++) {
     NotchRegion *region = g_memdup2 (recipe->region->pdata[i], sizeof *region);
     region->name = g_strdup (region->name);
+    region->mask = g_strdup (region->mask);
+    region->polygons = g_strdup (region->polygons);
     g_ptr_array_add (copy->region, region);
   }
   copy->classify.rule = g_ptr_array_new_with_free_func (free_rule);
@@ -425,6 +443,39 @@ check_pitch (const NotchRecipe *recipe, char axis, double um, double px, GError 
                 text[0], text[1], axis, text[2]);
 }
 
+/* Whether it says once, and wholly, where a region is. */
+static gboolean
+check_region (const NotchRecipe *recipe, const NotchRegion *region, GError **error)
+{
+  g_autofree char *group = g_strconcat ("region ", region->name, NULL);
+  gboolean mask = region->mask && *region->mask, polygons = region->polygons && *region->polygons;
+  gboolean wide = region->width_um > 0, high = region->height_um > 0;
+  if (mask && polygons)
+    return clash (recipe, group, "polygons", error,
+                  "there is a mask already; make two regions of them, or leave one out");
+  if (polygons && (wide || high || region->x_um != 0 || region->y_um != 0)) {
+    const char *key = wide ? "width_um" : high ? "height_um" : region->x_um != 0 ? "x_um" : "y_um";
+    return clash (recipe, group, key, error, "the polygons say themselves where they are; leave it out");
+  }
+  if (!polygons && (wide != high || !(wide || mask)))
+    return clash (recipe, group, wide ? "height_um" : "width_um", error, "it must be given, 0.001 to 1000000 (µm)");
+  if (!wide && (region->x_um != 0 || region->y_um != 0))
+    return clash (recipe, group, "width_um", error,
+                  "without it the mask lies over all there is, whatever x_um and y_um; "
+                  "give the size too, or neither");
+  if (region->method != NOTCH_REFERENCE_AUTO && region->exclude)
+    return clash (recipe, group, "method", error, "what is left out is compared with nothing; leave the method out");
+  if (region->method != NOTCH_REFERENCE_AUTO && (mask || polygons))
+    return clash (recipe, group, "method", error,
+                  "only a rectangle has a method of its own; give its place, and the %s in a region without a method",
+                  mask ? "mask" : "polygons");
+  if (region->frame != NOTCH_FRAME_WAFER && (region->x_um < 0 || region->y_um < 0))
+    return clash (recipe, group, region->x_um < 0 ? "x_um" : "y_um", error,
+                  "it is outside the %s, which begins at 0; it may be 0 to 1000000 (µm)",
+                  region->frame == NOTCH_FRAME_DIE ? "die" : "image");
+  return TRUE;
+}
+
 gboolean
 notch_recipe_check (const NotchRecipe *recipe, GError **error)
 {
@@ -451,14 +502,19 @@ notch_recipe_check (const NotchRecipe *recipe, GError **error)
     return clash (recipe, "report", "crop_px", error,
                   "%d is more than twice halo_px, which is %d; make it smaller or the halo larger",
                   recipe->report.crop_px, halo);
-  for (guint i = 0; i < recipe->region->len; i++) {
-    const NotchRegion *region = recipe->region->pdata[i];
-    g_autofree char *group = g_strconcat ("region ", region->name, NULL);
-    const char *key = !(region->width_um > 0) ? "width_um" : "height_um";
-    if (!(region->width_um > 0) || !(region->height_um > 0))
-      return clash (recipe, group, key, error, "it must be given, 0.001 to 1000000 (µm)");
-  }
+  for (guint i = 0; i < recipe->region->len; i++)
+    if (!check_region (recipe, recipe->region->pdata[i], error))
+      return FALSE;
   return TRUE;
+}
+
+gboolean
+notch_recipe_asks_for (const NotchRecipe *recipe, NotchReferenceKind method)
+{
+  gboolean asks = recipe->reference.method == method;
+  for (guint i = 0; i < recipe->region->len; i++)
+    asks |= ((const NotchRegion *) recipe->region->pdata[i])->method == method;
+  return asks;
 }
 
 gboolean
@@ -469,6 +525,8 @@ notch_recipe_check_regions (const NotchRecipe *recipe, double width, double heig
     const NotchRegion *region = recipe->region->pdata[i];
     g_autofree char *group = g_strconcat ("region ", region->name, NULL);
     gboolean wide = region->x_um + region->width_um > width * slack;
+    if (region->frame != NOTCH_FRAME_DIE)
+      continue;
     if (!wide && region->y_um + region->height_um <= height * slack)
       continue;
     double from = wide ? region->x_um : region->y_um, most = (wide ? width : height) - from;

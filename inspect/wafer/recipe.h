@@ -18,12 +18,18 @@ typedef enum {
 } NotchReferenceKind;
 typedef enum { NOTCH_POLARITY_BOTH, NOTCH_POLARITY_BRIGHT, NOTCH_POLARITY_DARK } NotchPolarity;
 
-/* [region NAME]: a rectangle in every die, from its lower left corner, y up. */
+/* What a region counts from: every die's lower left corner, the wafer's centre, the image's lower left corner; y up. */
+typedef enum { NOTCH_FRAME_DIE, NOTCH_FRAME_WAFER, NOTCH_FRAME_IMAGE } NotchFrameKind;
+
+/* [region NAME]: a rectangle, a mask laid over it or over all of the frame, or polygons. */
 typedef struct {
   char *name;
+  NotchFrameKind frame;
   double x_um, y_um, width_um, height_um;
-  gboolean exclude;   /* FALSE: a care area */
-  double sensitivity; /* 1 is normal, 2 halves the SNR that is needed */
+  char *mask, *polygons;     /* files, or NULL */
+  gboolean exclude;          /* FALSE: a care area */
+  NotchReferenceKind method; /* AUTO: the image\'s; of a rectangle only */
+  double sensitivity;        /* against the others: 2 needs half the SNR that 1 needs */
 } NotchRegion;
 
 typedef struct { /* a row of [classify]: class.NAME = expression */
@@ -102,5 +108,7 @@ gboolean notch_recipe_check (const NotchRecipe *recipe, GError **error);
 /* Whether the regions lie in a die of a size, in `unit`, which is what their lengths are then. */
 gboolean notch_recipe_check_regions (const NotchRecipe *recipe, double width, double height, const char *unit,
                                      GError **error);
+/* Whether it names a method, for the image or for a region. */
+gboolean notch_recipe_asks_for (const NotchRecipe *recipe, NotchReferenceKind method);
 /* What a message about a key begins with: "FILE:LINE: [group] key", "--set …: [group] key". */
 char *notch_recipe_place (const NotchRecipe *recipe, const char *group, const char *key);

@@ -1020,6 +1020,30 @@ scatter (uint32_t x)
   return x ^ (x >> 16);
 }
 
+/* Later pieces that overlap one, at most so many: there the reference is theirs, and may be of another kind. */
+#define MOST_ABOVE 256
+
+static int
+pieces_above (const NotchLane *lane, const NotchBatch *batch, int p, const NotchPiece *above[MOST_ABOVE])
+{
+  const NotchPiece *all = &batch->piece[lane->tile->first_piece], *piece = &all[p];
+  int n = 0;
+  for (int q = p + 1; q < lane->tile->n_pieces && n < MOST_ABOVE; q++)
+    if (all[q].x < piece->x + piece->w && all[q].x + all[q].w > piece->x && all[q].y < piece->y + piece->h
+        && all[q].y + all[q].h > piece->y)
+      above[n++] = &all[q];
+  return n;
+}
+
+static inline bool
+is_hidden (const NotchPiece *const *above, int n, int x, int y)
+{
+  for (int i = 0; i < n; i++)
+    if (x >= above[i]->x && y >= above[i]->y && x < above[i]->x + above[i]->w && y < above[i]->y + above[i]->h)
+      return true;
+  return false;
+}
+
 int
 notch_cpu_fit (NotchLane *lane, const NotchFit *a)
 {
@@ -1037,6 +1061,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     model[i] = ref[i], model[last + i] = ref[last + i];
     model[row] = ref[row], model[row + size - 1] = ref[row + size - 1];
   }
+  const NotchPiece *above[MOST_ABOVE];
   for (int p = 0; p < tile->n_pieces; p++) {
     const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
     memset (lane->fit[p], 0, sizeof lane->fit[p]);
@@ -1054,14 +1079,14 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     while (((x1 - x0) / step + 1) * ((y1 - y0) / step + 1) > NOTCH_FIT_SAMPLES)
       step++;
     float du = 2.0f / (float) piece->w, dv = 2.0f / (float) piece->h;
-    int n = 0;
+    int n = 0, n_above = pieces_above (lane, a->batch, p, above);
     /* A pixel of every square of step x step, by turns: on a lattice, a line between two of its rows would never be seen. */
     for (int top = y0; top < y1; top += step)
       for (int left = x0; left < x1; left += step) {
         uint32_t turn = scatter ((uint32_t) (top - y0) * 65536u + (uint32_t) (left - x0));
         int y = top + (int) (turn % (uint32_t) step), x = left + (int) (turn / (uint32_t) step % (uint32_t) step);
         ptrdiff_t at = (ptrdiff_t) y * size + x;
-        if (y >= y1 || x >= x1 || !lane->judged[at])
+        if (y >= y1 || x >= x1 || !lane->judged[at] || is_hidden (above, n_above, x, y))
           continue;
         float term[NOTCH_FIT_MAX];
         terms_at (ref + at, size, du * (float) (x - piece->x) - 1, dv * (float) (y - piece->y) - 1, term);
