@@ -13,6 +13,10 @@ ok "the pitch is found" grep -q '^pitch_x_px=256$\|^pitch_x_px=25[56]\.[09]' a.i
 ok "and the other one" grep -q '^pitch_y_px=192$\|^pitch_y_px=19[12]\.[09]' a.ini
 ok "what was found is told on stderr" grep -q 'notch: dice: 16 whole' a.txt
 ok "and how sure it is" grep -q '% sure' a.txt
+# Test keys hide the middle of the streets, and the image ends in streets that slant.
+"$NOTCH" simulate -q -o turned.tif --size 2060x2060 --die 511x511 --layout array --rotation 1 --defects 0 --seed 1
+"$NOTCH" recipe new turned.tif 2>turned.txt >/dev/null
+ok "turned dice that lack a part of their street are whole" grep -q 'notch: dice: 16 whole' turned.txt
 is "a recipe that was written is right" "$(status "$NOTCH" recipe check a.ini a.tif)" 0
 "$NOTCH" recipe new -q -o b.ini a.tif 2>b.txt
 ok "--output gives the same recipe" cmp a.ini b.ini

@@ -6,8 +6,7 @@
 /* More dice than a wafer can hold: the pitch is wrong, or its unit. */
 #define MOST_DICE 4000000
 
-/* px that a cell may stick out of the image and still be whole, and reach into it and still be outside */
-#define SLACK 1.0
+#define SLACK NOTCH_GRID_SLACK
 
 void
 notch_grid_free (NotchGrid *grid)

@@ -7,6 +7,9 @@
 
 #include "inspect/wafer/recipe.h"
 
+/* px that a cell may stick out of the image and still be whole, and reach into it and still be outside */
+#define NOTCH_GRID_SLACK 1.0
+
 typedef enum {
   NOTCH_DIE_WHOLE,    /* inspected */
   NOTCH_DIE_PARTIAL,  /* cut by the image's or the wafer's edge */

@@ -577,6 +577,62 @@ fit_into_image (double corner, double pitch, double size, double most)
   return fabs (fitted - nearest) <= most ? fitted : corner;
 }
 
+/* Keeps of a range of columns those with `low` <= start + step · column <= `high`. */
+static void
+narrow (double start, double step, double low, double high, double *from, double *to)
+{
+  if (fabs (step) < 1e-9) {
+    if (start < low || start > high)
+      *from = INFINITY;
+    return;
+  }
+  double a = (low - start) / step, b = (high - start) / step;
+  *from = fmax (*from, fmin (a, b));
+  *to = fmin (*to, fmax (a, b));
+}
+
+/* How many dice are whole in the image, as the grid judges that, when the corner is moved. */
+static int
+count_whole (const Search *s, double by_x, double by_y)
+{
+  const NotchLattice *l = s->lattice;
+  double c = cos (l->angle), t = sin (l->angle), low = -0.5 - NOTCH_GRID_SLACK;
+  double right = (double) s->width - 0.5 + NOTCH_GRID_SLACK, bottom = (double) s->height - 0.5 + NOTCH_GRID_SLACK;
+  double reach = (double) (s->width + s->height) / l->pitch_y + 1, n = 0;
+  for (int row = (int) -reach; row <= (int) reach; row++) {
+    double from = -INFINITY, to = INFINITY;
+    for (int corner = 0; corner < 4; corner++) {
+      double u = (corner & 1) * l->pitch_x, v = (row + (corner >> 1)) * l->pitch_y;
+      narrow (l->x + by_x + c * u - t * v, c * l->pitch_x, low, right, &from, &to);
+      narrow (l->y + by_y + t * u + c * v, t * l->pitch_x, low, bottom, &from, &to);
+    }
+    n += from <= to ? floor (to) - ceil (from) + 1 : 0;
+  }
+  return (int) n;
+}
+
+/* Moves the corner within the street, along x and then along y, to where most dice are whole, and no farther: anywhere in
+ * a street is as good a border between dice, and a row that only lacks a part of its street can be inspected. */
+static void
+fit_turned (const Search *s, int most_x, int most_y)
+{
+  double by[2] = { 0, 0 };
+  int best = count_whole (s, 0, 0);
+  for (int round = 0; round < 2; round++)
+    for (int axis = 0; axis < 2; axis++) {
+      double start = by[axis], most = axis ? most_y : most_x, chosen = start;
+      for (int k = 1; k <= 4 * (int) most; k++) {
+        double to = start + (k & 1 ? 0.5 : -0.5) * ((k + 1) / 2);
+        int n = fabs (to) > most ? 0 : count_whole (s, axis ? by[0] : to, axis ? to : by[1]);
+        if (n > best)
+          best = n, chosen = to;
+      }
+      by[axis] = chosen;
+    }
+  s->lattice->x += by[0];
+  s->lattice->y += by[1];
+}
+
 static void
 evenness_clear (Evenness *e)
 {
@@ -609,6 +665,12 @@ find_corner (Search *s, GError **error)
     if (fabs (l->angle) * (double) MAX (s->width, s->height) < 1 && !(s->outline->radius > 0)) {
       l->x = fit_into_image (l->x, l->pitch_x, (double) s->width, street_x ? width / 2 + 2 : l->pitch_x);
       l->y = fit_into_image (l->y, l->pitch_y, (double) s->height, street_y ? height / 2 + 2 : l->pitch_y);
+    } else if (!(s->outline->radius > 0)) {
+      /* Where a row slants by more than half a street, the image was not cut in the streets. */
+      double slant = fabs (tan (l->angle));
+      gboolean fits_x = street_x && slant * (double) s->height < 0.5 * width;
+      gboolean fits_y = street_y && slant * (double) s->width < 0.5 * height;
+      fit_turned (s, fits_x ? width / 2 : 0, fits_y ? height / 2 : 0);
     }
   }
   evenness_clear (&columns);

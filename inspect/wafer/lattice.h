@@ -12,7 +12,7 @@ typedef struct {
   double sure;             /* 0 to 1: of the dice that were looked at, how many are where the lattice says */
   double rms;              /* px: of the dice about the lattice */
   int n;                   /* dice that were looked at */
-  gboolean street;         /* the corner is in the middle of streets; else nothing showed where a die begins */
+  gboolean street;         /* the corner is in streets; else nothing showed where a die begins */
 } NotchLattice;
 
 /* Refines pitch and angle of `lattice`, whose rough values are within `error_px` a pitch, by registering dice near and
