@@ -883,7 +883,7 @@ test_unwritable (void)
   for (const NotchReport *const *report = notch_reports; *report; report++) {
     g_autoptr (GError) error = NULL;
     NotchReportJob job = { .result = scene->result, .folder = folder, .store = scene->store, .jobs = 2 };
-    if (*report == &notch_report_haze) /* dice have none, so nothing is written */
+    if (strcmp ((*report)->name, "haze") == 0) /* dice have none, so nothing is written */
       continue;
     g_assert_false ((*report)->write (&job, &error));
     g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_WRITE);
