@@ -13,6 +13,7 @@
 #define AROUND      256        /* px: where the density of pieces is counted */
 #define LIKELY      0.3        /* a neighbour by chance: no link */
 #define FALSE_LINKS 0.1        /* chains of found blobs, an image */
+#define LINK_WAYS   5000       /* places and shapes that a link can lead to, as different to the noise */
 #define SLOPE       0.26794919 /* tan 15 degrees */
 #define OPEN_SLOPE  0.57735027 /* tan 30 degrees: where a piece has no direction, but the chain has */
 
@@ -397,7 +398,8 @@ judge (Linker *linker, const guint *chain, guint n)
   }
   double expected = (double) linker->kind[found].n * (n_links + 1) * gamma_tail (shape, sum);
   gboolean unlikely = n_links > 0 && expected < (found ? FALSE_LINKS : linker->false_chains);
-  gboolean heavy = !found && weight_of (linker, chain, n) >= linker->least_weight;
+  double least = hypot (linker->least_weight, sqrt (2 * log (LINK_WAYS) * n_links)); /* a search so much wider */
+  gboolean heavy = !found && weight_of (linker, chain, n) >= least;
   if ((unlikely || heavy) && !holds_repeaters (linker, chain, n)) {
     GArray *kept = g_array_sized_new (FALSE, FALSE, sizeof (guint), n);
     g_array_append_vals (kept, chain, n);
