@@ -323,7 +323,8 @@ test_fit_overlap (void)
   NotchTileFound found;
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ .batch = &batch, .terms = NOTCH_FIT_GAIN, .gain = 1 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ .batch = &batch, .terms = NOTCH_FIT_GAIN, .gain = 1 }), ==,
+                   0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   g_assert_cmpint (bench.k->finish (bench.lane, &found), ==, 0);
   g_assert_cmpfloat_with_epsilon (found.fit[0][1], 0.1, 1e-4);
