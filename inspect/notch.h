@@ -194,8 +194,8 @@ NOTCH_API char *notch_simulation_suites (void);
  * amp_sigma: signed peak over the noise there, snr, contrast: signed peak in the file's grey levels, area_px, box_x,
  * box_y: first pixel of the extent, nuisance: 0 or 1, group: of repeaters, clusters and pieces of a long scratch, or 0)
  * and about its dice (die_col, die_row, x_px, y_px: corner by the lattice, dx, dy, gain, focus, whole,
- * rotation_mrad, scale_ppm, cd_px). Beside the truth goes the same name with .json: size, depth, noise. The same
- * simulation gives the same bytes. */
+ * rotation_mrad, scale_ppm, cd_px). Beside the truth goes the same name with .json: size, depth, noise. NULL for one of
+ * them leaves it out, and beside a device or a pipe there is nothing. The same simulation gives the same bytes. */
 NOTCH_API gboolean notch_simulate (const NotchSimulation *simulation, const char *image_path, const char *truth_path,
                                    const char *dice_path, GError **error);
 

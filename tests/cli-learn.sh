@@ -25,6 +25,11 @@ is "--quiet tells nothing" "$("$NOTCH" learn -q -o again.tif -j1 lot1.tif lot2.t
 ok "one thread: the same bytes" cmp golden.tif again.tif
 "$NOTCH" learn -q -o again.tif -j3 --set detect.memory_mib=16 lot1.tif lot2.tif
 ok "three threads and little memory: the same bytes" cmp golden.tif again.tif
+mkfifo pipe
+timeout 60 cat pipe >piped.tif &
+"$NOTCH" learn -q -o pipe lot1.tif lot2.tif
+wait
+ok "a pipe gets the same bytes" cmp golden.tif piped.tif
 is "nothing else is left in the folder" "$(find . -name '.*' -type f | wc -l)" 0
 is "no output: told, status 2" "$("$NOTCH" learn lot1.tif 2>&1; echo $?)" \
   "$(printf 'notch: say where the golden reference goes: notch learn -o GOLDEN.tif IMAGE…\n2')"
