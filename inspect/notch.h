@@ -47,7 +47,7 @@ NOTCH_API NotchRecipe *notch_recipe_load (const char *path, GError **error);
 /* "group.key=value", as on the command line. */
 NOTCH_API gboolean notch_recipe_set (NotchRecipe *recipe, const char *assignment, GError **error);
 /* Whether an inspection would take the recipe: the keys fit each other, the rules of [classify] can be compiled, and the
- * limits name classes that there are. */
+ * limits name classes that there are. A file to compare with may yet come with an option. */
 NOTCH_API gboolean notch_recipe_verify (const NotchRecipe *recipe, GError **error);
 /* The whole recipe as an ini file: every key with a one-line comment, its unit and range. */
 NOTCH_API char *notch_recipe_to_string (const NotchRecipe *recipe);
