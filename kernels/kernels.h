@@ -246,6 +246,7 @@ typedef struct {
   int32_t peak;                          /* largest score, 1/256 sigma */
   int32_t peak_x, peak_y;                /* where; ties go to the smaller y, then x */
   int32_t peak_channel;                  /* which filter gave it */
+  int32_t peak_dx, peak_dy;              /* from there to the middle of what that filter sees, 1/256 px (math/blob.h) */
   int32_t peak_dark;                     /* 1: it is darker than the reference */
 } NotchBlob;
 

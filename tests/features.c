@@ -261,7 +261,34 @@ test_known (void)
   NEAR (value[NOTCH_FEATURE_ANGLE_DEG], 45, 1e-9);
   NEAR (value[NOTCH_FEATURE_SIZE_UM], 8 * sqrt (2) + 1, 1e-9);
 
+  /* where a blob's filter has its peak near the centroid the place is the peak's, to the 1/256 px; of what a line saw, of
+   * linked pieces, and where most lies elsewhere it is the centroid */
+  g_array_set_size (shape, 0);
+  for (int i = -2; i <= 2; i++)
+    shape_add (shape, rand, i, 0);
+  for (guint i = 0; i < shape->len; i++)
+    g_array_index (shape, Spot, i).fine = 5;
+  blob = shape_blob (shape, 1000, 2000);
+  blob.peak_x = 1001, blob.peak_y = 1999;
+  blob.peak_dx = 64, blob.peak_dy = -128;
+  static const struct {
+    int channel, parts;
+    gint64 away;
+    double x, y;
+  } place[] = { { 0, 0, 0, 1001.25, 1998.5 }, { 0, 0, 3, 1000, 2000 }, { 2, 0, 3, 1004.25, 1998.5 },
+                { 1, 0, 0, 1000, 2000 },      { 0, 2, 0, 1000, 2000 }, { 0, 1, 0, 1001.25, 1998.5 } };
+  for (gsize k = 0; k < G_N_ELEMENTS (place); k++) {
+    blob.peak_channel = place[k].channel, blob.linked.parts = place[k].parts, blob.peak_x = 1001 + place[k].away;
+    notch_features_measure (&blob, &context, value);
+    g_assert_cmpfloat (value[NOTCH_FEATURE_X], ==, place[k].x);
+    g_assert_cmpfloat (value[NOTCH_FEATURE_Y], ==, place[k].y);
+  }
+  blob.linked.parts = 0;
+
   /* without weight the plain centroid, without residual no bipolarity, without a filter no scale */
+  g_array_set_size (shape, 0);
+  for (int i = 0; i < 9; i++)
+    shape_add (shape, rand, i, -i);
   for (guint i = 0; i < shape->len; i++) {
     g_array_index (shape, Spot, i).fine = 0;
     g_array_index (shape, Spot, i).res = 0;

@@ -134,6 +134,7 @@ blob_add (NotchBlob *blob, const Image *image, int i, int origin_x, int origin_y
     blob->peak_y = y;
     blob->peak_channel = image->fine[i] % 7;
     blob->peak_dark = image->fine[i] % 2;
+    blob->peak_dx = (int) (image->fine[i] % 14), blob->peak_dy = (int) (image->fine[i] % 7);
   }
 }
 
@@ -173,6 +174,7 @@ joined_add (NotchJoined *joined, const Image *image, int i)
     joined->peak_y = y;
     joined->peak_channel = image->fine[i] % 7;
     joined->peak_dark = image->fine[i] % 2;
+    joined->peak_dx = (int) (image->fine[i] % 14), joined->peak_dy = (int) (image->fine[i] % 7);
   }
 }
 
@@ -367,6 +369,8 @@ check_same (const GArray *found, const GArray *want, const gboolean *has_patch)
     SAME (peak_dark);
     SAME (peak_x);
     SAME (peak_y);
+    SAME (peak_dx);
+    SAME (peak_dy);
     g_assert_cmpint (a->patch != NULL, ==, has_patch[i]);
     if (a->patch != NULL) {
       SAME (patch_peak);

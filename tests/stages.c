@@ -801,6 +801,54 @@ test_label_skirts (void)
   bench_close (&bench);
 }
 
+/* The middle of a Gaussian defect at a place between pixels, seen by a filter that need not fit it; a tile's edge may cut
+ * the window, but a blob that a line was seen at, or that is of the other sign around its peak, keeps the peak's pixel. */
+static void
+test_label_place (void)
+{
+  static const struct {
+    double x, y, sigma, height;
+    int channel;
+    gboolean placed;
+  } spot[] = {
+    { 40.3, 30.45, 0.9, 9, 0, TRUE }, { 40.3, 30.45, 1.5, -9, 1, TRUE }, { 51.5, 49.7, 1.3, 20, 2, TRUE },
+    { 45.2, 60.6, 3.0, 8, 2, TRUE },  { 45.2, 60.6, 5.5, -5, 3, TRUE },  { 41.2, 60.6, 1.3, 8, 4, FALSE },
+  };
+  Bench bench;
+  NotchLaneSize size = tile_size;
+  size.n_channels = G_N_ELEMENTS (bank), size.channel = bank;
+  bench_open (&bench, &size, 200, 200);
+  NotchTile tile = tile_at (0, 0);
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
+  NotchBatch batch = { 1, &tile, &piece, NULL, { bench.mem } };
+  for (gsize k = 0; k < 2 * G_N_ELEMENTS (spot); k++) {
+    const int s = (int) k / 2, x = (int) spot[s].x, y = (int) spot[s].y; /* the peak is a pixel beside the middle */
+    const gboolean other_sign = k % 2;
+    static float z[AREA], score[AREA], zero[AREA];
+    for (int i = 0; i < AREA; i++) {
+      double dx = i % SIZE - spot[s].x, dy = i / SIZE - spot[s].y; /* NOLINT(bugprone-integer-division): a row */
+      z[i] = (float) (spot[s].height * exp (-(dx * dx + dy * dy) / (2 * spot[s].sigma * spot[s].sigma)));
+      score[i] = 0;
+    }
+    score[y * SIZE + x] = scored ((spot[s].height > 0) == other_sign ? -9 : 9, spot[s].channel);
+    bench.k->gather (bench.lane, &(NotchGather){ &batch });
+    bench.k->poke (bench.lane, 0, NOTCH_PLANE_SCORE, score);
+    bench.k->poke (bench.lane, 0, NOTCH_PLANE_FINE, zero);
+    bench.k->poke (bench.lane, 0, NOTCH_PLANE_Z, z);
+    g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &batch, 6, 3, 2 }), ==, 0);
+    NotchTileFound found;
+    bench.k->finish (bench.lane, &found);
+    g_assert_cmpint (found.n_blobs, ==, 1);
+    const NotchBlob *blob = &found.blob[0];
+    if (spot[s].placed && !other_sign) {
+      g_assert_cmpfloat_with_epsilon (blob->peak_x + blob->peak_dx / 256.0, spot[s].x, 0.02);
+      g_assert_cmpfloat_with_epsilon (blob->peak_y + blob->peak_dy / 256.0, spot[s].y, 0.02);
+    } else
+      g_assert_true (blob->peak_dx == 0 && blob->peak_dy == 0);
+  }
+  bench_close (&bench);
+}
+
 static void
 test_label_swamped (void)
 {
@@ -1081,6 +1129,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stages/power", test_power);
   g_test_add_func ("/stages/label", test_label);
   g_test_add_func ("/stages/label/skirts", test_label_skirts);
+  g_test_add_func ("/stages/label/place", test_label_place);
   g_test_add_func ("/stages/label/swamped", test_label_swamped);
   g_test_add_data_func ("/stages/shift/logic", GINT_TO_POINTER (LOGIC), test_shift);
   g_test_add_data_func ("/stages/shift/array", GINT_TO_POINTER (ARRAY), test_shift);

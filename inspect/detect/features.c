@@ -7,6 +7,9 @@
 
 #include "kernels/math/blob.h"
 
+/* px: no further from the centroid the peak of a filter of that sigma is the middle of a defect. */
+#define PEAK_NEAR(sigma) (2 + 2 * (sigma))
+
 /* What several features need, worked out once. */
 typedef struct {
   const NotchJoined *blob;
@@ -150,21 +153,36 @@ measure_feret (Measured *m)
   }
 }
 
+/* The middle of what the peak's filter sees, which noise, skirts and neighbours move less than they move the centroid of all
+ * pixels; that one counts where a line was seen, several blobs were linked, or the peak is not what there is most of. */
+static void
+measure_place (Measured *m)
+{
+  const NotchJoined *blob = m->blob;
+  const NotchWide weight = blob->w > 0 ? blob->w : blob->n;
+
+  m->x = ratio (blob->w > 0 ? blob->wx : blob->x, weight);
+  m->y = ratio (blob->w > 0 ? blob->wy : blob->y, weight);
+  if (!m->filter || m->filter->kind != NOTCH_CHANNEL_BLOB || blob->linked.parts > 1)
+    return;
+  const double x = (double) blob->peak_x + blob->peak_dx / 256.0, y = (double) blob->peak_y + blob->peak_dy / 256.0;
+  if (hypot (x - m->x, y - m->y) <= PEAK_NEAR (m->filter->sigma))
+    m->x = x, m->y = y;
+}
+
 void
 notch_features_measure (const NotchJoined *blob, const NotchFeatureContext *context, double value[NOTCH_N_FEATURES])
 {
-  const NotchWide weight = blob->w > 0 ? blob->w : blob->n;
   Measured m = { .blob = blob, .context = context, .die_x = NAN, .die_y = NAN };
 
-  m.x = ratio (blob->w > 0 ? blob->wx : blob->x, weight);
-  m.y = ratio (blob->w > 0 ? blob->wy : blob->y, weight);
+  if (blob->peak_channel >= 0 && blob->peak_channel < context->n_channels)
+    m.filter = &context->channel[blob->peak_channel];
+  measure_place (&m);
   notch_frame_to_wafer (&context->frame, m.x, m.y, &m.wafer_x, &m.wafer_y);
   m.die = context->grid ? notch_grid_locate (context->grid, m.x, m.y) : NULL;
   if (m.die)
     notch_die_to_um (context->grid, m.die, context->frame.pixel_um, m.x - m.die->dx, m.y - m.die->dy, &m.die_x,
                      &m.die_y);
-  if (blob->peak_channel >= 0 && blob->peak_channel < context->n_channels)
-    m.filter = &context->channel[blob->peak_channel];
   measure_shape (&m);
   measure_feret (&m);
   for (int i = 0; i < NOTCH_N_FEATURES; i++)

@@ -69,6 +69,8 @@ notch_joined_init (NotchJoined *joined, const NotchBlob *blob, gint64 x, gint64 
     .peak_dark = blob->peak_dark,
     .peak_x = x + blob->peak_x,
     .peak_y = y + blob->peak_y,
+    .peak_dx = blob->peak_dx,
+    .peak_dy = blob->peak_dy,
   };
   for (int k = 0; k < NOTCH_FERET_DIRECTIONS; k++)
     joined->feret[k] = blob->feret[k] + x * feret_cos[k] + y * feret_sin[k];
@@ -145,6 +147,8 @@ notch_joined_merge (NotchJoined *to, NotchJoined *from)
     to->peak_dark = from->peak_dark;
     to->peak_x = from->peak_x;
     to->peak_y = from->peak_y;
+    to->peak_dx = from->peak_dx;
+    to->peak_dy = from->peak_dy;
   }
   if (from->patch != NULL && (to->patch == NULL || compare_patches (from, to) < 0))
     take_patch (to, from);

@@ -37,6 +37,7 @@ typedef struct {
   gint64 feret[NOTCH_FERET_DIRECTIONS];
   int peak, peak_channel, peak_dark;
   gint64 peak_x, peak_y; /* px */
+  int peak_dx, peak_dy;  /* 1/256 px */
   float *patch;          /* 2 x side x side (test, reference) of the strongest part that has one, or NULL */
   int patch_peak;        /* that part's peak, and where */
   gint64 patch_x, patch_y;

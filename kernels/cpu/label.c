@@ -130,6 +130,14 @@ find_peak (const NotchLane *lane, const NotchRun *run, NotchBlob *blob)
 }
 
 static void
+place_blob (const NotchLane *lane, NotchBlob *blob)
+{
+  if (blob->n_seed > 0 && blob->peak_channel < lane->is.n_channels
+      && lane->is.channel[blob->peak_channel].kind == NOTCH_CHANNEL_BLOB)
+    notch_blob_place (blob, lane->plane[NOTCH_PLANE_Z], lane->is.size, lane->is.channel[blob->peak_channel].sigma);
+}
+
+static void
 measure_run (const NotchLane *lane, const NotchRun *run, NotchBlob *blob, const uint8_t *mask)
 {
   int size = lane->is.size;
@@ -356,6 +364,8 @@ notch_cpu_label (NotchLane *lane, const NotchLabel *a)
   for (int32_t i = 0; i < n_runs; i++)
     if (lane->run_blob[i] >= 0)
       measure_run (lane, &lane->run[i], &lane->blob[lane->run_blob[i]], mask);
+  for (int b = 0; b < lane->n_blobs; b++)
+    place_blob (lane, &lane->blob[b]);
   lane->n_inspected = lane->all_judged ? (int64_t) tile->core_w * tile->core_h : 0;
   for (int y = tile->core_y; y < y1 && !lane->all_judged; y++)
     for (int x = tile->core_x; x < tile->core_x + tile->core_w; x++)

@@ -43,6 +43,42 @@ notch_blob_clear (NotchBlob *blob)
   *blob = none;
 }
 
+/* Places of a window are sought in so many steps; each halves what is left to go, or better. */
+#define NOTCH_PLACE_STEPS 8
+
+/* How far from a blob's peak the middle of it lies, seen through a window of the width of the filter that gave the peak:
+ * where the first moment of Z in the window is 0. For a window like the defect that is the maximum of the likelihood, and
+ * twice the moment is Newton's step towards it (SExtractor's windowed positions). The window is (1 - r^2 / 8 s^2)^4, next to
+ * a Gaussian of sigma s. Sums are of whole numbers, so that they can be taken in any order. `z` is a plane of the tile,
+ * `size` px a side; where the middle would be more than s + 1 px away the peak stays. */
+NOTCH_FN void
+notch_blob_place (NotchBlob *blob, const float *z, int size, float sigma)
+{
+  float reach2 = 8.0f * sigma * sigma;
+  int reach = (int) sqrtf (reach2) + 1, most = (int) (256.0f * (sigma + 1.0f)), cx = 0, cy = 0;
+  for (int step = 0; step < NOTCH_PLACE_STEPS; step++) {
+    int64_t sum = 0, sum_x = 0, sum_y = 0;
+    int mx = blob->peak_x + (cx >> 8), my = blob->peak_y + (cy >> 8);
+    for (int y = my - reach; y <= my + reach + 1; y++)
+      for (int x = mx - reach; x <= mx + reach + 1; x++) {
+        float dx = (float) (x - blob->peak_x) - (float) cx / 256.0f,
+              dy = (float) (y - blob->peak_y) - (float) cy / 256.0f;
+        float window = 1.0f - (dx * dx + dy * dy) / reach2;
+        if (window <= 0.0f || x < 0 || y < 0 || x >= size || y >= size)
+          continue;
+        window *= window;
+        float seen = window * window * z[(ptrdiff_t) y * size + x];
+        sum += notch_fixed (seen), sum_x += notch_fixed (seen * dx), sum_y += notch_fixed (seen * dy);
+      }
+    if (sum == 0 || (sum < 0) != blob->peak_dark)
+      return;
+    cx += (int) (512 * sum_x / sum), cy += (int) (512 * sum_y / sum);
+    if (cx < -most || cx > most || cy < -most || cy > most)
+      return;
+  }
+  blob->peak_dx = cx, blob->peak_dy = cy;
+}
+
 /* What the planes say at one pixel of a blob. */
 typedef struct {
   int x, y;
