@@ -849,6 +849,21 @@ test_label_place (void)
   bench_close (&bench);
 }
 
+/* A response on every fourth pixel stands for those two pixels away, too, and is no less of a skirt there. */
+static void
+test_label_coarse (void)
+{
+  NotchChannel channel = { NOTCH_CHANNEL_BLOB, 8.4f, 0, 0, 1, 1 };
+  const NotchTemplate of = notch_template_of (&bank[1]), plain = notch_template_of (&channel);
+  channel.decimate = 4;
+  const NotchTemplate coarse = notch_template_of (&channel);
+  const float seen = notch_template_skirt (&plain, &of, 5, 0);
+  g_assert_cmpfloat (seen, >, 0);
+  g_assert_cmpfloat (notch_template_skirt (&coarse, &of, 7, -2), ==, seen);
+  g_assert_cmpfloat (notch_template_skirt (&coarse, &of, -7, 1), ==, seen);
+  g_assert_cmpfloat (notch_template_skirt (&coarse, &of, 8, 0), <, seen);
+}
+
 static void
 test_label_swamped (void)
 {
@@ -1130,6 +1145,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stages/label", test_label);
   g_test_add_func ("/stages/label/skirts", test_label_skirts);
   g_test_add_func ("/stages/label/place", test_label_place);
+  g_test_add_func ("/stages/label/coarse", test_label_coarse);
   g_test_add_func ("/stages/label/swamped", test_label_swamped);
   g_test_add_data_func ("/stages/shift/logic", GINT_TO_POINTER (LOGIC), test_shift);
   g_test_add_data_func ("/stages/shift/array", GINT_TO_POINTER (ARRAY), test_shift);

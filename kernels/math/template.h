@@ -3,19 +3,21 @@
 
 #include "kernels/kernels.h"
 #include "kernels/math/fn.h"
+#include "kernels/math/noise.h"
 
 /* A template taken for a Gaussian: its spreads, and the direction of the longer one. */
 typedef struct {
   float along, across; /* px */
   float flat;          /* px: so far along a line's answer to a speck is one and the same */
   float ux, uy;
+  float coarse; /* px: a response that is computed on some pixels only stands for those up to so far away */
 } NotchTemplate;
 
 /* A line is taken for a Gaussian of the same second moment. Host only: made once a filter. */
 static inline NotchTemplate
 notch_template_of (const NotchChannel *c)
 {
-  NotchTemplate t = { c->sigma, c->sigma, 0, 1, 0 };
+  NotchTemplate t = { c->sigma, c->sigma, 0, 1, 0, (float) (c->decimate / 2) };
   if (c->kind == NOTCH_CHANNEL_LINE) {
     t.along = c->length / sqrtf (3.0f);
     t.flat = c->length;
@@ -52,9 +54,10 @@ notch_template_skirt (const NotchTemplate *own, const NotchTemplate *of, float d
   float xx = own_xx + of_xx, yy = own_yy + of_yy;
   float xy = own->ux * own->uy * (own->along * own->along - own->across * own->across)
              + of->ux * of->uy * (of->along * of->along - of->across * of->across);
-  float det = xx * yy - xy * xy, ahead = dx * own->ux + dy * own->uy;
-  float beyond = ahead > own->flat ? ahead - own->flat : ahead < -own->flat ? ahead + own->flat : 0.0f;
-  dx += (beyond - ahead) * own->ux, dy += (beyond - ahead) * own->uy;
+  float det = xx * yy - xy * xy, ahead = dx * own->ux + dy * own->uy, aside = dy * own->ux - dx * own->uy;
+  float coarse = own->coarse + of->coarse, end = own->flat + coarse; /* both may have been seen so much nearer */
+  ahead = notch_noise_beyond (ahead, -end, end), aside = notch_noise_beyond (aside, -coarse, coarse);
+  dx = ahead * own->ux - aside * own->uy, dy = ahead * own->uy + aside * own->ux;
   float q = (yy * dx * dx - 2.0f * xy * dx * dy + xx * dy * dy) / det;
   float likeness = 2.0f * sqrtf (own->along * own->across * of->along * of->across / det);
   return q < 18.0f ? likeness * expf (-0.25f * q) : 0.0f;
