@@ -392,6 +392,45 @@ test_refer_bent (void)
   bench_close (&bench);
 }
 
+/* The gain of a piece that is an array of little contrast but for one bright pad: what noise makes of it is not to lift or
+ * sink the pad by what a wide filter sees there. */
+static void
+test_fit_pad (void)
+{
+  enum { SIDE = 384, TRIALS = 12, PAD = 20 };
+  const double sigma = 2, contrast = 6, pad = 65;
+  Bench bench;
+  NotchLaneSize size = tile_size;
+  size.size = SIDE;
+  bench_open (&bench, &size, SIDE, SIDE);
+  NotchTile tile = { 0, 0, HALO, HALO, SIDE - 2 * HALO, SIDE - 2 * HALO, 0, 0, SIDE, SIDE, 0, 1, NULL };
+  NotchPiece piece = { 0, 0, SIDE, SIDE, 0, 1, 0 };
+  NotchSourceShift source = { .zoom = 0.5 }; /* one that has no noise of its own; the plane is poked */
+  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+  g_autofree float *ref = g_new (float, SIDE *SIDE), *fitted = g_new (float, SIDE *SIDE);
+  for (int y = 0; y < SIDE; y++)
+    for (int x = 0; x < SIDE; x++)
+      ref[y * SIDE + x] = (float) (x >= 300 && x < 300 + PAD && y >= 60 && y < 60 + PAD
+                                       ? 95 + pad
+                                       : 95 + 2 * contrast * sin (2 * G_PI * x / 8.7) * sin (2 * G_PI * y / 7.3));
+  double squares = 0;
+  for (int trial = 0; trial < TRIALS; trial++) {
+    for (int i = 0; i < SIDE * SIDE; i++)
+      bench.pixel[i] = (float) ((double) ref[i] + sigma * gaussian (bench.random));
+    bench.k->gather (bench.lane, &(NotchGather){ &batch });
+    bench.k->refer (bench.lane, &(NotchRefer){ &batch });
+    bench.k->poke (bench.lane, 0, NOTCH_PLANE_REF, ref);
+    const NotchFit fit = { &batch, NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS, 1, 0, 0 };
+    g_assert_cmpint (bench.k->fit (bench.lane, &fit), ==, 0);
+    bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, fitted);
+    const int middle = (60 + PAD / 2) * SIDE + 300 + PAD / 2;
+    squares += pow ((double) fitted[middle] - (double) ref[middle], 2);
+  }
+  g_test_message ("rms %.3f", sqrt (squares / TRIALS));
+  g_assert_cmpfloat (sqrt (squares / TRIALS), <, 0.4);
+  bench_close (&bench);
+}
+
 /* In an image in black and white most pixels fit exactly; the edges of a shifted pattern are no outliers for that. */
 static void
 test_fit_quiet (void)
@@ -1136,6 +1175,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stages/refer/bent", test_refer_bent);
   g_test_add_func ("/stages/fit/quiet", test_fit_quiet);
   g_test_add_func ("/stages/fit/poked", test_fit_poked);
+  g_test_add_func ("/stages/fit/pad", test_fit_pad);
   g_test_add_func ("/stages/fit/wander", test_fit_wander);
   g_test_add_func ("/stages/fit/overlap", test_fit_overlap);
   g_test_add_func ("/stages/normalise", test_normalise);

@@ -48,8 +48,9 @@ typedef struct {
   double level, slope_x, slope_y, bend, level_bend;
 } NotchRefNoise;
 
-/* fit: at most so many samples a piece */
-#define NOTCH_FIT_SAMPLES 4096
+/* fit: at most so many samples a piece. Where most of it is one tone, what few pixels have of another tells the gain; with
+ * 4096 of them a gain is off by a part in 400, which on a bright pad is five sigmas of a wide filter. */
+#define NOTCH_FIT_SAMPLES 16384
 
 /* What a lane knows of a pixel. */
 enum {
