@@ -9,12 +9,35 @@
 
 #define FALSE_CHAINS 0.1     /* of the false alarms that the recipe allows */
 #define HEAVIER      0.7     /* sigmas above the threshold: chains of two can be made in more ways */
+#define MOST_EDGE    0.15    /* of a candidate's variance, that of the pattern's edges */
 #define MOST_PLACES  100000  /* more defects are no repeaters but a wafer that failed */
 #define MOST_PIECES  1000000 /* likewise */
+
+/* Edges that are rough wander together for tens of pixels, so that candidates on them are many, in line, and heavy; noise that
+ * chance and the sum of pixels are held against is that of each pixel for itself. Where the edges' part in the noise
+ * counts, candidates prove nothing. */
+static void
+drop_edges (NotchFound *found, const NotchNoise *noise)
+{
+  guint kept = 0;
+  for (guint i = 0; i < found->candidate->len; i++) {
+    NotchJoined *blob = &g_array_index (found->candidate, NotchJoined, i);
+    double n = 256 * (double) blob->n, level = (double) blob->ref / n, slope = (double) blob->ref_edge / n;
+    double flat = (double) noise->a + (double) noise->b * MAX (level, 0) + (double) noise->e * level * level;
+    double edge = (double) noise->c * slope * slope;
+    if (edge > MOST_EDGE * (flat + edge))
+      notch_joined_clear (blob);
+    else
+      notch_joined_move (found->candidate, kept++, blob);
+  }
+  g_array_set_size (found->candidate, kept);
+}
 
 void
 notch_sign_blobs (NotchFound *found, const NotchPlan *plan, const NotchFeatureContext *context)
 {
+  if (found->candidate)
+    drop_edges (found, &plan->noise);
   guint n = found->blob->len + (found->candidate ? found->candidate->len : 0);
   if (n <= MOST_PIECES)
     notch_scratch_link (found->blob, found->candidate, context, (double) found->inspected_px,
