@@ -25,6 +25,12 @@ ok "the number of threads changes nothing" cmp s/s/defects.csv more/s/defects.cs
 "$NOTCH" score --json s-truth.csv none/s/defects.csv >none.json
 ok "candidates help, or do no harm" test "$captured" -ge "$(member captured none.json)"
 
+# ---- rough edges --------------------------------------------------------------------------------------------------------
+"$NOTCH" simulate -q --size 2048x2048 --ler 0.1 --defects 0 --seed 12 -o l.tif
+"$NOTCH" inspect -q --false-alarms 10 --format defects -o l l.tif
+listed=$(($(wc -l <l/l/defects.csv) - 1))
+ok "edges that wander are hardly listed ($listed of 10)" test "$listed" -le 30
+
 # ---- repeaters ----------------------------------------------------------------------------------------------------------
 # A die with two defects, in every place of a wafer, against the die as it should be.
 "$NOTCH" simulate -q --size 128x128 --die 128x128 --classes particle --defects 2 --snr 40:60 --seed 3 --clean good.tif -o bad.tif

@@ -6,6 +6,7 @@
 #include "inspect/detect/survey.h"
 
 #include "inspect/detect/noise.h"
+#include "kernels/math/noise.h"
 #include "kernels/math/score.h"
 
 #include <math.h>
@@ -25,6 +26,14 @@ static const NotchChannel screen[] = {
 };
 #define N_SCREEN ((int) G_N_ELEMENTS (screen))
 
+/* Which part of a pixel's variance edges have where there are some, and where there are none; how many pixels tell of them,
+ * and how much more than those without their responses have to vary; times that the two terms are widened. */
+#define EDGES       0.3
+#define NO_EDGES    0.03
+#define EDGE_LEAST  5000
+#define EDGE_ENOUGH 1.05
+#define EDGE_ROUNDS 3
+
 /* A sample tile between the rounds. */
 typedef struct {
   const NotchPlan *plan;
@@ -36,6 +45,7 @@ typedef struct {
   double *power;             /* this tile's spectrum */
   double z2, z_count, wild;  /* wild: pixels beyond 5 sigmas */
   NotchChannelStats *stats;
+  double edge2, n_edge, share, flat2, n_flat; /* squared responses at edges, pixels, edges' shares; elsewhere */
   gboolean usable;
 } Sample;
 
@@ -152,6 +162,42 @@ take_screen (NotchLane *lane, gpointer data, GError **error)
     sample->job->tile.weight = sample->job->weight;
   }
   mask_defects (sample, score, spread);
+  return TRUE;
+}
+
+/* How much the screen's finest filter varies at edges, and where there are none. */
+static gboolean
+take_edges (NotchLane *lane, gpointer data, GError **error)
+{
+  Sample *sample = data;
+  if (!lane)
+    return FALSE;
+  const NotchTile *tile = &sample->job->tile;
+  const NotchNoise *noise = &sample->plan->noise, flat = { noise->a, noise->b, 0, 0, noise->e };
+  int size = sample->plan->tiling.size;
+  NotchBatch batch = bare_batch (sample);
+  g_autofree float *score = g_new (float, (gsize) size *(gsize) size);
+  NotchFilter filter = { &batch, 1, screen, NULL };
+  if (!put_back (lane, sample, &batch, error))
+    return FALSE;
+  if (sample->kernels->filter (lane, &filter) != 0 || sample->kernels->peek (lane, 0, NOTCH_PLANE_SCORE, score) != 0)
+    return notch_kernels_error (sample->kernels, lane, error);
+  sample->edge2 = sample->n_edge = sample->share = sample->flat2 = sample->n_flat = 0;
+  for (int y = tile->core_y; y < tile->core_y + tile->core_h; y++)
+    for (int x = tile->core_x; x < tile->core_x + tile->core_w; x++) {
+      const float *g = sample->ref + (gsize) y * size + x;
+      double seen = (double) score[(gsize) y * size + x];
+      if (seen < 1e-6) /* not judged */
+        continue;
+      float gx = notch_grad_x (g), gy = notch_grad_y (g, size), laplacian = notch_laplacian (g, size);
+      double share = 1
+                     - (double) notch_noise_variance (&flat, g[0], gx, gy, laplacian)
+                           / (double) notch_noise_variance (noise, g[0], gx, gy, laplacian);
+      if (share > EDGES)
+        sample->edge2 += seen * seen, sample->n_edge++, sample->share += share;
+      else if (share < NO_EDGES)
+        sample->flat2 += seen * seen, sample->n_flat++;
+    }
   return TRUE;
 }
 
@@ -454,6 +500,29 @@ set_threshold (NotchPlan *plan, GPtrArray *samples, const GArray *areas)
       plan->recipe->detect.polarity == NOTCH_POLARITY_BOTH, plan->recipe->detect.false_alarms);
 }
 
+/* A rough edge is off to one side for tens of pixels, and so are its residuals, which a filter adds up: at edges it varies more
+ * than each pixel's variance says. With a share `s` of it from edges, of which the filter sees K times as much, the
+ * response's is 1 - s + K s; the edges' terms are made as large as they look to the filter. */
+static gboolean
+widen_edges (NotchPlan *plan, const NotchCompute *compute, GPtrArray *samples, GError **error)
+{
+  for (int round = 0; round < EDGE_ROUNDS && (plan->noise.c > 0 || plan->noise.d > 0); round++) {
+    double edge2 = 0, n_edge = 0, share = 0, flat2 = 0, n_flat = 0;
+    if (!run_round (plan, compute, samples, 1, screen, take_edges, error))
+      return FALSE;
+    for (guint i = 0; i < samples->len; i++) {
+      const Sample *sample = samples->pdata[i];
+      edge2 += sample->edge2, n_edge += sample->n_edge, share += sample->share;
+      flat2 += sample->flat2, n_flat += sample->n_flat;
+    }
+    if (n_edge < EDGE_LEAST || n_flat < EDGE_LEAST || edge2 * n_flat < EDGE_ENOUGH * flat2 * n_edge)
+      break;
+    double wider = 1 + (edge2 * n_flat / (flat2 * n_edge) - 1) * n_edge / share;
+    plan->noise.c *= (float) wider, plan->noise.d *= (float) wider;
+  }
+  return TRUE;
+}
+
 gboolean
 notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, gboolean fast,
               GError **error)
@@ -480,6 +549,8 @@ notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompu
   if (!run_round (plan, compute, samples, N_SCREEN, screen, take_screen, error))
     return FALSE;
   fit_noise (plan, reference, samples);
+  if (!widen_edges (plan, compute, samples, error))
+    return FALSE;
   if (!run_round (plan, compute, samples, 1, plan->channel, take_power, error))
     return FALSE;
   if (!fit_spectrum (plan, samples, error)
