@@ -154,7 +154,7 @@ lane_allocate (NotchLane *lane)
   lane->run_blob = calloc (area / 2 + size, sizeof *lane->run_blob);
   lane->row_start = calloc (size + 2, sizeof *lane->row_start);
   lane->blob = calloc ((size_t) is->max_blobs + 1, sizeof *lane->blob);
-  size_t squares = size / NOTCH_PEAK_SQUARE + 1;
+  size_t squares = (size_t) notch_peak_squares (is->size);
   lane->peak = calloc (NOTCH_MAX_PEAKS, sizeof *lane->peak);
   lane->peak_square = calloc (squares * squares, sizeof *lane->peak_square);
   lane->blob_peak = calloc ((size_t) is->max_blobs + 1, sizeof *lane->blob_peak);

@@ -3,7 +3,7 @@
 
 #include "kernels/cpu/fft.h"
 #include "kernels/kernels.h"
-#include "kernels/math/template.h"
+#include "kernels/math/skirt.h"
 
 /* The few hot loops are compiled for three generations of x86-64 and chosen at load time. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(NOTCH_NO_CLONES)
@@ -27,16 +27,6 @@ typedef struct {
   int32_t y, x0, x1; /* inclusive */
   int32_t parent;    /* union-find over runs; the root is the smallest index */
 } NotchRun;
-
-/* A peak of the score, px in the tile, and the next one in its square. */
-typedef struct {
-  int32_t x, y, next;
-  float score;
-} NotchPeak;
-
-/* label: more peaks than this in a tile are no defects beside each other but a tile that differs */
-#define NOTCH_MAX_PEAKS   2048
-#define NOTCH_PEAK_SQUARE 32 /* px: peaks are looked up by squares of this side */
 
 /* refer: rows that a source works on, and what they are longer than a tile */
 #define NOTCH_SOURCE_ROWS 8
