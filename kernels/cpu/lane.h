@@ -113,9 +113,26 @@ int notch_cpu_fail (NotchLane *lane, const char *format, ...) __attribute__ ((fo
 void notch_cpu_lose (NotchLane *lane, ptrdiff_t at, uint8_t why);
 void notch_cpu_judge (NotchLane *lane);
 
+/* Robust least squares of test - reference on the terms, reweighted three times: pixels beyond four robust sigmas of the
+ * last round are left out (Holland and Welsch 1977). The terms are made of a reference that is noisy itself, and its noise
+ * stands in the difference, too; after the first round the noise is known, and what it adds to the products is taken off
+ * (Fuller, Measurement Error Models, 1987, 2.2). Otherwise the fit would smooth the reference by its Laplacian, and make
+ * up for the contrast that this costs by a gain that is wrong for all that is flat. `n` samples lie in columns of `basis`. */
+void notch_cpu_regress (NotchLane *lane, int n, int terms, int area, const NotchRefNoise *noise, float quiet,
+                        float coefficient[NOTCH_FIT_MAX]);
+/* Where two dice meet, interpolation mixes what belongs to one with what belongs to the other, and they are not lit and
+ * placed alike. All along such a border this makes a faint line, which the long filters would see. */
+void notch_cpu_level_borders (NotchLane *lane, const NotchPiece *piece, float *res, float *ref);
+/* The value that k of n are less than; they are put in another order. */
+float notch_cpu_select (float *v, int n, int k);
+/* Swaps a piece's rim and what the plane has there. */
+void notch_cpu_swap_rim (float *plane, const NotchPiece *piece, int size, float *rim);
+
 /* Takes out of RES what the fitted reference has up to `reach` px beside the place. */
 void notch_cpu_wander (NotchLane *lane, int reach);
 
+/* Are all of n pixels numbers? */
+bool notch_cpu_all_numbers (const float *row, int n);
 /* Copies n pixels of row y from column x as floats; beyond the image's edge the edge's pixel is repeated. A row that the
  * strip does not hold is taken from the nearest one that it does; the caller keeps to rows that it asked for. */
 void notch_cpu_fetch (const NotchPixels *pixels, int64_t x, int64_t y, int n, float *to);
