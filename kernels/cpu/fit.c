@@ -1,39 +1,22 @@
 /* fit.c - the reference brought to the test's scale, and what is left in sigmas: fit, normalise */
+#include "kernels/math/fit.h"
 #include "kernels/cpu/lane.h"
-#include "kernels/math/noise.h"
 
 #include <string.h>
-
-/* The terms at a pixel of the reference, in the order of NOTCH_FIT_MAX. */
-NOTCH_FN void
-terms_at (const float *g, int stride, float u, float v, float term[NOTCH_FIT_MAX])
-{
-  term[0] = 1;
-  term[1] = g[0];
-  term[2] = notch_grad_x (g);
-  term[3] = notch_grad_y (g, stride);
-  term[4] = notch_laplacian (g, stride);
-  term[5] = g[0] * u;
-  term[6] = g[0] * v;
-  term[7] = term[5] * u;
-  term[8] = term[5] * v;
-  term[9] = term[6] * v;
-}
 
 NOTCH_CLONES static void
 apply_row (const float *test, const float *g, int stride, const float c[NOTCH_FIT_MAX], float u0, float du, float v,
            int n, float *restrict ref, float *restrict res)
 {
-  float base = c[0], gain = c[1] + c[6] * v + c[9] * v * v, slope = c[5] + c[8] * v, bend = c[7];
-  float shift_x = c[2], shift_y = c[3], focus = c[4];
+  NotchFitRow row = notch_fit_row (c, v);
   for (int i = 0; i < n; i++) {
-    float u = u0 + du * (float) i;
-    float model = g[i] + base + g[i] * (gain + u * (slope + bend * u)) + shift_x * notch_grad_x (g + i)
-                  + shift_y * notch_grad_y (g + i, stride) + focus * notch_laplacian (g + i, stride);
+    NotchFitPixel pixel = notch_fit_pixel (g + i, stride);
+    float model = notch_fit_model (&row, &pixel, u0 + du * (float) i);
     ref[i] = model;
     res[i] = test[i] - model;
   }
 }
+
 /* Clears what no piece writes to: all that has no reference, and the tile's rim. */
 static void
 clear_rest (const NotchLane *lane, float *plane)
@@ -48,15 +31,6 @@ clear_rest (const NotchLane *lane, float *plane)
     plane[i] = plane[last + i] = plane[row] = plane[row + size - 1] = 0;
   }
 }
-/* A number that looks like chance (the finaliser of MurmurHash3, Appleby 2011). */
-static uint32_t
-scatter (uint32_t x)
-{
-  x = (x ^ (x >> 16)) * 0x85ebca6bu;
-  x = (x ^ (x >> 13)) * 0xc2b2ae35u;
-  return x ^ (x >> 16);
-}
-
 /* Later pieces that overlap one, at most so many: there the reference is theirs, and may be of another kind. */
 #define MOST_ABOVE 256
 
@@ -109,24 +83,19 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     float *rim = lane->rim_at[p] >= 0 ? lane->rim + lane->rim_at[p] : NULL;
     if (rim)
       notch_cpu_swap_rim (ref, piece, size, rim);
-    int x0 = piece->x > 0 ? piece->x : 1, y0 = piece->y > 0 ? piece->y : 1;
-    int x1 = piece->x + piece->w < size ? piece->x + piece->w : size - 1;
-    int y1 = piece->y + piece->h < size ? piece->y + piece->h : size - 1;
-    int step = 1;
-    while (((x1 - x0) / step + 1) * ((y1 - y0) / step + 1) > NOTCH_FIT_SAMPLES)
-      step++;
-    float du = 2.0f / (float) piece->w, dv = 2.0f / (float) piece->h;
+    const NotchFitArea area = notch_fit_area (piece, size);
     int n = 0, n_above = pieces_above (lane, a->batch, p, above);
-    /* A pixel of every square of step x step, by turns: on a lattice, a line between two of its rows would never be seen. */
-    for (int top = y0; top < y1; top += step)
-      for (int left = x0; left < x1; left += step) {
-        uint32_t turn = scatter ((uint32_t) (top - y0) * 65536u + (uint32_t) (left - x0));
-        int y = top + (int) (turn % (uint32_t) step), x = left + (int) (turn / (uint32_t) step % (uint32_t) step);
+    for (int top = area.y0; top < area.y1; top += area.step)
+      for (int left = area.x0; left < area.x1; left += area.step) {
+        int x, y;
+        if (!notch_fit_sample (&area, left, top, &x, &y))
+          continue;
         ptrdiff_t at = (ptrdiff_t) y * size + x;
-        if (y >= y1 || x >= x1 || !lane->judged[at] || is_hidden (above, n_above, x, y))
+        if (!lane->judged[at] || is_hidden (above, n_above, x, y))
           continue;
         float term[NOTCH_FIT_MAX];
-        terms_at (ref + at, size, du * (float) (x - piece->x) - 1, dv * (float) (y - piece->y) - 1, term);
+        NotchFitPixel pixel = notch_fit_pixel (ref + at, size);
+        notch_fit_terms (&pixel, notch_fit_u (&area, piece, x), notch_fit_v (&area, piece, y), term);
         for (int j = 0; j < NOTCH_FIT_MAX; j++)
           lane->basis[(ptrdiff_t) j * stride + n] = term[j];
         lane->basis[(ptrdiff_t) NOTCH_FIT_MAX * stride + n] = test[at] - ref[at];
@@ -134,12 +103,12 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
       }
     if (a->terms == NOTCH_FIT_NOTHING)
       lane->fit[p][1] = a->gain - 1;
-    else if (n >= 16)
+    else if (n >= NOTCH_FIT_LEAST)
       notch_cpu_regress (lane, n, a->terms, piece->w * piece->h, &lane->ref_noise[p], a->least, lane->fit[p]);
-    for (int y = y0; y < y1; y++) {
-      ptrdiff_t at = (ptrdiff_t) y * size + x0;
-      apply_row (test + at, ref + at, size, lane->fit[p], du * (float) (x0 - piece->x) - 1, du,
-                 dv * (float) (y - piece->y) - 1, x1 - x0, model + at, res + at);
+    for (int y = area.y0; y < area.y1; y++) {
+      ptrdiff_t at = (ptrdiff_t) y * size + area.x0;
+      apply_row (test + at, ref + at, size, lane->fit[p], notch_fit_u (&area, piece, area.x0), area.du,
+                 notch_fit_v (&area, piece, y), area.x1 - area.x0, model + at, res + at);
     }
     if (rim)
       notch_cpu_swap_rim (ref, piece, size, rim);

@@ -3,6 +3,7 @@
 
 #include "kernels/cpu/fft.h"
 #include "kernels/kernels.h"
+#include "kernels/math/fit.h"
 #include "kernels/math/template.h"
 
 /* The few hot loops are compiled for three generations of x86-64 and chosen at load time. */
@@ -41,15 +42,6 @@ typedef struct {
 /* refer: rows that a source works on, and what they are longer than a tile */
 #define NOTCH_SOURCE_ROWS 8
 #define NOTCH_SOURCE_PAD  64
-
-/* The noise of a piece's reference in variances of the image's: of its level, its slopes and its Laplacian, and level times
- * Laplacian; the other products are 0. */
-typedef struct {
-  double level, slope_x, slope_y, bend, level_bend;
-} NotchRefNoise;
-
-/* fit: at most so many samples a piece */
-#define NOTCH_FIT_SAMPLES 4096
 
 /* What a lane knows of a pixel. */
 enum {
@@ -114,10 +106,7 @@ void notch_cpu_lose (NotchLane *lane, ptrdiff_t at, uint8_t why);
 void notch_cpu_judge (NotchLane *lane);
 
 /* Robust least squares of test - reference on the terms, reweighted three times: pixels beyond four robust sigmas of the
- * last round are left out (Holland and Welsch 1977). The terms are made of a reference that is noisy itself, and its noise
- * stands in the difference, too; after the first round the noise is known, and what it adds to the products is taken off
- * (Fuller, Measurement Error Models, 1987, 2.2). Otherwise the fit would smooth the reference by its Laplacian, and make
- * up for the contrast that this costs by a gain that is wrong for all that is flat. `n` samples lie in columns of `basis`. */
+ * last round are left out (Holland and Welsch 1977). `n` samples lie in columns of `basis`. */
 void notch_cpu_regress (NotchLane *lane, int n, int terms, int area, const NotchRefNoise *noise, float quiet,
                         float coefficient[NOTCH_FIT_MAX]);
 /* Where two dice meet, interpolation mixes what belongs to one with what belongs to the other, and they are not lit and

@@ -47,18 +47,18 @@ mix_block (const NotchSource *source, int k, int x, int n, Values v)
 {
   for (int j = 0; j < k; j++) {
     const float *r0 = source[j].row[0] + x;
-    float factor = source[j].factor, step = source[j].step;
+    float factor = source[j].factor, step = source[j].place.step;
     if (source[j].ready) {
       for (int i = 0; i < n; i++)
         v[j][i] = r0[i] * (factor + step * (float) (x + i));
       continue;
     }
     const float *r1 = source[j].row[1] + x, *r2 = source[j].row[2] + x, *r3 = source[j].row[3] + x;
-    const float *r4 = source[j].row[4] + x, *r5 = source[j].row[5] + x, *tap = source[j].across;
-    float t0 = tap[0], t1 = tap[1], t2 = tap[2], t3 = tap[3], t4 = tap[4], t5 = tap[5];
+    const float *r4 = source[j].row[4] + x, *r5 = source[j].row[5] + x;
+    const float *across = source[j].place.across;
+    const float t[NOTCH_TAPS] = { across[0], across[1], across[2], across[3], across[4], across[5] };
     for (int i = 0; i < n; i++)
-      v[j][i] = (((r0[i] * t0 + r1[i] * t1) + (r2[i] * t2 + r3[i] * t3)) + (r4[i] * t4 + r5[i] * t5))
-                * (factor + step * (float) (x + i));
+      v[j][i] = notch_taps_sum (r0[i], r1[i], r2[i], r3[i], r4[i], r5[i], t) * (factor + step * (float) (x + i));
   }
 }
 
@@ -130,24 +130,11 @@ median_row (const NotchSource *source, const Network *network, int k, int w, boo
   return any_lost;
 }
 
-/* A piece and the pixels around it that are in the tile. */
-static NotchPiece
-with_rim (const NotchPiece *piece, int size)
-{
-  NotchPiece wide = *piece;
-  int right = piece->x + piece->w, below = piece->y + piece->h;
-  wide.x = piece->x > 0 ? piece->x - 1 : 0;
-  wide.y = piece->y > 0 ? piece->y - 1 : 0;
-  wide.w = (right < size ? right + 1 : size) - wide.x;
-  wide.h = (below < size ? below + 1 : size) - wide.y;
-  return wide;
-}
-
 /* Room for a piece's rim; NULL: the lane has no more, and the neighbours' reference has to do. */
 static float *
 take_rim (NotchLane *lane, int p, const NotchPiece *piece)
 {
-  ptrdiff_t length = 2 * (ptrdiff_t) (piece->w + 2) + 2 * (ptrdiff_t) piece->h;
+  ptrdiff_t length = notch_rim_length (piece);
   if (lane->n_rim + length > lane->max_rim)
     return NULL;
   lane->rim_at[p] = lane->n_rim;
@@ -175,20 +162,16 @@ store_row (const float *row, const NotchPiece *piece, const NotchPiece *wide, in
 void
 notch_cpu_swap_rim (float *plane, const NotchPiece *piece, int size, float *rim)
 {
-  NotchPiece wide = with_rim (piece, size);
-  for (int y = wide.y; y < wide.y + wide.h; y++) {
-    bool beside = y >= piece->y && y < piece->y + piece->h;
-    float *kept = beside ? rim + 2 * (piece->w + 2) + 2 * (y - piece->y) : rim + (y < piece->y ? 0 : piece->w + 2);
+  NotchPiece wide = notch_piece_with_rim (piece, size);
+  for (int y = wide.y; y < wide.y + wide.h; y++)
     for (int x = wide.x; x < wide.x + wide.w; x++) {
-      if (beside && x == piece->x)
+      if (y >= piece->y && y < piece->y + piece->h && x == piece->x)
         x = piece->x + piece->w; /* the piece itself stays */
       if (x == wide.x + wide.w)
         break;
-      float *at = plane + (ptrdiff_t) y * size + x, *other = beside ? kept + (x > piece->x) : kept + x - piece->x + 1;
-      float value = *at;
+      float *at = plane + (ptrdiff_t) y * size + x, *other = rim + notch_rim_at (piece, x, y), value = *at;
       *at = *other, *other = value;
     }
-  }
 }
 
 /* The median over the k sources of a piece, and of its rim if that is kept. */
@@ -196,7 +179,7 @@ static void
 refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *inner, const NotchSourceShift *shift, int k,
              float *plane, NotchRefNoise *noise, float *rim)
 {
-  NotchPiece wide = rim ? with_rim (inner, lane->is.size) : *inner;
+  NotchPiece wide = rim ? notch_piece_with_rim (inner, lane->is.size) : *inner;
   const NotchPiece *piece = &wide;
   int size = lane->is.size, stride = size + NOTCH_SOURCE_PAD;
   NotchSource source[NOTCH_MAX_SOURCES];
@@ -209,8 +192,8 @@ refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *inner, 
     floats |= source[j].pixels->sample == NOTCH_SAMPLE_F32;
   }
   notch_cpu_equalise (source, k, piece);
-  if (noise)
-    *noise = notch_cpu_ref_noise (source, shift, piece);
+  for (int j = 0; j < k && noise; j++)
+    notch_source_noise (&source[j].place, piece, noise);
   uint8_t *lost = (uint8_t *) lane->response; /* of a row, and then the row */
   float *row = lane->response + stride;
   for (int y = 0; y < piece->h && k > 0; y++) {
@@ -227,8 +210,8 @@ refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *inner, 
   }
 }
 
-/* The same for piece p of the tile, whose shifts may change over it: then it is made of blocks at whose ends they are off by
- * no more than a twentieth of a pixel, if that leaves them 8 px. It has no rim then, for beyond it the shift just goes on. */
+/* The same for piece p of the tile, whose shifts may change over it. It has no rim then, for beyond it the shift just goes
+ * on. */
 static void
 refer_bent (NotchLane *lane, const NotchBatch *batch, int p, const NotchSourceShift *shift)
 {
@@ -236,33 +219,20 @@ refer_bent (NotchLane *lane, const NotchBatch *batch, int p, const NotchSourceSh
   float *plane = lane->plane[NOTCH_PLANE_REF];
   NotchRefNoise *noise = &lane->ref_noise[p];
   int k = piece->n_sources;
-  double slope = 0;
-  for (int j = 0; j < k; j++) {
-    double x = fabs (shift[j].xx) + fabs (shift[j].xy), y = fabs (shift[j].yx) + fabs (shift[j].yy);
-    slope = x > slope ? x : slope, slope = y > slope ? y : slope;
-  }
-  if (slope == 0) {
+  NotchBlocks blocks = notch_source_blocks (piece, shift, lane->is.size);
+  *noise = (NotchRefNoise){ 0 };
+  if (!blocks.bent) {
     refer_piece (lane, batch, piece, shift, k, plane, noise, take_rim (lane, p, piece));
     return;
   }
-  int side = slope > 0.1 / 8 ? 8 : slope > 0.1 / lane->is.size ? (int) (0.1 / slope) : lane->is.size;
-  int n_x = (piece->w - 1) / side + 1, n_y = (piece->h - 1) / side + 1;
-  *noise = (NotchRefNoise){ 0 };
-  for (int i = 0; i < n_x * n_y; i++) {
-    int x0 = i % n_x * piece->w / n_x, x1 = (i % n_x + 1) * piece->w / n_x;
-    int y0 = i / n_x * piece->h / n_y, y1 = (i / n_x + 1) * piece->h / n_y;
-    NotchPiece block = { piece->x + x0, piece->y + y0, x1 - x0, y1 - y0, piece->first_source, k, piece->n_spreads };
+  for (int i = 0; i < blocks.n_x * blocks.n_y; i++) {
+    NotchPiece block = notch_source_block (piece, &blocks, i);
     NotchSourceShift at[NOTCH_MAX_SOURCES];
-    NotchRefNoise one;
-    double u = 0.5 * (x0 + x1 - piece->w), v = 0.5 * (y0 + y1 - piece->h);
-    for (int j = 0; j < k; j++) {
-      at[j] = shift[j];
-      at[j].dx += shift[j].xx * u + shift[j].xy * v, at[j].dy += shift[j].yx * u + shift[j].yy * v;
-    }
-    refer_piece (lane, batch, &block, at, k, plane, &one, NULL);
-    double share = (double) (block.w * block.h) / (double) (piece->w * piece->h);
-    noise->level += share * one.level, noise->slope_x += share * one.slope_x, noise->slope_y += share * one.slope_y;
-    noise->level_bend += share * one.level_bend, noise->bend += share * one.bend;
+    NotchRefNoise part = { 0 };
+    for (int j = 0; j < k; j++)
+      at[j] = notch_source_bend (&shift[j], piece, &block);
+    refer_piece (lane, batch, &block, at, k, plane, &part, NULL);
+    notch_ref_noise_add (noise, &part, (double) (block.w * block.h) / (double) (piece->w * piece->h));
   }
 }
 

@@ -2,24 +2,19 @@
 #pragma once
 
 #include "kernels/cpu/lane.h"
-#include "kernels/math/resample.h"
+#include "kernels/math/source.h"
 
 /* One source of a piece. At full scale its shift is one for the whole piece, so there is one set of taps an axis, and a
  * ring of rows that are filtered along x already; a coarser one has taps of its own for every column. */
 typedef struct {
   const NotchPixels *pixels;
-  bool coarse;
-  int64_t x, y; /* pixel of mem: the first tap of the piece's first pixel */
-  float along[NOTCH_TAPS], across[NOTCH_TAPS];
-  bool plain_x, plain_y;   /* a whole shift: nothing to interpolate */
-  double left, top, zoom;  /* coarse: position of the piece's first pixel in mem, and the step from pixel to pixel */
+  NotchSourcePlace place;
   float *ring[NOTCH_TAPS]; /* rows filtered along x; coarse: taps by column */
   float *out, *raw;
-  double level, slope_x, slope_y; /* what it is multiplied by: in the piece's middle, and over its width and height */
   /* the row in work: rows to mix by `across`, or one that is ready; and factor + step x at column x */
   const float *row[NOTCH_TAPS];
   bool ready;
-  float factor, step;
+  float factor;
 } NotchSource;
 
 /* `memory`: NOTCH_SOURCE_ROWS rows of `stride` floats. */
@@ -32,7 +27,3 @@ void notch_cpu_source_row (NotchSource *source, int y, const NotchPiece *piece);
  * and another there. Each of k sources is multiplied by what makes it as bright as their mean, a plane over the piece; what
  * the mean itself is off by, `fit` finds. */
 void notch_cpu_equalise (NotchSource *source, int k, const NotchPiece *piece);
-
-/* The noise of the median of a piece's sources as a part of an image's: white before it was interpolated. A golden die's
- * mean and a mesh have next to none. */
-NotchRefNoise notch_cpu_ref_noise (const NotchSource *source, const NotchSourceShift *shift, const NotchPiece *piece);
