@@ -6,6 +6,7 @@
 #include "kernels/math/shift.h"
 #include "kernels/cpu/lane.h"
 #include "kernels/math/noise.h"
+#include "kernels/math/number.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +22,10 @@ fetch_patch (const NotchLane *lane, const NotchPixels *pixels, int64_t x, int64_
   double sum = 0; /* what is no number becomes the mean of the rest, which pulls nowhere */
   int64_t found = 0;
   for (ptrdiff_t i = 0; i < (ptrdiff_t) n * n; i++)
-    if (fabsf (to[i]) <= NOTCH_LARGEST_PIXEL)
+    if (notch_is_number (to[i]))
       sum += to[i], found++;
   for (ptrdiff_t i = 0; i < (ptrdiff_t) n * n && found < (int64_t) n * n; i++)
-    if (!(fabsf (to[i]) <= NOTCH_LARGEST_PIXEL))
+    if (!notch_is_number (to[i]))
       to[i] = found > 0 ? (float) (sum / (double) found) : 0;
 }
 
