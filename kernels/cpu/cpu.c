@@ -1,5 +1,6 @@
 /* cpu.c - the CPU backend: a lane is a thread, a batch is one tile, so that a tile's whole chain stays in cache */
 #include "kernels/cpu/lane.h"
+#include "kernels/math/shift.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -206,7 +207,7 @@ lane_new (NotchDevice *device, const NotchLaneSize *is, char fault[256])
     return NULL;
   }
   for (int i = 0; i < is->shift_size; i++)
-    lane->shift_window[i] = (float) (0.5 - 0.5 * cos (2 * 3.14159265358979323846 * i / (is->shift_size - 1)));
+    lane->shift_window[i] = notch_shift_window (i, is->shift_size);
   return lane;
 }
 

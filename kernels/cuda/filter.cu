@@ -59,7 +59,6 @@ multiply_kernel (const cufftComplex *spectrum, Group group, int size, int side, 
     return;
   unsigned y = i / width, x = i - y * width, row = (int) y <= side / 2 ? y : y + (unsigned) (size - side);
   cufftComplex z = spectrum[(size_t) tile * size * (size / 2 + 1) + (size_t) row * (size / 2 + 1) + x];
-#pragma unroll
   for (int g = 0; g < MOST_GROUP; g++)
     if (g < group.n) {
       float transfer = group.transfer[g][i];
@@ -84,7 +83,6 @@ keep_kernel (const float4 *response, Group group, const NotchTile *tiles, int n_
   int4 best = { 0, 0, 0, 0 };
   if (!first)
     best = *to;
-#pragma unroll
   for (int g = 0; g < MOST_GROUP; g++)
     if (g < group.n) {
       float4 r = response[((size_t) g * n_tiles + blockIdx.y) * fours + i];
@@ -131,7 +129,6 @@ settle_kernel (const float *response, Group group, bool first, const int32_t *ha
   float finest = 0;
   if (!first)
     best = __float_as_int (score[at]);
-#pragma unroll
   for (int g = 0; g < MOST_GROUP; g++)
     if (g < group.n) {
       float r = response[((size_t) g * n_tiles + t) * area + in_tile] * group.gain[g];

@@ -390,7 +390,6 @@ join_blob (NotchBlob *to, const NotchBlob *from)
   add_sum (&to->z, from->z);
   atomicMin (&to->x0, from->x0), atomicMin (&to->y0, from->y0);
   atomicMax (&to->x1, from->x1), atomicMax (&to->y1, from->y1);
-#pragma unroll
   for (int k = 0; k < NOTCH_FERET_DIRECTIONS; k++)
     atomicMax (&to->feret[k], from->feret[k]);
 }

@@ -4,6 +4,13 @@
 #include "kernels/kernels.h"
 #include "kernels/math/fn.h"
 
+/* Sample i of n of the window that a patch fades out by along an axis (Hann). Host only: made once a lane. */
+static inline float
+notch_shift_window (int i, int n)
+{
+  return (float) (0.5 - 0.5 * cos (2 * 3.14159265358979323846 * i / (n - 1)));
+}
+
 /* What a patch alone tells of how well it can be registered. */
 typedef struct {
   double variance;           /* of white noise in it */
