@@ -45,7 +45,7 @@ NOTCH_STORE (T *word, T value)
 #else
 
 #define NOTCH_LAUNCH(kernel, grid, block, shared, stream, ...)                                                         \
-  cudahost_launch (kernel, grid, block, shared, stream, __VA_ARGS__)
+  cudahost_launch (#kernel, kernel, grid, block, shared, stream, __VA_ARGS__)
 
 #define NOTCH_SHARED(T, name, n)                                                                                       \
   static const char name##_is_here = 0;                                                                                \

@@ -18,7 +18,6 @@
 #define __host__
 #define __constant__
 #define __forceinline__ inline __attribute__ ((always_inline))
-#define __noinline__    __attribute__ ((noinline))
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__ ((aligned (n)))
 
@@ -132,6 +131,7 @@ cudaError_t cudaMallocHost (void **memory, size_t bytes);
 cudaError_t cudaHostAlloc (void **memory, size_t bytes, unsigned flags);
 cudaError_t cudaFreeHost (void *memory);
 cudaError_t cudaMemGetInfo (size_t *available, size_t *total);
+bool cudahost_on_device (const void *address, size_t bytes); /* all in one allocation there */
 template <class T>
 cudaError_t
 cudaMalloc (T **memory, size_t bytes)
@@ -197,14 +197,16 @@ cudaFuncSetAttribute (K *kernel, cudaFuncAttribute attribute, int value)
 /* Has a stream do `work`, after what it was given before. Work that starts kernels runs them by cudahost_run. */
 cudaError_t cudahost_enqueue (cudaStream_t stream, std::function<void ()> work);
 
-/* Has a stream run `thread` as every thread of a grid. */
-void cudahost_run (const void *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
+/* Has a stream run `thread` as every thread of a grid. `name` is for messages. */
+void cudahost_run (const char *name, const void *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
                    std::function<void ()> thread);
 template <class... P, class... A>
 void
-cudahost_launch (void (*kernel) (P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream, A... arguments)
+cudahost_launch (const char *name, void (*kernel) (P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
+                 A... arguments)
 {
-  cudahost_run (reinterpret_cast<const void *> (kernel), grid, block, shared, stream, [=] { kernel (arguments...); });
+  cudahost_run (name, reinterpret_cast<const void *> (kernel), grid, block, shared, stream,
+                [=] { kernel (arguments...); });
 }
 
 /* The running block's shared memory of a declaration, which is told by an address; that of the launch for none. */
