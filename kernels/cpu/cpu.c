@@ -133,7 +133,7 @@ lane_allocate (NotchLane *lane)
   for (int i = 0; i < NOTCH_N_PLANES; i++)
     if (!(lane->plane[i] = notch_fft_alloc (area)))
       return false;
-  lane->max_pieces = 4096;
+  lane->max_pieces = NOTCH_MAX_PIECES;
   lane->max_seams = (int) (8 * 32 * size);
   lane->judged = calloc (area, 1);
   lane->known = calloc (area, 1);

@@ -8,6 +8,7 @@
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/kernels.h"
+#include "kernels/math/source.h"
 
 #include <cufft.h>
 #include <mutex>
@@ -70,7 +71,8 @@ struct NotchTileHead {
   unsigned long long n_inspected, n_lost;
 };
 
-struct NotchCudaPieces; /* refer.cu */
+struct NotchCudaRefer;  /* refer.cu */
+struct NotchCudaFit;    /* fit.cu */
 struct NotchCudaFilter; /* filter.cu */
 struct NotchCudaLabel;  /* label.cu */
 struct NotchCudaShift;  /* shift.cu */
@@ -93,10 +95,14 @@ struct NotchLane {
   uint8_t *known;  /* NOTCH_KNOWN_* */
   int16_t *owner;  /* the last piece over a pixel that has sources, counted from the tile's first; -1: none */
   NotchTileState *state;
-  NotchTile *tile; /* the batch's tiles; weights are pointers to device memory */
-  NotchPiece *piece;
+  NotchTile *tile;     /* the batch's tiles; weights are pointers to device memory */
+  NotchPiece *piece;   /* all tiles' pieces, those of a tile from its first_piece on */
+  int32_t *piece_tile; /* a piece each: whose it is */
+  int64_t *piece_rim;  /* where its rim begins in `rim`; -1: none is kept */
   NotchSourceShift *source;
   float *weight;
+  float *rim;                  /* what a piece's own reference is one pixel beyond it (math/source.h) */
+  NotchRefNoise *ref_noise;    /* a piece each */
   float (*fit)[NOTCH_FIT_MAX]; /* a row a piece */
   float *scratch;              /* 2 batch area floats that no stage counts on when it begins */
 
@@ -104,6 +110,8 @@ struct NotchLane {
   int n_tiles, n_pieces, n_sources;
   NotchTile *home_tile;
   NotchPiece *home_piece;
+  int32_t *home_piece_tile;
+  int64_t max_rim; /* floats of `rim` for a tile */
   NotchSourceShift *home_source;
   float *home_weight;
   cudaEvent_t tables_up; /* the pinned tables may be written again */
@@ -122,7 +130,8 @@ struct NotchLane {
   float *home_patch;
   float (*home_fit)[NOTCH_FIT_MAX];
 
-  NotchCudaPieces *pieces;
+  NotchCudaRefer *refer;
+  NotchCudaFit *fitting;
   NotchCudaFilter *filter;
   NotchCudaLabel *label;
   NotchCudaShift *shift;
@@ -164,6 +173,8 @@ notch_cuda_allocate_pinned (NotchLane *lane, T **memory, size_t n)
 /* What a file of stages keeps in a lane: made by lane_new after everything above; freed by lane_free, also half made. */
 int notch_cuda_refer_new (NotchLane *lane);
 void notch_cuda_refer_free (NotchLane *lane);
+int notch_cuda_fit_new (NotchLane *lane);
+void notch_cuda_fit_free (NotchLane *lane);
 int notch_cuda_filter_new (NotchLane *lane);
 void notch_cuda_filter_free (NotchLane *lane);
 int notch_cuda_label_new (NotchLane *lane);
