@@ -1,9 +1,11 @@
-/* stages.c - every stage of a backend against a slow double-precision reference that is obviously right */
+/* stages.c - every stage of a backend against a slow double-precision reference that is obviously right
+ *
+ * NOTCH_TEST_DEVICE names the device, as --device does; without it, it is the CPU. */
 #include <glib.h>
 #include <math.h>
 #include <string.h>
 
-#include "kernels/kernels.h"
+#include "inspect/compute/device.h"
 #include "kernels/math/noise.h"
 #include "kernels/math/resample.h"
 #include "kernels/math/score.h"
@@ -12,6 +14,9 @@
 #define SIZE 96
 #define HALO 16
 #define AREA (SIZE * SIZE)
+
+static const NotchKernels *under_test;
+static int under_test_index;
 
 /* A backend with one device and one lane, and a strip made of floats. */
 typedef struct {
@@ -37,8 +42,8 @@ static void
 bench_open (Bench *bench, const NotchLaneSize *size, int width, int height)
 {
   char fault[256] = "";
-  *bench = (Bench){ .k = &notch_kernels_cpu, .width = width, .height = height, .random = g_rand_new_with_seed (7) };
-  bench->device = bench->k->open (0, fault);
+  *bench = (Bench){ .k = under_test, .width = width, .height = height, .random = g_rand_new_with_seed (7) };
+  bench->device = bench->k->open (under_test_index, fault);
   g_assert_nonnull (bench->device);
   bench->lane = bench->k->lane_new (bench->device, size, fault);
   g_assert_cmpstr (fault, ==, "");
@@ -48,6 +53,16 @@ bench_open (Bench *bench, const NotchLaneSize *size, int width, int height)
   for (int y = 0; y < height; y++)
     bench->row[y] = bench->pixel + (gsize) y * width;
   bench->pixels = (NotchPixels){ NOTCH_SAMPLE_F32, width, height, 0, height, bench->row };
+  bench->mem = bench->k->strip_up (bench->device, &bench->pixels, fault);
+  g_assert_nonnull (bench->mem);
+}
+
+/* The pixels were changed: a device has a copy of them. Batches that name the strip are to be made after. */
+static void
+bench_changed (Bench *bench)
+{
+  char fault[256] = "";
+  bench->k->strip_free (bench->mem);
   bench->mem = bench->k->strip_up (bench->device, &bench->pixels, fault);
   g_assert_nonnull (bench->mem);
 }
@@ -86,6 +101,7 @@ test_gather (void)
   bench_open (&bench, &tile_size, 150, 130);
   for (int i = 0; i < 150 * 130; i++)
     bench.pixel[i] = (float) g_rand_double (bench.random);
+  bench_changed (&bench);
   const int64_t place[][2] = { { 0, 0 }, { -20, -13 }, { 100, 90 }, { 31, 17 } };
   for (gsize p = 0; p < G_N_ELEMENTS (place); p++) {
     NotchTile tile = tile_at (place[p][0], place[p][1]);
@@ -105,7 +121,7 @@ test_gather (void)
 
 /* Runs a tile of a float strip, whose reference is three shifted copies in a second strip, up to the scores. */
 static NotchTileFound
-run_lost (Bench *bench, const Bench *other, float *res, float *score)
+run_lost (Bench *bench, Bench *other, float *res, float *score)
 {
   static const NotchSourceShift source[] = { { .dx = 0.3, .zoom = 1, .mem = 1 },
                                              { .dy = 0.4, .zoom = 1, .mem = 1 },
@@ -113,6 +129,8 @@ run_lost (Bench *bench, const Bench *other, float *res, float *score)
   static const NotchChannel channel = { NOTCH_CHANNEL_BLOB, 1, 0, 0, 1, 1 };
   NotchChannelStats stats = { 0 };
   NotchTile tile = tile_at (20, 20);
+  bench_changed (bench);
+  bench_changed (other);
   NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 3, 0 };
   NotchBatch batch = { 1, &tile, &piece, source, { bench->mem, other->mem } };
   NotchNoise noise = { 4, 0, 0, 0, 0 };
@@ -213,6 +231,7 @@ test_refer (void)
   bench_open (&bench, &tile_size, 300, 300);
   for (int i = 0; i < 300 * 300; i++)
     bench.pixel[i] = (float) (100 * g_rand_double (bench.random));
+  bench_changed (&bench);
   for (int k = 1; k <= NOTCH_MAX_SOURCES; k++) {
     NotchTile tile = tile_at (100, 90);
     NotchPiece piece = { 5, 9, 37 + k, 41, 0, k, k % 2 };
@@ -273,6 +292,7 @@ test_fit (void)
   for (int y = 90; y < 95; y++)
     for (int x = 290; x < 295; x++)
       bench.pixel[y * 400 + x] += 500;
+  bench_changed (&bench);
   NotchTile tile = tile_at (250, 50);
   NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
   NotchSourceShift source = { .dx = -200, .zoom = 1 };
@@ -314,6 +334,7 @@ test_fit_overlap (void)
   for (int y = 0; y < 200; y++)
     for (int x = 0; x < 400; x++)
       bench.pixel[y * 400 + x] = (float) (x < 200 ? pattern (x, y) : 1.1 * pattern (x - 200, y) + 3);
+  bench_changed (&bench);
   NotchTile tile = tile_at (250, 50);
   tile.n_pieces = 2;
   const NotchPiece piece[] = { { 0, 0, SIZE, SIZE, 0, 1, 0 }, { 20, 10, 60, 70, 1, 1, 0 } };
@@ -323,7 +344,8 @@ test_fit_overlap (void)
   NotchTileFound found;
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ .batch = &batch, .terms = NOTCH_FIT_GAIN, .gain = 1 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ .batch = &batch, .terms = NOTCH_FIT_GAIN, .gain = 1 }), ==,
+                   0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   g_assert_cmpint (bench.k->finish (bench.lane, &found), ==, 0);
   g_assert_cmpfloat_with_epsilon (found.fit[0][1], 0.1, 1e-4);
@@ -343,6 +365,7 @@ test_fit_nothing (void)
   for (int y = 0; y < 200; y++)
     for (int x = 0; x < 400; x++)
       bench.pixel[y * 400 + x] = (float) (x < 200 ? pattern (x, y) : 3 * pattern (x - 200, y) + 7);
+  bench_changed (&bench);
   NotchTile tile = tile_at (250, 50);
   NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
   NotchSourceShift source = { .dx = -200, .zoom = 1 };
@@ -368,6 +391,7 @@ test_refer_bent (void)
   for (int y = 0; y < 200; y++)
     for (int x = 0; x < 400; x++)
       bench.pixel[y * 400 + x] = (float) (3 * x + 2 * y); /* a plane tells where each pixel comes from */
+  bench_changed (&bench);
   NotchTile tile = tile_at (250, 50);
   NotchPiece piece = { 4, 6, SIZE - 9, SIZE - 20, 0, 1, 0 };
   static float ref[AREA];
@@ -400,6 +424,7 @@ test_fit_quiet (void)
   for (int y = 0; y < 200; y++)
     for (int x = 0; x < 400; x++) /* black, and a white block near the corner */
       bench.pixel[y * 400 + x] = x % 200 >= 62 && x % 200 < 70 && y >= 55 && y < 65 ? 255 : 0;
+  bench_changed (&bench);
   NotchTile tile = tile_at (250, 50);
   NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
   NotchSourceShift source = { .dx = -199.7, .zoom = 1 };
@@ -423,6 +448,7 @@ test_fit_wander (void)
   for (int y = 0; y < 200; y++)
     for (int x = 0; x < 400; x++)
       bench.pixel[y * 400 + x] = (float) (100 * g_rand_double (bench.random));
+  bench_changed (&bench);
   NotchTile tile = tile_at (250, 50);
   NotchPiece piece = { 0, 0, SIZE, SIZE - 20, 0, 1, 0 };
   NotchSourceShift source = { .dx = -200, .zoom = 1 };
@@ -863,6 +889,10 @@ check_shifts (int kind)
     draw_tile (other, 256, 256, kind, dx, dy);
     add_noise (bench.pixel, 256 * 256, bench.random);
     add_noise (other, 256 * 256, bench.random);
+    bench_changed (&bench);
+    bench.k->strip_free (mem);
+    mem = bench.k->strip_up (bench.device, &pixels, fault);
+    g_assert_nonnull (mem);
     NotchPair pair = { 0, 0, 0, 0, 0, 1, 4 };
     NotchShiftFound found;
     NotchShift shift = { { bench.mem, mem }, 1, &pair, 0, &found };
@@ -896,21 +926,21 @@ static void
 test_fault (void)
 {
   char fault[256] = "";
-  NotchDevice *device = notch_kernels_cpu.open (0, fault);
+  NotchDevice *device = under_test->open (under_test_index, fault);
   NotchLaneSize size = tile_size;
   const NotchChannel odd = { NOTCH_CHANNEL_BLOB, 1, 0, 0, 3, 1 };
   size.n_channels = 1, size.channel = &odd;
-  g_assert_null (notch_kernels_cpu.lane_new (device, &size, fault));
+  g_assert_null (under_test->lane_new (device, &size, fault));
   g_assert_cmpstr (fault, !=, "");
   size.n_channels = 0;
-  NotchLane *lane = notch_kernels_cpu.lane_new (device, &size, fault);
+  NotchLane *lane = under_test->lane_new (device, &size, fault);
   NotchTile tile = tile_at (0, 0);
   NotchBatch batch = { .n_tiles = 1, .tile = &tile };
-  g_assert_cmpint (notch_kernels_cpu.patch (lane, &(NotchPatch){ &batch, SIZE + 1, 1 }), ==, -1);
-  g_assert_cmpstr (notch_kernels_cpu.fault (lane), !=, "");
-  g_assert_cmpint (notch_kernels_cpu.shift (lane, &(NotchShift){ .n = 1 }), ==, -1);
-  notch_kernels_cpu.lane_free (lane);
-  notch_kernels_cpu.close (device);
+  g_assert_cmpint (under_test->patch (lane, &(NotchPatch){ &batch, SIZE + 1, 1 }), ==, -1);
+  g_assert_cmpstr (under_test->fault (lane), !=, "");
+  g_assert_cmpint (under_test->shift (lane, &(NotchShift){ .n = 1 }), ==, -1);
+  under_test->lane_free (lane);
+  under_test->close (device);
 }
 
 /* ---- speed, with -m perf ---------------------------------------------------------------------------------------- */
@@ -947,8 +977,8 @@ test_perf (void)
                          .n_channels = perf_bank (channel),
                          .channel = channel };
   char fault[256] = "";
-  const NotchKernels *k = &notch_kernels_cpu;
-  NotchDevice *device = k->open (0, fault);
+  const NotchKernels *k = under_test;
+  NotchDevice *device = k->open (under_test_index, fault);
   NotchLane *lane = k->lane_new (device, &size, fault);
   GRand *random = g_rand_new_with_seed (3);
   g_autofree guint16 *pixel = g_new (guint16, (gsize) width * (gsize) height);
@@ -1033,7 +1063,12 @@ test_perf (void)
 int
 main (int argc, char **argv)
 {
+  g_autoptr (GError) error = NULL;
+  const char *name = g_getenv ("NOTCH_TEST_DEVICE");
   g_test_init (&argc, &argv, NULL);
+  under_test = notch_device_choose (name ? name : "cpu", &under_test_index, NULL, &error);
+  if (!under_test)
+    g_error ("%s", error->message);
   g_test_add_func ("/stages/gather", test_gather);
   g_test_add_func ("/stages/lost", test_lost);
   g_test_add_func ("/stages/refer", test_refer);
