@@ -21,7 +21,7 @@ enum {
 
 /* The filters of one resolution, in the order of their work. */
 struct Level {
-  int side; /* px of the response */
+  int side;                                 /* px of the response */
   int n, most, channel[NOTCH_MAX_CHANNELS]; /* filters; in a group; which */
   NotchCudaPlan inverse;
   int32_t *score; /* side x side a tile; NULL at full resolution, which has the plane */
@@ -70,8 +70,8 @@ multiply_kernel (const cufftComplex *spectrum, Group group, int size, int side, 
 /* Keeps the largest response of a group in four places, and of those before it where there are. Only rows that the core needs
  * are looked at. blockIdx.y: the tile. */
 static __global__ void
-keep_kernel (const float4 *response, Group group, const NotchTile *tiles, int n_tiles, int side, int decimate, bool first,
-             int4 *score)
+keep_kernel (const float4 *response, Group group, const NotchTile *tiles, int n_tiles, int side, int decimate,
+             bool first, int4 *score)
 {
   const NotchTile *tile = &tiles[blockIdx.y];
   int y0 = tile->core_y / decimate, y1 = (tile->core_y + tile->core_h - 1 + decimate / 2) / decimate + 1;
@@ -111,7 +111,7 @@ reduced_score (const int32_t *score, int side, int times, int x, int y)
 /* The last group: largest score of all, the finest filter's response, and what either is worth where. Nothing is found where
  * nothing can be judged; elsewhere the sensitivity counts. Pixels of tiles; `half` and `quarter` may be NULL. */
 static __global__ void
-settle_kernel (const float *response, Group group, bool first, const int32_t *half, const int32_t *quarter,
+merge_kernel (const float *response, Group group, bool first, const int32_t *half, const int32_t *quarter,
                const NotchTile *tiles, const NotchTileState *state, const uint8_t *judged, int n_tiles, int size,
                float *score, float *fine)
 {
@@ -152,8 +152,8 @@ settle_kernel (const float *response, Group group, bool first, const int32_t *ha
 /* The null statistics of a filter over a tile's core: blockIdx.x is the filter in the group, blockIdx.y the tile. Sums are
  * added in one order whatever else runs. */
 static __global__ void
-stats_kernel (const float *response, Group group, const NotchTile *tiles, const uint8_t *judged, int n_channels, int n_tiles,
-              int size, int side, NotchChannelStats *stats)
+stats_kernel (const float *response, Group group, const NotchTile *tiles, const uint8_t *judged, int n_channels,
+              int n_tiles, int size, int side, NotchChannelStats *stats)
 {
   NOTCH_SHARED (int, histogram, NOTCH_HISTOGRAM_BINS);
   NOTCH_SHARED (int, counted, 1);
@@ -243,9 +243,9 @@ make_transfer (NotchLane *lane, int c, std::vector<float> &table)
     transfer = (float) (transfer * scale);
   if (notch_cuda_allocate (lane, &lane->filter->transfer[c], table.size ()) != 0)
     return -1;
-  NOTCH_CUDA (lane, "uploading a filter",
-              cudaMemcpy (lane->filter->transfer[c], table.data (), table.size () * sizeof (float),
-                          cudaMemcpyHostToDevice));
+  NOTCH_CUDA (
+      lane, "uploading a filter",
+      cudaMemcpy (lane->filter->transfer[c], table.data (), table.size () * sizeof (float), cudaMemcpyHostToDevice));
   return 0;
 }
 
@@ -373,7 +373,7 @@ filter_level (NotchLane *lane, int l, const NotchFilter *a, const int32_t *half,
     if (notch_cuda_inverse (lane, &level->inverse, f->product, f->response) != 0)
       return -1;
     if (l == 0 && from == level->n)
-      NOTCH_LAUNCH (settle_kernel, notch_cuda_pixel_grid (lane), NOTCH_CUDA_PIXEL_BLOCK, 0, lane->stream, f->response,
+      NOTCH_LAUNCH (merge_kernel, notch_cuda_pixel_grid (lane), NOTCH_CUDA_PIXEL_BLOCK, 0, lane->stream, f->response,
                     group, first, half, quarter, lane->tile, lane->state, lane->judged, batch, size,
                     lane->plane[NOTCH_PLANE_SCORE], lane->plane[NOTCH_PLANE_FINE]);
     else

@@ -1,7 +1,7 @@
 /* label.cu - connected components by union-find over the masked pixels, and crops around them: label, patch
  *
- * The mask is a byte a pixel; CUB lists its pixels in order, and all that follows runs over that list, which is short. A
- * pixel's parent is one before it, so that a component's root is its first pixel, whatever threads do; union by atomic
+ * The mask is a byte a pixel. CUB lists in order which chunks of 32 pixels have one of it, and all that follows runs over that
+ * list, which is short, a warp a chunk. A pixel's parent is one before it, so that a component's root is its first pixel, whatever threads do; union by atomic
  * minimum as in Playne and Hawick, IEEE Transactions on Parallel and Distributed Systems 29 (2018), from stretches of a row
  * that are joined to begin with. Components come out in the order of their roots, as the CPU's do. What kernels keep for
  * every pixel (`parent`, `blob_of`, `peak_key`, `tie`) is written and read at masked pixels only. */
@@ -15,20 +15,21 @@
 #include <new>
 
 enum {
-  LIST_BLOCK = 128,  /* threads of kernels over a list */
-  STRETCH = 32,      /* px: pixels of a row that have one parent to begin with, and that one thread measures */
+  LIST_BLOCK = 128, /* threads of kernels over a list */
+  CHUNK = 32,       /* pixels, one after the other in a tile, that are listed together */
+  STRETCH = 32,     /* px: pixels of a row that have one parent to begin with, and that one thread measures */
   CELL = NOTCH_PEAK_APART + 1, /* px: a square of this side has one peak at most */
   /* What is kept in a byte of the mask beside NOTCH_MASK_*. */
   MASK = 3,
   ROOT = 4, /* the first pixel of a component that makes a blob */
   SEAM = 8, /* it comes home as a NotchSeam */
+  CUT = 16, /* it was cut as a skirt */
 };
 
 /* What the kernels count in a tile. */
 struct Count {
   int components; /* worth a blob, before skirts are cut */
   int peaks;
-  int roots; /* components worth a blob */
 };
 
 struct NotchCudaLabel {
@@ -36,16 +37,17 @@ struct NotchCudaLabel {
   int32_t *parent;              /* a pixel's, its place in the tile */
   int32_t *blob_of;             /* at a root: first whether it is worth a blob, then which; -1: none */
   unsigned long long *peak_key; /* at a root: the component's peak, see key_of */
-  int32_t *tie;                 /* at a seam: where the peak of its component was before skirts were cut, then its blob */
-  int32_t *list, *roots, *seams; /* pixels of the batch: in the mask, roots, seams */
-  int32_t *n_list;               /* how long these lists are, one behind the other */
-  Count *count;                  /* a tile each */
-  NotchPeak *peak;               /* by cells, notch_cells x notch_cells a tile */
-  int32_t *cell;                 /* 1 where a cell has a peak */
-  int32_t *square;               /* by squares, notch_peak_squares x notch_peak_squares a tile */
-  NotchTemplate *template_;      /* n_channels */
-  unsigned long long *blob_key;  /* a blob's peak */
-  void *work;                    /* CUB's */
+  int32_t *tie;             /* at a seam: where the peak of its component was before skirts were cut, then its blob */
+  uint8_t *full;            /* 1 for chunks with a pixel of the mask, */
+  int32_t *list, *n_list;   /* which those are, and how many */
+  int32_t *roots, *seams;   /* how many a chunk has; then how many all before it have */
+  Count *count;             /* a tile each */
+  NotchPeak *peak;          /* by cells, notch_cells x notch_cells a tile */
+  int32_t *cell;            /* 1 where a cell has a peak */
+  int32_t *square;          /* by squares, notch_peak_squares x notch_peak_squares a tile */
+  NotchTemplate *template_; /* n_channels */
+  unsigned long long *blob_key; /* a blob's peak */
+  void *work;                   /* CUB's */
   size_t work_bytes;
 };
 
@@ -54,8 +56,10 @@ struct View {
   const NotchTile *tiles;
   const float *score, *fine;
   NotchBlobPlanes planes; /* of the batch */
-  uint8_t *mask;
+  uint8_t *mask, *full;
   int32_t *parent, *blob_of, *tie;
+  const int32_t *list, *n_list;
+  int32_t *roots, *seams;
   unsigned long long *peak_key, *blob_key;
   Count *count;
   NotchTileHead *head;
@@ -64,7 +68,7 @@ struct View {
   const NotchTemplate *template_;
   NotchBlob *blob;
   NotchSeam *seam;
-  int n_tiles, size, area, reach, n_channels, max_blobs, max_seams;
+  int n_tiles, size, area, chunks, reach, n_channels, max_blobs, max_seams; /* chunks: of a tile */
   float seed, grow;
 };
 
@@ -117,24 +121,32 @@ unite (int32_t *parent, int32_t a, int32_t b)
   }
 }
 
-/* A pixel of a list: its tile, and its place there. */
+/* A pixel of the list: its tile and its chunk, and where it is. */
 struct Place {
-  int tile, at, x, y;
-  size_t first; /* pixel of the tile */
+  int tile, chunk;
+  int32_t at; /* in the tile */
+  int x, y;
+  size_t first, pixel; /* of the batch: the tile's first one, and this one */
 };
 
-static __device__ __forceinline__ Place
-place_at (const View &v, int32_t pixel)
+/* Pixel i of the list; false: the mask has none of `bits` there. */
+static __device__ __forceinline__ bool
+find_place (const View &v, int i, int bits, Place *p)
 {
-  Place p;
-  p.tile = pixel / v.area, p.at = pixel - p.tile * v.area;
-  p.y = p.at / v.size, p.x = p.at - p.y * v.size;
-  p.first = (size_t) p.tile * v.area;
-  return p;
+  p->chunk = v.list[i / CHUNK];
+  p->tile = p->chunk / v.chunks;
+  p->at = (p->chunk - p->tile * v.chunks) * CHUNK + i % CHUNK;
+  p->first = (size_t) p->tile * v.area, p->pixel = p->first + p->at;
+  p->y = p->at / v.size, p->x = p->at - p->y * v.size;
+  return p->at < v.area && (v.mask[p->pixel] & bits) != 0;
 }
 
-/* The loop of every kernel over a list: as many threads as there are take turns. */
-#define EACH(i, n) int i = (int) (blockIdx.x * blockDim.x + threadIdx.x); i < (n); i += (int) (gridDim.x * blockDim.x)
+/* The loop of every kernel over the list: as many threads as there are take turns. */
+#define EACH(i, n)                                                                                                     \
+  int i = (int) (blockIdx.x * blockDim.x + threadIdx.x);                                                               \
+  i < (n);                                                                                                             \
+  i += (int) (gridDim.x * blockDim.x)
+#define EACH_PIXEL(i, v) EACH (i, *(v).n_list *CHUNK)
 
 /* ---- kernels ------------------------------------------------------------------------------------------------------------- */
 
@@ -145,10 +157,13 @@ mask_kernel (View v, const uint8_t *judged, const uint8_t *known, const NotchTil
   int x = (int) (blockIdx.x * blockDim.x + threadIdx.x), y = (int) (blockIdx.y * blockDim.y + threadIdx.y);
   const NotchTile *tile = &v.tiles[blockIdx.z];
   size_t in_tile = (size_t) y * v.size + x, at = (size_t) blockIdx.z * v.area + in_tile;
-  bool core = x >= tile->core_x && y >= tile->core_y && x < tile->core_x + tile->core_w && y < tile->core_y + tile->core_h;
+  bool core =
+      x >= tile->core_x && y >= tile->core_y && x < tile->core_x + tile->core_w && y < tile->core_y + tile->core_h;
   int inspected = 0, lost = 0;
   if (core) {
     v.mask[at] = notch_mask_of (v.score[at], v.fine[at], v.seed, v.grow);
+    if (v.mask[at] != NOTCH_MASK_OUT)
+      NOTCH_STORE (&v.full[(size_t) blockIdx.z * v.chunks + in_tile / CHUNK], (uint8_t) 1);
     inspected = notch_cuda_all_judged (tile, &state[blockIdx.z], v.size) || judged[at];
     lost = state[blockIdx.z].any_lost && (known[at] & NOTCH_KNOWN_COVERED) && (known[at] & ~NOTCH_KNOWN_COVERED)
            && (!tile->weight || tile->weight[in_tile] > 0);
@@ -171,33 +186,33 @@ begins_stretch (const View &v, const Place &p)
 
 /* A pixel's parent is the first of its stretch. */
 static __global__ void
-begin_kernel (View v, const int32_t *list, const int32_t *n)
+begin_kernel (View v)
 {
-  for (EACH (i, *n)) {
-    Place p = place_at (v, list[i]);
-    if (!(v.mask[list[i]] & MASK))
+  for (EACH_PIXEL (i, v)) {
+    Place p;
+    if (!find_place (v, i, MASK, &p))
       continue;
     int32_t parent = p.at;
     while (!begins_stretch (v, p))
       parent = --p.at, p.x--;
-    v.parent[list[i]] = parent;
-    v.blob_of[list[i]] = 0;
-    v.peak_key[list[i]] = 0;
+    v.parent[p.pixel] = parent;
+    v.blob_of[p.pixel] = 0;
+    v.peak_key[p.pixel] = 0;
   }
 }
 
 /* Unites what lies within reach: the stretch before it in the row, and pixels of the rows above. A pixel on the right of one
  * of the mask has only the column to look at that the other one does not reach; and of a row of pixels the first will do. */
 static __global__ void
-unite_kernel (View v, const int32_t *list, const int32_t *n)
+unite_kernel (View v)
 {
-  for (EACH (i, *n)) {
-    Place p = place_at (v, list[i]);
+  for (EACH_PIXEL (i, v)) {
+    Place p;
+    if (!find_place (v, i, MASK, &p))
+      continue;
     const uint8_t *mask = v.mask + p.first;
     int32_t *parent = v.parent + p.first;
     const NotchTile *tile = &v.tiles[p.tile];
-    if (!(mask[p.at] & MASK))
-      continue;
     bool behind = p.x > tile->core_x && (mask[p.at - 1] & MASK);
     if (begins_stretch (v, p))
       for (int away = 1; away <= v.reach && p.x - away >= tile->core_x; away++)
@@ -222,18 +237,17 @@ unite_kernel (View v, const int32_t *list, const int32_t *n)
 /* Every pixel learns its root; the root, whether it is worth a blob, for it has a seed or one beyond the seam may claim it,
  * and its peak. */
 static __global__ void
-settle_kernel (View v, const int32_t *list, const int32_t *n)
+settle_kernel (View v)
 {
-  for (EACH (i, *n)) {
-    Place p = place_at (v, list[i]);
-    int mask = v.mask[list[i]] & MASK;
-    if (mask == NOTCH_MASK_OUT)
+  for (EACH_PIXEL (i, v)) {
+    Place p;
+    if (!find_place (v, i, MASK, &p))
       continue;
     int32_t root = root_of (v.parent + p.first, p.at);
-    NOTCH_STORE (&v.parent[list[i]], root);
-    if (mask == NOTCH_MASK_SEED || notch_mask_near_seam (&v.tiles[p.tile], p.x, p.y, v.reach))
+    NOTCH_STORE (&v.parent[p.pixel], root);
+    if (v.mask[p.pixel] == NOTCH_MASK_SEED || notch_mask_near_seam (&v.tiles[p.tile], p.x, p.y, v.reach))
       NOTCH_STORE (&v.blob_of[p.first + root], (int32_t) 1);
-    raise_key (&v.peak_key[p.first + root], key_of (v.score[list[i]], p.at));
+    raise_key (&v.peak_key[p.first + root], key_of (v.score[p.pixel], p.at));
   }
 }
 
@@ -245,17 +259,19 @@ cells_of (int size)
 
 /* Before skirts are cut: counts components, finds the peaks of seeds, and notes which peak a pixel at the seam belongs to. */
 static __global__ void
-peak_kernel (View v, const int32_t *list, const int32_t *n)
+peak_kernel (View v)
 {
-  for (EACH (i, *n)) {
-    Place p = place_at (v, list[i]);
-    float score = v.score[list[i]];
-    int32_t root = v.parent[list[i]];
-    if (root == p.at && v.blob_of[list[i]])
+  for (EACH_PIXEL (i, v)) {
+    Place p;
+    if (!find_place (v, i, MASK, &p))
+      continue;
+    float score = v.score[p.pixel];
+    int32_t root = v.parent[p.pixel];
+    if (root == p.at && v.blob_of[p.pixel])
       atomicAdd (&v.count[p.tile].components, 1);
     if (notch_mask_near_seam (&v.tiles[p.tile], p.x, p.y, v.reach))
-      v.tie[list[i]] = place_of (v.peak_key[p.first + root]);
-    if (v.mask[list[i]] != NOTCH_MASK_SEED || notch_score_channel (score) >= v.n_channels
+      v.tie[p.pixel] = place_of (v.peak_key[p.first + root]);
+    if (v.mask[p.pixel] != NOTCH_MASK_SEED || notch_score_channel (score) >= v.n_channels
         || !notch_peak_is (v.score + p.first, v.mask + p.first, &v.tiles[p.tile], v.size, p.x, p.y))
       continue;
     int cells = cells_of (v.size);
@@ -285,7 +301,8 @@ chain_kernel (View v)
   NotchPeak *peak = v.peak + (size_t) tile * cells * cells;
   const int32_t *cell = v.cell + (size_t) tile * cells * cells;
   const int across = NOTCH_PEAK_SQUARE / CELL;
-  int x0 = i % squares * across, y0 = i / squares * across, x1 = min (x0 + across, cells), y1 = min (y0 + across, cells);
+  int x0 = i % squares * across, y0 = i / squares * across, x1 = min (x0 + across, cells),
+      y1 = min (y0 + across, cells);
   int32_t last = -1;
   for (int y = y0; y < y1 && is_parted (v, tile); y++)
     for (int row = 0; row < CELL; row++)
@@ -301,41 +318,51 @@ chain_kernel (View v)
 
 /* Takes the skirts around the peaks out of the mask, but for what the finest filter sees. */
 static __global__ void
-cut_kernel (View v, const int32_t *list, const int32_t *n)
+cut_kernel (View v)
 {
   int squares = notch_peak_squares (v.size), cells = cells_of (v.size);
-  for (EACH (i, *n)) {
-    Place p = place_at (v, list[i]);
-    if (v.mask[list[i]] != NOTCH_MASK_SEED || !is_parted (v, p.tile))
+  for (EACH_PIXEL (i, v)) {
+    Place p;
+    if (!find_place (v, i, MASK, &p) || v.mask[p.pixel] != NOTCH_MASK_SEED || !is_parted (v, p.tile))
       continue;
     NotchPeaks peaks = { v.peak + (size_t) p.tile * cells * cells, v.square + (size_t) p.tile * squares * squares,
                          squares, v.template_, v.n_channels };
-    if (notch_peak_explains (&peaks, p.x, p.y, v.score[list[i]]))
-      v.mask[list[i]] = fabsf (v.fine[list[i]]) >= v.grow ? NOTCH_MASK_GROWN : NOTCH_MASK_OUT;
+    if (notch_peak_explains (&peaks, p.x, p.y, v.score[p.pixel]))
+      v.mask[p.pixel] = fabsf (v.fine[p.pixel]) >= v.grow ? NOTCH_MASK_GROWN : CUT;
   }
 }
 
 /* Marks the roots that make a blob. */
 static __global__ void
-root_kernel (View v, const int32_t *list, const int32_t *n)
+root_kernel (View v)
 {
-  for (EACH (i, *n)) {
-    Place p = place_at (v, list[i]);
-    if ((v.mask[list[i]] & MASK) == NOTCH_MASK_OUT || v.parent[list[i]] != p.at)
+  for (EACH_PIXEL (i, v)) {
+    Place p;
+    if (!find_place (v, i, MASK, &p) || v.parent[p.pixel] != p.at)
       continue;
-    if (v.blob_of[list[i]]) {
-      v.mask[list[i]] |= ROOT;
-      atomicAdd (&v.count[p.tile].roots, 1);
+    if (v.blob_of[p.pixel]) {
+      v.mask[p.pixel] |= ROOT;
+      atomicAdd (&v.roots[p.chunk], 1);
     } else
-      v.blob_of[list[i]] = -1;
+      v.blob_of[p.pixel] = -1;
   }
+}
+
+/* How many of a tile's pixels have a bit and come before this one, from what its chunks count. */
+static __device__ __forceinline__ int32_t
+rank_of (const View &v, const Place &p, const int32_t *before, int bit)
+{
+  int32_t rank = before[p.chunk] - before[p.tile * v.chunks];
+  for (size_t other = p.pixel - p.at % CHUNK; other < p.pixel; other++)
+    rank += (v.mask[other] & bit) != 0;
+  return rank;
 }
 
 /* Counts the blobs of the tiles, and clears them: blockIdx.y is the tile. */
 static __global__ void
 clear_kernel (View v)
 {
-  int tile = (int) blockIdx.y, roots = v.count[tile].roots;
+  int tile = (int) blockIdx.y, roots = v.roots[(tile + 1) * v.chunks] - v.roots[tile * v.chunks];
   bool swamped = roots > v.max_blobs;
   int n = swamped ? 1 : roots;
   if (blockIdx.x == 0 && threadIdx.x == 0) {
@@ -351,15 +378,15 @@ clear_kernel (View v)
 
 /* Numbers the blobs of each tile in the order of their roots. */
 static __global__ void
-number_kernel (View v, const int32_t *roots, const int32_t *n)
+number_kernel (View v)
 {
-  for (EACH (i, *n)) {
-    int32_t tile = roots[i] / v.area, before = 0;
-    for (int t = 0; t < tile; t++)
-      before += v.count[t].roots;
-    int32_t blob = v.head[tile].swamped ? 0 : i - before;
-    v.blob_of[roots[i]] = blob;
-    atomicMax (&v.blob_key[(size_t) tile * (v.max_blobs + 1) + blob], v.peak_key[roots[i]]);
+  for (EACH_PIXEL (i, v)) {
+    Place p;
+    if (!find_place (v, i, ROOT, &p))
+      continue;
+    int32_t blob = v.head[p.tile].swamped ? 0 : rank_of (v, p, v.roots, ROOT);
+    v.blob_of[p.pixel] = blob;
+    atomicMax (&v.blob_key[(size_t) p.tile * (v.max_blobs + 1) + blob], v.peak_key[p.pixel]);
   }
 }
 
@@ -396,11 +423,11 @@ join_blob (NotchBlob *to, const NotchBlob *from)
 
 /* Measures the blobs, a stretch at a time. */
 static __global__ void
-measure_kernel (View v, const int32_t *list, const int32_t *n)
+measure_kernel (View v)
 {
-  for (EACH (i, *n)) {
-    Place p = place_at (v, list[i]);
-    if (!(v.mask[list[i]] & MASK) || !begins_stretch (v, p))
+  for (EACH_PIXEL (i, v)) {
+    Place p;
+    if (!find_place (v, i, MASK, &p) || !begins_stretch (v, p))
       continue;
     int32_t blob = blob_at (v, p.first, p.at);
     if (blob < 0)
@@ -435,42 +462,41 @@ crown_kernel (View v)
 /* Whose a pixel at the seam is: the blob's that it is part of, or, where it was cut as a skirt, that of the peak that it was
  * connected to. */
 static __global__ void
-tie_kernel (View v, const int32_t *list, const int32_t *n)
+tie_kernel (View v)
 {
-  for (EACH (i, *n)) {
-    Place p = place_at (v, list[i]);
-    if (!notch_mask_near_seam (&v.tiles[p.tile], p.x, p.y, v.reach))
+  for (EACH_PIXEL (i, v)) {
+    Place p;
+    if (!find_place (v, i, MASK | CUT, &p) || !notch_mask_near_seam (&v.tiles[p.tile], p.x, p.y, v.reach))
       continue;
     int32_t blob = blob_at (v, p.first, p.at);
-    if (blob < 0)
-      blob = blob_at (v, p.first, v.tie[list[i]]);
-    v.tie[list[i]] = blob;
+    v.tie[p.pixel] = blob >= 0 ? blob : blob_at (v, p.first, v.tie[p.pixel]);
   }
 }
 
 /* Marks and counts the seams, when nobody looks at the mask any more. */
 static __global__ void
-seam_kernel (View v, const int32_t *list, const int32_t *n)
+seam_kernel (View v)
 {
-  for (EACH (i, *n)) {
-    Place p = place_at (v, list[i]);
-    if (!notch_mask_near_seam (&v.tiles[p.tile], p.x, p.y, v.reach) || v.tie[list[i]] < 0)
+  for (EACH_PIXEL (i, v)) {
+    Place p;
+    if (!find_place (v, i, MASK | CUT, &p) || !notch_mask_near_seam (&v.tiles[p.tile], p.x, p.y, v.reach)
+        || v.tie[p.pixel] < 0)
       continue;
-    v.mask[list[i]] |= SEAM;
+    v.mask[p.pixel] |= SEAM;
+    atomicAdd (&v.seams[p.chunk], 1);
     atomicAdd (&v.head[p.tile].n_seams, 1);
   }
 }
 
 static __global__ void
-put_seam_kernel (View v, const int32_t *seams, const int32_t *n)
+put_seam_kernel (View v)
 {
-  for (EACH (i, *n)) {
-    Place p = place_at (v, seams[i]);
-    int32_t before = 0;
-    for (int t = 0; t < p.tile; t++)
-      before += v.head[t].n_seams;
-    NotchSeam seam = { p.x, p.y, v.tie[seams[i]] };
-    v.seam[(size_t) p.tile * v.max_seams + (i - before)] = seam;
+  for (EACH_PIXEL (i, v)) {
+    Place p;
+    if (!find_place (v, i, SEAM, &p))
+      continue;
+    NotchSeam seam = { p.x, p.y, v.tie[p.pixel] };
+    v.seam[(size_t) p.tile * v.max_seams + rank_of (v, p, v.seams, SEAM)] = seam;
   }
 }
 
@@ -499,8 +525,8 @@ rank_kernel (NotchTileHead *head, const NotchBlob *blobs, int max_blobs, int max
  * it has no number. */
 static __global__ void
 crop_kernel (const NotchTile *tiles, const NotchTileHead *head, const NotchBlob *blobs, const int32_t *patch_blob,
-             const float *test, const float *ref, const uint8_t *known, int size, int max_blobs, int max_patches, int side,
-             size_t per_tile, float *patch)
+             const float *test, const float *ref, const uint8_t *known, int size, int max_blobs, int max_patches,
+             int side, size_t per_tile, float *patch)
 {
   int rank = (int) blockIdx.x, t = (int) blockIdx.y;
   const NotchTile *tile = &tiles[t];
@@ -523,31 +549,36 @@ crop_kernel (const NotchTile *tiles, const NotchTileHead *head, const NotchBlob 
 
 /* ---- what a lane keeps ------------------------------------------------------------------------------------------------- */
 
+/* Of a tile. */
+static size_t
+chunks_of (const NotchLane *lane)
+{
+  return (lane->area + CHUNK - 1) / CHUNK;
+}
+
 int
 notch_cuda_label_new (NotchLane *lane)
 {
   size_t batch = (size_t) lane->is.batch, pixels = batch * lane->area;
   size_t squares = (size_t) notch_peak_squares (lane->is.size), cells = (size_t) lane->is.size / CELL + 1;
-  if (pixels > INT_MAX)
+  size_t chunks = batch * chunks_of (lane);
+  if (pixels > INT_MAX - CHUNK * batch)
     return notch_cuda_fail (lane, "%d tiles of %d x %d pixels are more than can be counted", lane->is.batch,
                             lane->is.size, lane->is.size);
   NotchCudaLabel *l = lane->label = new (std::nothrow) NotchCudaLabel{};
   if (!l)
     return notch_cuda_fail (lane, "out of memory");
-  NOTCH_CUDA (lane, "preparing to label", notch_cuda_select_bytes ((int) pixels, &l->work_bytes));
+  NOTCH_CUDA (lane, "preparing to label", notch_cuda_select_bytes ((int) chunks + 1, &l->work_bytes));
   NotchTemplate own[NOTCH_MAX_CHANNELS];
   int n_channels = lane->is.n_channels;
   for (int c = 0; c < n_channels; c++)
     own[c] = notch_template_of (&lane->is.channel[c]);
-  /* Of four pixels in a square one at most is a root. */
-  size_t half = ((size_t) lane->is.size + 1) / 2, most_roots = half * half;
-  size_t most_seams = lane->area < (size_t) lane->max_seams ? lane->area : (size_t) lane->max_seams;
   l->parent = (int32_t *) lane->scratch, l->blob_of = l->parent + pixels;
   if (notch_cuda_allocate (lane, &l->mask, pixels) != 0 || notch_cuda_allocate (lane, &l->peak_key, pixels) != 0
-      || notch_cuda_allocate (lane, &l->tie, pixels) != 0 || notch_cuda_allocate (lane, &l->list, pixels) != 0
-      || notch_cuda_allocate (lane, &l->roots, batch * most_roots) != 0
-      || notch_cuda_allocate (lane, &l->seams, batch * most_seams) != 0
-      || notch_cuda_allocate (lane, &l->n_list, 3) != 0 || notch_cuda_allocate (lane, &l->count, batch) != 0
+      || notch_cuda_allocate (lane, &l->tie, pixels) != 0 || notch_cuda_allocate (lane, &l->full, chunks) != 0
+      || notch_cuda_allocate (lane, &l->list, chunks) != 0 || notch_cuda_allocate (lane, &l->n_list, 1) != 0
+      || notch_cuda_allocate (lane, &l->roots, chunks + 1) != 0
+      || notch_cuda_allocate (lane, &l->seams, chunks + 1) != 0 || notch_cuda_allocate (lane, &l->count, batch) != 0
       || notch_cuda_allocate (lane, &l->peak, batch * cells * cells) != 0
       || notch_cuda_allocate (lane, &l->cell, batch * cells * cells) != 0
       || notch_cuda_allocate (lane, &l->square, batch * squares * squares) != 0
@@ -576,95 +607,107 @@ view_of (NotchLane *lane, const NotchLabel *a)
   View v = {};
   v.tiles = lane->tile;
   v.score = lane->plane[NOTCH_PLANE_SCORE], v.fine = lane->plane[NOTCH_PLANE_FINE];
-  v.planes = NotchBlobPlanes{ v.fine, lane->plane[NOTCH_PLANE_RES], lane->plane[NOTCH_PLANE_REF],
-                              lane->plane[NOTCH_PLANE_Z] };
-  v.mask = l->mask, v.parent = l->parent, v.blob_of = l->blob_of, v.tie = l->tie;
+  v.planes =
+      NotchBlobPlanes{ v.fine, lane->plane[NOTCH_PLANE_RES], lane->plane[NOTCH_PLANE_REF], lane->plane[NOTCH_PLANE_Z] };
+  v.mask = l->mask, v.full = l->full, v.list = l->list, v.n_list = l->n_list;
+  v.roots = l->roots, v.seams = l->seams, v.parent = l->parent, v.blob_of = l->blob_of, v.tie = l->tie;
   v.peak_key = l->peak_key, v.blob_key = l->blob_key;
   v.count = l->count, v.head = lane->head;
   v.peak = l->peak, v.cell = l->cell, v.square = l->square, v.template_ = l->template_;
   v.blob = lane->blob, v.seam = lane->seam;
-  v.n_tiles = lane->n_tiles, v.size = lane->is.size, v.area = (int) lane->area, v.reach = a->reach;
+  v.n_tiles = lane->n_tiles, v.size = lane->is.size, v.area = (int) lane->area;
+  v.chunks = (int) chunks_of (lane), v.reach = a->reach;
   v.n_channels = lane->is.n_channels, v.max_blobs = lane->is.max_blobs, v.max_seams = lane->max_seams;
   v.seed = a->seed, v.grow = a->grow;
   return v;
 }
 
-/* Starts a kernel over a list. */
+/* Starts a kernel over the list. */
 static void
-over_list (NotchLane *lane, void (*kernel) (View, const int32_t *, const int32_t *), const View &view,
-           const int32_t *list, const int32_t *n)
+over_list (NotchLane *lane, void (*kernel) (View), const View &view)
 {
-  unsigned blocks = (unsigned) (8 * lane->device->processors);
-  NOTCH_LAUNCH (kernel, blocks, LIST_BLOCK, 0, lane->stream, view, list, n);
+  NOTCH_LAUNCH (kernel, (unsigned) (8 * lane->device->processors), LIST_BLOCK, 0, lane->stream, view);
 }
 
-static int
-select (NotchLane *lane, uint8_t bits, int32_t *list, int32_t *n)
+/* Starts a kernel over all that a tile may have of something, a thread each. */
+static void
+over_tiles (NotchLane *lane, void (*kernel) (View), const View &view, int most)
 {
-  NotchCudaLabel *l = lane->label;
-  NOTCH_CUDA (lane, "labelling",
-              notch_cuda_select (l->work, l->work_bytes, l->mask, bits, (int) (lane->area * lane->n_tiles), list, n,
-                                 lane->stream));
-  return 0;
+  NOTCH_LAUNCH (kernel, dim3 ((unsigned) (most + LIST_BLOCK - 1) / LIST_BLOCK, (unsigned) view.n_tiles), LIST_BLOCK, 0,
+                lane->stream, view);
 }
 
 /* Connects the mask. */
 static void
 find_components (NotchLane *lane, const View &view)
 {
-  NotchCudaLabel *l = lane->label;
-  over_list (lane, begin_kernel, view, l->list, l->n_list);
-  over_list (lane, unite_kernel, view, l->list, l->n_list);
-  over_list (lane, settle_kernel, view, l->list, l->n_list);
+  over_list (lane, begin_kernel, view);
+  over_list (lane, unite_kernel, view);
+  over_list (lane, settle_kernel, view);
 }
 
 /* Two strong points are not one defect because a wide filter sees them both: takes the skirts out, and connects anew. */
 static void
 part_blobs (NotchLane *lane, const View &view)
 {
-  NotchCudaLabel *l = lane->label;
-  unsigned squares = (unsigned) notch_peak_squares (view.size);
-  over_list (lane, peak_kernel, view, l->list, l->n_list);
-  NOTCH_LAUNCH (chain_kernel, dim3 ((squares * squares + LIST_BLOCK - 1) / LIST_BLOCK, (unsigned) view.n_tiles),
-                LIST_BLOCK, 0, lane->stream, view);
-  over_list (lane, cut_kernel, view, l->list, l->n_list);
+  int squares = notch_peak_squares (view.size);
+  over_list (lane, peak_kernel, view);
+  over_tiles (lane, chain_kernel, view, squares * squares);
+  over_list (lane, cut_kernel, view);
   find_components (lane, view);
+}
+
+/* Lets what chunks count be what lies before them; the place behind the last one has all. */
+static cudaError_t
+sum_before (NotchLane *lane, const View &view, int32_t *count)
+{
+  NotchCudaLabel *l = lane->label;
+  return notch_cuda_sum_before (l->work, l->work_bytes, count, view.n_tiles * view.chunks + 1, lane->stream);
+}
+
+static int
+clear_counts (NotchLane *lane, const View &view)
+{
+  NotchCudaLabel *l = lane->label;
+  size_t n_tiles = (size_t) view.n_tiles, chunks = n_tiles * (size_t) view.chunks;
+  size_t cells = (size_t) view.size / CELL + 1;
+  NOTCH_CUDA (lane, "labelling", cudaMemsetAsync (lane->head, 0, sizeof *lane->head * n_tiles, lane->stream));
+  NOTCH_CUDA (lane, "labelling", cudaMemsetAsync (l->count, 0, sizeof *l->count * n_tiles, lane->stream));
+  NOTCH_CUDA (lane, "labelling", cudaMemsetAsync (l->full, 0, chunks, lane->stream));
+  NOTCH_CUDA (lane, "labelling", cudaMemsetAsync (l->roots, 0, sizeof *l->roots * (chunks + 1), lane->stream));
+  NOTCH_CUDA (lane, "labelling", cudaMemsetAsync (l->seams, 0, sizeof *l->seams * (chunks + 1), lane->stream));
+  NOTCH_CUDA (lane, "labelling", cudaMemsetAsync (l->cell, 0, sizeof *l->cell * n_tiles * cells * cells, lane->stream));
+  return 0;
 }
 
 int
 notch_cuda_label (NotchLane *lane, const NotchLabel *a)
 {
   NotchCudaLabel *l = lane->label;
-  int32_t *n_list = l->n_list, *n_roots = l->n_list + 1, *n_seams = l->n_list + 2;
-  size_t n_tiles = (size_t) lane->n_tiles, cells = (size_t) lane->is.size / CELL + 1;
   if (notch_cuda_enter (lane) != 0)
     return -1;
   if (a->reach < 1 || 4 * a->reach * lane->is.size > lane->max_seams)
     return notch_cuda_fail (lane, "a reach of %d pixels is more than a lane can join", a->reach);
   View view = view_of (lane, a);
-  NOTCH_CUDA (lane, "labelling", cudaMemsetAsync (lane->head, 0, sizeof *lane->head * n_tiles, lane->stream));
-  NOTCH_CUDA (lane, "labelling", cudaMemsetAsync (l->count, 0, sizeof *l->count * n_tiles, lane->stream));
-  NOTCH_CUDA (lane, "labelling",
-              cudaMemsetAsync (l->cell, 0, sizeof *l->cell * n_tiles * cells * cells, lane->stream));
+  if (clear_counts (lane, view) != 0)
+    return -1;
   NOTCH_LAUNCH (mask_kernel, notch_cuda_pixel_grid (lane), NOTCH_CUDA_PIXEL_BLOCK, 0, lane->stream, view, lane->judged,
                 lane->known, lane->state);
-  if (select (lane, MASK, l->list, n_list) != 0)
-    return -1;
+  NOTCH_CUDA (lane, "labelling",
+              notch_cuda_select (l->work, l->work_bytes, l->full, view.n_tiles * view.chunks, l->list, l->n_list,
+                                 lane->stream));
   find_components (lane, view);
   part_blobs (lane, view);
-  over_list (lane, root_kernel, view, l->list, n_list);
-  if (select (lane, ROOT, l->roots, n_roots) != 0)
-    return -1;
-  dim3 each_blob ((unsigned) (view.max_blobs + LIST_BLOCK) / LIST_BLOCK, (unsigned) n_tiles);
-  NOTCH_LAUNCH (clear_kernel, each_blob, LIST_BLOCK, 0, lane->stream, view);
-  over_list (lane, number_kernel, view, l->roots, n_roots);
-  over_list (lane, measure_kernel, view, l->list, n_list);
-  NOTCH_LAUNCH (crown_kernel, each_blob, LIST_BLOCK, 0, lane->stream, view);
-  over_list (lane, tie_kernel, view, l->list, n_list);
-  over_list (lane, seam_kernel, view, l->list, n_list);
-  if (select (lane, SEAM, l->seams, n_seams) != 0)
-    return -1;
-  over_list (lane, put_seam_kernel, view, l->seams, n_seams);
+  over_list (lane, root_kernel, view);
+  NOTCH_CUDA (lane, "labelling", sum_before (lane, view, l->roots));
+  over_tiles (lane, clear_kernel, view, view.max_blobs + 1);
+  over_list (lane, number_kernel, view);
+  over_list (lane, measure_kernel, view);
+  over_tiles (lane, crown_kernel, view, view.max_blobs + 1);
+  over_list (lane, tie_kernel, view);
+  over_list (lane, seam_kernel, view);
+  NOTCH_CUDA (lane, "labelling", sum_before (lane, view, l->seams));
+  over_list (lane, put_seam_kernel, view);
   NOTCH_CUDA_LAUNCHED (lane, "labelling");
   return 0;
 }

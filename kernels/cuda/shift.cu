@@ -3,10 +3,10 @@
  * So many pairs go at once: a block fetches, judges and windows a patch, one call transforms all patches, a kernel multiplies
  * the spectra of the pairs, one call transforms back, and a block finds and refines a pair's peak. Sums are added in one
  * order, whatever else runs. */
-#include "kernels/math/shift.h"
 #include "kernels/cuda/fft.cuh"
 #include "kernels/math/noise.h"
 #include "kernels/math/number.h"
+#include "kernels/math/shift.h"
 
 #include <algorithm>
 #include <cmath>
@@ -14,8 +14,8 @@
 #include <vector>
 
 enum {
-  BLOCK = 256,         /* threads that share a patch */
-  MOST_PAIRS = 16,     /* at once; */
+  BLOCK = 256,          /* threads that share a patch */
+  MOST_PAIRS = 16,      /* at once; */
   MOST_PIXELS = 1 << 21 /* fewer where their patches would have more */
 };
 
@@ -356,8 +356,9 @@ shift_some (NotchLane *lane, const Strips &strips, const NotchPair *pair, int n,
   NotchCudaShift *s = lane->shift;
   int side = lane->is.shift_size, bins = side * (side / 2 + 1);
   for (int i = 0; i < n; i++)
-    s->home_pair[i] = Pair{ { pair[i].ax, pair[i].bx }, { pair[i].ay, pair[i].by }, { pair[i].mem_a, pair[i].mem_b },
-                            pair[i].search };
+    s->home_pair[i] = Pair{
+      { pair[i].ax, pair[i].bx }, { pair[i].ay, pair[i].by }, { pair[i].mem_a, pair[i].mem_b }, pair[i].search
+    };
   NOTCH_CUDA (lane, "registering",
               cudaMemcpyAsync (s->pair, s->home_pair, sizeof *s->pair * n, cudaMemcpyHostToDevice, lane->stream));
   NOTCH_LAUNCH (patch_kernel, dim3 ((unsigned) n, 2), BLOCK, 0, lane->stream, strips, s->pair, s->n_pairs, s->window,
