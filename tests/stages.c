@@ -643,7 +643,7 @@ test_power (void)
   NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
   NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece, .mem = { bench.mem } };
   static float z[AREA];
-  static double sum[SIZE * (SIZE / 2 + 1)];
+  double sum[SIZE * (SIZE / 2 + 1)] = { 0 };
   gint64 n = 0;
   double energy = 0, power = 0;
   for (int i = 0; i < AREA; i++) {
