@@ -302,7 +302,7 @@ test_no_lane (void)
   NotchLaneSize size = lane_size;
   size.n_channels = 1, size.channel = &odd;
   g_assert_null (notch_crew_new (&notch_kernels_cpu, device, 4, &size, &error));
-  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE);
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL);
   g_assert_true (g_str_has_prefix (error->message, "cpu: a filter cannot be reduced 3 times"));
   notch_kernels_cpu.close (device);
 }

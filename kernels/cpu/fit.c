@@ -31,9 +31,9 @@ clear_rest (const NotchLane *lane, float *plane)
     plane[i] = plane[last + i] = plane[row] = plane[row + size - 1] = 0;
   }
 }
-/* Later pieces that overlap one, at most so many: there the reference is theirs, and may be of another kind. */
 #define MOST_ABOVE 256
 
+/* Later pieces that overlap one, at most so many. */
 static int
 pieces_above (const NotchLane *lane, const NotchBatch *batch, int p, const NotchPiece *above[MOST_ABOVE])
 {
@@ -44,15 +44,6 @@ pieces_above (const NotchLane *lane, const NotchBatch *batch, int p, const Notch
         && all[q].y + all[q].h > piece->y)
       above[n++] = &all[q];
   return n;
-}
-
-static inline bool
-is_hidden (const NotchPiece *const *above, int n, int x, int y)
-{
-  for (int i = 0; i < n; i++)
-    if (x >= above[i]->x && y >= above[i]->y && x < above[i]->x + above[i]->w && y < above[i]->y + above[i]->h)
-      return true;
-  return false;
 }
 
 int
@@ -91,7 +82,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
         if (!notch_fit_sample (&area, left, top, &x, &y))
           continue;
         ptrdiff_t at = (ptrdiff_t) y * size + x;
-        if (!lane->judged[at] || is_hidden (above, n_above, x, y))
+        if (!lane->judged[at] || notch_cpu_is_hidden (above, n_above, x, y))
           continue;
         float term[NOTCH_FIT_MAX];
         NotchFitPixel pixel = notch_fit_pixel (ref + at, size);
@@ -113,7 +104,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     if (rim)
       notch_cpu_swap_rim (ref, piece, size, rim);
     if (a->terms != NOTCH_FIT_NOTHING)
-      notch_cpu_level_borders (lane, piece, res, model);
+      notch_cpu_level_borders (lane, piece, above, n_above, res, model);
   }
   for (ptrdiff_t i = 0; i < (ptrdiff_t) size * size && lane->any_lost; i++)
     if (!lane->judged[i] && (lane->known[i] & NOTCH_KNOWN_COVERED))

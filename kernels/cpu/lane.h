@@ -55,8 +55,8 @@ struct NotchLane {
   float *block;         /* columns in work */
   float *product;       /* columns that were transformed back; rows of notch_cpu_product_stride complex numbers */
   float *line;          /* a row in work, then its half spectrum */
-  float *response;      /* of a filter, size x size at most; only where statistics are wanted. `refer` and `label` keep
-                         * bytes in it */
+  float *response;      /* of a filter, size x size at most; only where statistics are wanted. `refer`, `fit` and
+                         * `label` keep bytes in it */
   NotchFilterPlan filter[NOTCH_MAX_CHANNELS];
 
   float *stack;                 /* refer: ring of rows a source */
@@ -101,7 +101,17 @@ void notch_cpu_regress (NotchLane *lane, int n, int terms, int area, const Notch
                         float coefficient[NOTCH_FIT_MAX]);
 /* Where two dice meet, interpolation mixes what belongs to one with what belongs to the other, and they are not lit and
  * placed alike. All along such a border this makes a faint line, which the long filters would see. */
-void notch_cpu_level_borders (NotchLane *lane, const NotchPiece *piece, float *res, float *ref);
+void notch_cpu_level_borders (NotchLane *lane, const NotchPiece *piece, const NotchPiece *const *above, int n_above,
+                              float *res, float *ref);
+/* Does one of n later pieces cover a pixel? There the reference is theirs, and may be of another kind. */
+static inline bool
+notch_cpu_is_hidden (const NotchPiece *const *above, int n, int x, int y)
+{
+  for (int i = 0; i < n; i++)
+    if (x >= above[i]->x && y >= above[i]->y && x < above[i]->x + above[i]->w && y < above[i]->y + above[i]->h)
+      return true;
+  return false;
+}
 /* The value that k of n are less than; they are put in another order. */
 float notch_cpu_select (float *v, int n, int k);
 /* Swaps a piece's rim and what the plane has there. */

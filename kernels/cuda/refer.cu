@@ -304,7 +304,7 @@ sorted_median (float (&v)[K], std::index_sequence<I...>)
 }
 
 /* The median of those of K values that are numbers; false: none is. `v` is every CELL_W x CELL_H th float. */
-static __device__ __noinline__ bool
+static __device__ bool
 mend_median (const float *v, int k, float *median)
 {
   float value[NOTCH_MAX_SOURCES];

@@ -18,6 +18,7 @@
 #define __host__
 #define __constant__
 #define __forceinline__ inline __attribute__ ((always_inline))
+#define __noinline__    /* nothing, as the C++ library has the word among attributes */
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__ ((aligned (n)))
 
@@ -320,12 +321,12 @@ cudahost_atomic (T *word, F change)
     return cudahost_atomic (word, [=] ([[maybe_unused]] T old) -> T { return next; });                                 \
   }
 #define CUDAHOST_ATOMICS(T)                                                                                            \
-  CUDAHOST_ATOMIC (T, atomicAdd, old + value)                                                                          \
+  CUDAHOST_FN (T, atomicAdd, (T * word, T value), __atomic_fetch_add (word, value, __ATOMIC_RELAXED))                  \
+  CUDAHOST_FN (T, atomicAnd, (T * word, T value), __atomic_fetch_and (word, value, __ATOMIC_RELAXED))                  \
+  CUDAHOST_FN (T, atomicOr, (T * word, T value), __atomic_fetch_or (word, value, __ATOMIC_RELAXED))                    \
+  CUDAHOST_FN (T, atomicXor, (T * word, T value), __atomic_fetch_xor (word, value, __ATOMIC_RELAXED))                  \
   CUDAHOST_ATOMIC (T, atomicMin, value < old ? value : old)                                                            \
   CUDAHOST_ATOMIC (T, atomicMax, value > old ? value : old)                                                            \
-  CUDAHOST_ATOMIC (T, atomicAnd, old &value)                                                                           \
-  CUDAHOST_ATOMIC (T, atomicOr, old | value)                                                                           \
-  CUDAHOST_ATOMIC (T, atomicXor, old ^ value)                                                                          \
   CUDAHOST_ATOMIC (T, atomicExch, value)                                                                               \
   static inline T atomicCAS (T *word, T expected, T value)                                                             \
   {                                                                                                                    \
@@ -334,8 +335,8 @@ cudahost_atomic (T *word, F change)
 CUDAHOST_ATOMICS (int)
 CUDAHOST_ATOMICS (unsigned)
 CUDAHOST_ATOMICS (unsigned long long)
-CUDAHOST_ATOMIC (int, atomicSub, old - value)
-CUDAHOST_ATOMIC (unsigned, atomicSub, old - value)
+CUDAHOST_FN (int, atomicSub, (int *word, int value), __atomic_fetch_sub (word, value, __ATOMIC_RELAXED))
+CUDAHOST_FN (unsigned, atomicSub, (unsigned *word, unsigned value), __atomic_fetch_sub (word, value, __ATOMIC_RELAXED))
 CUDAHOST_ATOMIC (long long, atomicMin, value < old ? value : old)
 CUDAHOST_ATOMIC (long long, atomicMax, value > old ? value : old)
 CUDAHOST_ATOMIC (float, atomicAdd, old + value)

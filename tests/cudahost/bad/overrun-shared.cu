@@ -1,28 +1,19 @@
-/* overrun-shared.cu - every thread keeps a value and its right neighbour's place, which the last one has not */
-#include "kernels/cuda/launch.cuh"
-
-#include "tests/cudahost/bad/bad.h"
-
+/* Every thread leaves its neighbour a value; there is no place for the last one's. */
 static __global__ void
-slope_kernel (float *slope)
+slope_kernel (float *slope, bool planted)
 {
-#ifdef FIXED
-  NOTCH_SHARED (float, value, 65);
-#else
   NOTCH_SHARED (float, value, 64);
-#endif
-  float *mine = value + threadIdx.x;
-  if (threadIdx.x == 0)
-    mine[0] = 0;
-  mine[1] = (float) threadIdx.x + 1;
+  const unsigned here = threadIdx.x, next = here < 63 || planted ? here + 1 : 0;
+  float *place = value;
+  place[next] = (float) here;
   __syncthreads ();
-  slope[threadIdx.x] = mine[1] - mine[0];
+  slope[here] = value[here];
 }
 
-int
-main ()
+static bool
+overrun_shared (bool planted)
 {
-  float *slope = bad_new<float> (64);
-  NOTCH_LAUNCH (slope_kernel, 1, 64, 0, 0, slope);
-  return bad_end (slope + 63, 1.0f);
+  Memory<float> slope (64);
+  NOTCH_LAUNCH (slope_kernel, 1, 64, 0, 0, slope.at, planted);
+  return slope.home (0) == 63;
 }

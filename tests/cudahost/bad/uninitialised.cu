@@ -1,21 +1,32 @@
-/* uninitialised.cu - threads count into a total that nobody has set to 0 */
-#include "kernels/cuda/launch.cuh"
-
-#include "tests/cudahost/bad/bad.h"
-
+/* A block's count starts from what its shared memory happens to hold, and the grid's from what a card's memory does. */
 static __global__ void
-count_kernel (int *total)
+count_kernel (int *total, bool planted)
 {
-  atomicAdd (total, 1);
+  NOTCH_SHARED (int, n, 1);
+  if (threadIdx.x == 0 && !planted)
+    *n = 0;
+  __syncthreads ();
+  atomicAdd (n, 1);
+  __syncthreads ();
+  if (threadIdx.x == 0)
+    atomicAdd (total, *n);
 }
 
-int
-main ()
+static bool
+uninitialised_shared (bool planted)
 {
-  int *total = bad_new<int> (1);
-#ifdef FIXED
-  cudaMemset (total, 0, sizeof *total);
-#endif
-  NOTCH_LAUNCH (count_kernel, 3, 32, 0, 0, total);
-  return bad_end (total, 96);
+  Memory<int> total (1);
+  cudaMemset (total.at, 0, sizeof (int));
+  NOTCH_LAUNCH (count_kernel, 3, 32, 0, 0, total.at, planted);
+  return total.home (0) == 96;
+}
+
+static bool
+uninitialised_global (bool planted)
+{
+  Memory<int> total (1);
+  if (!planted)
+    cudaMemset (total.at, 0, sizeof (int));
+  NOTCH_LAUNCH (count_kernel, 3, 32, 0, 0, total.at, false);
+  return total.home (0) == 96;
 }

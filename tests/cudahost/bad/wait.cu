@@ -1,23 +1,19 @@
-/* wait.cu - the host reads what a stream has yet to copy */
-#include "kernels/cuda/launch.cuh"
-
-#include "tests/cudahost/bad/bad.h"
-
-int
-main ()
+/* The host reads what a stream has yet to copy. */
+static bool
+wait (bool planted)
 {
   cudaStream_t stream;
-  int *from = bad_new<int> (1), *to = nullptr;
+  int *pinned = nullptr;
+  Memory<int> from (1);
   cudaStreamCreateWithFlags (&stream, cudaStreamNonBlocking);
-  cudaMallocHost (&to, sizeof *to);
-  cudaMemset (from, 1, sizeof *from);
-  cudaMemcpyAsync (to, from, sizeof *to, cudaMemcpyDeviceToHost, stream);
-#ifdef FIXED
-  cudaStreamSynchronize (stream);
-#endif
-  int got = *to;
+  cudaMallocHost (&pinned, sizeof *pinned);
+  *pinned = 0;
+  cudaMemset (from.at, 1, sizeof (int));
+  cudaMemcpyAsync (pinned, from.at, sizeof *pinned, cudaMemcpyDeviceToHost, stream);
+  if (!planted)
+    cudaStreamSynchronize (stream);
+  bool well = *pinned == 0x01010101;
   cudaStreamDestroy (stream);
-  cudaFreeHost (to);
-  cudaMemset (from, 0, sizeof *from);
-  return got == 0x01010101 ? bad_end (from, 0) : 1;
+  cudaFreeHost (pinned);
+  return well;
 }
