@@ -1,22 +1,17 @@
-/* stages.c - every stage of a backend against a slow double-precision reference that is obviously right
- *
- * NOTCH_TEST_DEVICE names the device, as --device does; without it, it is the CPU. */
+/* stages.c - every stage of a backend against a slow double-precision reference that is obviously right */
 #include <glib.h>
 #include <math.h>
 #include <string.h>
 
-#include "inspect/compute/device.h"
 #include "kernels/math/noise.h"
 #include "kernels/math/resample.h"
 #include "kernels/math/score.h"
 #include "kernels/math/template.h"
+#include "tests/backend.h"
 
 #define SIZE 96
 #define HALO 16
 #define AREA (SIZE * SIZE)
-
-static const NotchKernels *under_test;
-static int under_test_index;
 
 /* A backend with one device and one lane, and a strip made of floats. */
 typedef struct {
@@ -42,8 +37,8 @@ static void
 bench_open (Bench *bench, const NotchLaneSize *size, int width, int height)
 {
   char fault[256] = "";
-  *bench = (Bench){ .k = under_test, .width = width, .height = height, .random = g_rand_new_with_seed (7) };
-  bench->device = bench->k->open (under_test_index, fault);
+  *bench = (Bench){ .k = backend, .width = width, .height = height, .random = g_rand_new_with_seed (7) };
+  bench->device = bench->k->open (backend_device, fault);
   g_assert_nonnull (bench->device);
   bench->lane = bench->k->lane_new (bench->device, size, fault);
   g_assert_cmpstr (fault, ==, "");
@@ -648,7 +643,7 @@ test_power (void)
   NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
   NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece, .mem = { bench.mem } };
   static float z[AREA];
-  static double sum[SIZE * (SIZE / 2 + 1)];
+  double sum[SIZE * (SIZE / 2 + 1)] = { 0 };
   gint64 n = 0;
   double energy = 0, power = 0;
   for (int i = 0; i < AREA; i++) {
@@ -926,21 +921,21 @@ static void
 test_fault (void)
 {
   char fault[256] = "";
-  NotchDevice *device = under_test->open (under_test_index, fault);
+  NotchDevice *device = backend->open (backend_device, fault);
   NotchLaneSize size = tile_size;
   const NotchChannel odd = { NOTCH_CHANNEL_BLOB, 1, 0, 0, 3, 1 };
   size.n_channels = 1, size.channel = &odd;
-  g_assert_null (under_test->lane_new (device, &size, fault));
+  g_assert_null (backend->lane_new (device, &size, fault));
   g_assert_cmpstr (fault, !=, "");
   size.n_channels = 0;
-  NotchLane *lane = under_test->lane_new (device, &size, fault);
+  NotchLane *lane = backend->lane_new (device, &size, fault);
   NotchTile tile = tile_at (0, 0);
   NotchBatch batch = { .n_tiles = 1, .tile = &tile };
-  g_assert_cmpint (under_test->patch (lane, &(NotchPatch){ &batch, SIZE + 1, 1 }), ==, -1);
-  g_assert_cmpstr (under_test->fault (lane), !=, "");
-  g_assert_cmpint (under_test->shift (lane, &(NotchShift){ .n = 1 }), ==, -1);
-  under_test->lane_free (lane);
-  under_test->close (device);
+  g_assert_cmpint (backend->patch (lane, &(NotchPatch){ &batch, SIZE + 1, 1 }), ==, -1);
+  g_assert_cmpstr (backend->fault (lane), !=, "");
+  g_assert_cmpint (backend->shift (lane, &(NotchShift){ .n = 1 }), ==, -1);
+  backend->lane_free (lane);
+  backend->close (device);
 }
 
 /* ---- speed, with -m perf ---------------------------------------------------------------------------------------- */
@@ -977,8 +972,8 @@ test_perf (void)
                          .n_channels = perf_bank (channel),
                          .channel = channel };
   char fault[256] = "";
-  const NotchKernels *k = under_test;
-  NotchDevice *device = k->open (under_test_index, fault);
+  const NotchKernels *k = backend;
+  NotchDevice *device = k->open (backend_device, fault);
   NotchLane *lane = k->lane_new (device, &size, fault);
   GRand *random = g_rand_new_with_seed (3);
   g_autofree guint16 *pixel = g_new (guint16, (gsize) width * (gsize) height);
@@ -1063,33 +1058,28 @@ test_perf (void)
 int
 main (int argc, char **argv)
 {
-  g_autoptr (GError) error = NULL;
-  const char *name = g_getenv ("NOTCH_TEST_DEVICE");
   g_test_init (&argc, &argv, NULL);
-  under_test = notch_device_choose (name ? name : "cpu", &under_test_index, NULL, &error);
-  if (!under_test)
-    g_error ("%s", error->message);
-  g_test_add_func ("/stages/gather", test_gather);
-  g_test_add_func ("/stages/lost", test_lost);
-  g_test_add_func ("/stages/refer", test_refer);
-  g_test_add_func ("/stages/fit", test_fit);
-  g_test_add_func ("/stages/fit/nothing", test_fit_nothing);
-  g_test_add_func ("/stages/refer/bent", test_refer_bent);
-  g_test_add_func ("/stages/fit/quiet", test_fit_quiet);
-  g_test_add_func ("/stages/fit/wander", test_fit_wander);
-  g_test_add_func ("/stages/fit/overlap", test_fit_overlap);
-  g_test_add_func ("/stages/normalise", test_normalise);
-  g_test_add_func ("/stages/filter/calibration", test_filter_calibration);
-  g_test_add_func ("/stages/filter/sum", test_filter_sum);
-  g_test_add_func ("/stages/power", test_power);
-  g_test_add_func ("/stages/label", test_label);
-  g_test_add_func ("/stages/label/skirts", test_label_skirts);
-  g_test_add_func ("/stages/label/swamped", test_label_swamped);
-  g_test_add_data_func ("/stages/shift/logic", GINT_TO_POINTER (LOGIC), test_shift);
-  g_test_add_data_func ("/stages/shift/array", GINT_TO_POINTER (ARRAY), test_shift);
-  g_test_add_data_func ("/stages/shift/blank", GINT_TO_POINTER (BLANK), test_shift);
-  g_test_add_func ("/stages/fault", test_fault);
+  backend_add ("/stages/gather", (BackendTest){ .plain = test_gather });
+  backend_add ("/stages/lost", (BackendTest){ .plain = test_lost });
+  backend_add ("/stages/refer", (BackendTest){ .plain = test_refer });
+  backend_add ("/stages/fit", (BackendTest){ .plain = test_fit });
+  backend_add ("/stages/fit/nothing", (BackendTest){ .plain = test_fit_nothing });
+  backend_add ("/stages/refer/bent", (BackendTest){ .plain = test_refer_bent });
+  backend_add ("/stages/fit/quiet", (BackendTest){ .plain = test_fit_quiet });
+  backend_add ("/stages/fit/wander", (BackendTest){ .plain = test_fit_wander });
+  backend_add ("/stages/fit/overlap", (BackendTest){ .plain = test_fit_overlap });
+  backend_add ("/stages/normalise", (BackendTest){ .plain = test_normalise });
+  backend_add ("/stages/filter/calibration", (BackendTest){ .plain = test_filter_calibration });
+  backend_add ("/stages/filter/sum", (BackendTest){ .plain = test_filter_sum });
+  backend_add ("/stages/power", (BackendTest){ .plain = test_power });
+  backend_add ("/stages/label", (BackendTest){ .plain = test_label });
+  backend_add ("/stages/label/skirts", (BackendTest){ .plain = test_label_skirts });
+  backend_add ("/stages/label/swamped", (BackendTest){ .plain = test_label_swamped });
+  backend_add ("/stages/shift/logic", (BackendTest){ .test = test_shift, .data = GINT_TO_POINTER (LOGIC) });
+  backend_add ("/stages/shift/array", (BackendTest){ .test = test_shift, .data = GINT_TO_POINTER (ARRAY) });
+  backend_add ("/stages/shift/blank", (BackendTest){ .test = test_shift, .data = GINT_TO_POINTER (BLANK) });
+  backend_add ("/stages/fault", (BackendTest){ .plain = test_fault });
   if (g_test_perf ())
-    g_test_add_func ("/stages/perf", test_perf);
+    backend_add ("/stages/perf", (BackendTest){ .plain = test_perf });
   return g_test_run ();
 }
