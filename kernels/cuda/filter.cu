@@ -112,8 +112,8 @@ reduced_score (const int32_t *score, int side, int times, int x, int y)
  * nothing can be judged; elsewhere the sensitivity counts. Pixels of tiles; `half` and `quarter` may be NULL. */
 static __global__ void
 merge_kernel (const float *response, Group group, bool first, const int32_t *half, const int32_t *quarter,
-               const NotchTile *tiles, const NotchTileState *state, const uint8_t *judged, int n_tiles, int size,
-               float *score, float *fine)
+              const NotchTile *tiles, const NotchTileState *state, const uint8_t *judged, int n_tiles, int size,
+              float *score, float *fine)
 {
   int x = (int) (blockIdx.x * blockDim.x + threadIdx.x), y = (int) (blockIdx.y * blockDim.y + threadIdx.y);
   int t = (int) blockIdx.z;
