@@ -115,12 +115,6 @@ take_patch (NotchJoined *to, NotchJoined *from)
   to->patch_y = from->patch_y;
 }
 
-double
-notch_joined_weight (const NotchJoined *blob)
-{
-  return blob->n > 0 ? fabs ((double) blob->z / 256) / sqrt ((double) blob->n) : 0;
-}
-
 void
 notch_joined_merge (NotchJoined *to, NotchJoined *from)
 {

@@ -52,8 +52,6 @@ void notch_joined_clear (NotchJoined *joined);
 void notch_joined_forget (NotchJoined *joined);
 /* Moves a blob to place i of an array of them, whose own blob was moved or cleared before. */
 void notch_joined_move (GArray *to, guint i, NotchJoined *from);
-/* What the blob's pixels say together: the size of their residuals' sum over that sum's own noise, sigmas. */
-double notch_joined_weight (const NotchJoined *blob);
 /* Adds `from` to `to`; of two patches the stronger part's stays, `from` has none afterwards. */
 void notch_joined_merge (NotchJoined *to, NotchJoined *from);
 

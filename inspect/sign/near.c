@@ -55,7 +55,8 @@ notch_near_new (const NotchPoint *point, guint n, double reach)
   near->entry = g_new (Entry, n);
   for (guint i = 0; i < n; i++)
     near->entry[i] = (Entry){ row_of (near, point[i].y) * near->n_cols + col_of (near, point[i].x), i };
-  qsort (near->entry, n, sizeof *near->entry, compare_entries);
+  if (n > 0) /* without entries there is no array */
+    qsort (near->entry, n, sizeof *near->entry, compare_entries);
   return near;
 }
 

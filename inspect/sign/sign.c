@@ -8,37 +8,17 @@
 #include <math.h>
 
 #define FALSE_CHAINS 0.1     /* of the false alarms that the recipe allows */
-#define HEAVIER      0.7     /* sigmas above the threshold: adds a tenth of the false alarms that are allowed, too */
+#define HEAVIER      0.7     /* sigmas above the threshold: chains of two can be made in more ways */
 #define MOST_PLACES  100000  /* more defects are no repeaters but a wafer that failed */
 #define MOST_PIECES  1000000 /* likewise */
-
-/* A wide candidate can be faint everywhere, and yet more than noise as a whole: no filter has just its shape. */
-static void
-promote_heavy (NotchFound *found, double least_weight)
-{
-  guint kept = 0;
-  for (guint i = 0; i < found->candidate->len; i++) {
-    NotchJoined *blob = &g_array_index (found->candidate, NotchJoined, i);
-    if (notch_joined_weight (blob) < least_weight)
-      notch_joined_move (found->candidate, kept++, blob);
-    else {
-      g_array_append_vals (found->blob, blob, 1);
-      notch_joined_forget (blob);
-    }
-  }
-  g_array_set_size (found->candidate, kept);
-}
 
 void
 notch_sign_blobs (NotchFound *found, const NotchPlan *plan, const NotchFeatureContext *context)
 {
   guint n = found->blob->len + (found->candidate ? found->candidate->len : 0);
-  double least_weight = plan->threshold + HEAVIER;
   if (n <= MOST_PIECES)
     notch_scratch_link (found->blob, found->candidate, context, (double) found->inspected_px,
-                        FALSE_CHAINS * plan->recipe->detect.false_alarms, least_weight);
-  if (found->candidate)
-    promote_heavy (found, least_weight);
+                        FALSE_CHAINS * plan->recipe->detect.false_alarms, plan->threshold + HEAVIER);
 }
 
 static gboolean

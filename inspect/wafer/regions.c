@@ -231,7 +231,7 @@ void
 notch_regions_row (const NotchRegions *regions, double x, double y, int n, float *sensitivity)
 {
   g_autoptr (GArray) runs = regions->any_in_dice ? runs_of (regions->grid, x, y, n) : NULL;
-  g_autofree guint8 *inside = g_new (guint8, n);
+  g_autofree guint8 *inside = g_new (guint8, (guint) n);
   for (int i = 0; i < n; i++)
     sensitivity[i] = regions->any_care ? 0 : 1;
   for (int pass = 0; pass < 2; pass++) /* care areas, then what is excluded from them */
