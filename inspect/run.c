@@ -393,7 +393,7 @@ inspect_on (Run *run, int i, const NotchCompute *compute, GError **error)
   return NULL;
 }
 
-/* The same on the processors, where the device had no room for it. */
+/* The same on the processors, where the device could not take it. */
 static NotchInspection *
 inspect_instead (Run *run, int i, const char *why, GError **error)
 {
@@ -410,7 +410,7 @@ inspect_instead (Run *run, int i, const char *why, GError **error)
     return NULL;
   inspection->result->device = g_strdup_printf ("cpu: %s", text);
   g_ptr_array_add (inspection->result->warning,
-                   g_strdup_printf ("inspected on the CPU, for the GPU has no room for it: %s", why));
+                   g_strdup_printf ("inspected on the CPU, for the GPU could not take it: %s", why));
   return inspection;
 }
 

@@ -123,9 +123,10 @@ median_row (const NotchSource *source, const Network *network, int k, int w, boo
       sort_block (network, k, BLOCK, v);
     else if (k > 1)
       sort_block (network, k, (n + 7) & ~7, v);
-    memcpy (to + x, v[0], sizeof (float) * (size_t) n);
-    if (well && floats)
-      memset (lost + x, 0, (size_t) n);
+    for (int i = 0; i < n; i++)
+      to[x + i] = v[0][i];
+    for (int i = 0; i < n && well && floats; i++)
+      lost[x + i] = false;
   }
   return any_lost;
 }

@@ -56,10 +56,10 @@ count (void)
   return n;
 }
 
+/* Gives back what is kept for strips and lanes to come. Holds the device's lock. */
 static void
-close_device (NotchDevice *device)
+release_spare (NotchDevice *device)
 {
-  cudaSetDevice (device->index);
   while (device->free_strip) {
     NotchStripMem *next = device->free_strip->next;
     cudaEventDestroy (device->free_strip->ready);
@@ -67,6 +67,36 @@ close_device (NotchDevice *device)
     free (device->free_strip);
     device->free_strip = next;
   }
+  while (device->free_memory) {
+    NotchCudaMemory *next = device->free_memory->next;
+    if (device->free_memory->pinned)
+      cudaFreeHost (device->free_memory->at);
+    else
+      cudaFree (device->free_memory->at);
+    free (device->free_memory);
+    device->free_memory = next;
+  }
+  cudaGetLastError ();
+}
+
+/* Memory of the device or, pinned, of the host; what is kept for others goes where there is not enough. Holds the device's
+ * lock. */
+static cudaError_t
+allocate (NotchDevice *device, void **memory, size_t bytes, bool pinned)
+{
+  for (bool again = false;; again = true) {
+    cudaError_t error = pinned ? cudaHostAlloc (memory, bytes, cudaHostAllocPortable) : cudaMalloc (memory, bytes);
+    if (error != cudaErrorMemoryAllocation || again || !(device->free_strip || device->free_memory))
+      return error;
+    release_spare (device);
+  }
+}
+
+static void
+close_device (NotchDevice *device)
+{
+  cudaSetDevice (device->index);
+  release_spare (device);
   for (int i = 0; i < NOTCH_CUDA_RING; i++) {
     if (device->ring_free[i])
       cudaEventDestroy (device->ring_free[i]);
@@ -140,6 +170,11 @@ batch (NotchDevice *device)
     cudaGetLastError ();
     return 1;
   }
+  std::lock_guard<std::mutex> guard (device->lock);
+  for (const NotchCudaMemory *spare = device->free_memory; spare; spare = spare->next)
+    available += spare->pinned ? 0 : spare->bytes;
+  for (const NotchStripMem *spare = device->free_strip; spare; spare = spare->next)
+    available += spare->bytes;
   size_t tiles = available / 2 / MOST_LANES / ((size_t) 160 << 20);
   return tiles < 1 ? 1 : tiles > MOST_TILES ? MOST_TILES : (int) tiles;
 }
@@ -171,16 +206,7 @@ take_strip (NotchDevice *device, size_t bytes, char fault[256])
     return NULL;
   }
   mem->device = device;
-  cudaError_t error = cudaMalloc ((void **) &mem->memory, bytes);
-  while (error == cudaErrorMemoryAllocation && device->free_strip) { /* those that are too small are no use */
-    NotchStripMem *small = device->free_strip;
-    device->free_strip = small->next;
-    cudaGetLastError ();
-    cudaEventDestroy (small->ready);
-    cudaFree (small->memory);
-    free (small);
-    error = cudaMalloc ((void **) &mem->memory, bytes);
-  }
+  cudaError_t error = allocate (device, (void **) &mem->memory, bytes, false);
   if (error == cudaSuccess)
     error = cudaEventCreateWithFlags (&mem->ready, cudaEventDisableTiming);
   if (error != cudaSuccess) {
@@ -341,14 +367,43 @@ notch_cuda_await (NotchLane *lane, const NotchStripMem *mem)
 int
 notch_cuda_allocate_bytes (NotchLane *lane, void **memory, size_t bytes, bool pinned)
 {
-  if (lane->n_memories == NOTCH_CUDA_MEMORIES)
-    return notch_cuda_fail (lane, "a lane holds more than %d buffers", NOTCH_CUDA_MEMORIES);
-  cudaError_t error = pinned ? cudaHostAlloc (memory, bytes > 0 ? bytes : 1, cudaHostAllocPortable)
-                             : cudaMalloc (memory, bytes > 0 ? bytes : 1);
-  NOTCH_CUDA (lane, pinned ? "memory of the host" : "memory of the device", error);
-  lane->pinned[lane->n_memories] = pinned;
-  lane->memory[lane->n_memories++] = *memory;
+  NotchDevice *device = lane->device;
+  std::lock_guard<std::mutex> guard (device->lock);
+  NotchCudaMemory **spare = &device->free_memory;
+  bytes = bytes > 0 ? bytes : 1;
+  while (*spare && ((*spare)->bytes != bytes || (*spare)->pinned != pinned))
+    spare = &(*spare)->next;
+  NotchCudaMemory *taken = *spare;
+  if (taken)
+    *spare = taken->next;
+  else {
+    taken = (NotchCudaMemory *) calloc (1, sizeof *taken);
+    if (!taken)
+      return notch_cuda_fail (lane, "out of memory");
+    taken->bytes = bytes, taken->pinned = pinned;
+    cudaError_t error = allocate (device, &taken->at, bytes, pinned);
+    if (error != cudaSuccess)
+      free (taken);
+    NOTCH_CUDA (lane, pinned ? "memory of the host" : "memory of the device", error);
+  }
+  taken->next = lane->memory;
+  lane->memory = taken;
+  *memory = taken->at;
   return 0;
+}
+
+/* The lane's buffers, for lanes to come. */
+static void
+keep_memory (NotchLane *lane)
+{
+  NotchDevice *device = lane->device;
+  std::lock_guard<std::mutex> guard (device->lock);
+  while (lane->memory) {
+    NotchCudaMemory *next = lane->memory->next;
+    lane->memory->next = device->free_memory;
+    device->free_memory = lane->memory;
+    lane->memory = next;
+  }
 }
 
 static void
@@ -364,11 +419,7 @@ lane_free (NotchLane *lane)
   notch_cuda_filter_free (lane);
   notch_cuda_fit_free (lane);
   notch_cuda_refer_free (lane);
-  for (int i = 0; i < lane->n_memories; i++)
-    if (lane->pinned[i])
-      cudaFreeHost (lane->memory[i]);
-    else
-      cudaFree (lane->memory[i]);
+  keep_memory (lane);
   if (lane->tables_up)
     cudaEventDestroy (lane->tables_up);
   if (lane->stream)

@@ -34,6 +34,14 @@ struct NotchStripMem {
   NotchStripMem *next;   /* in the device's list of those that are free */
 };
 
+/* A buffer of a lane, or one that waits for the next lane that wants as much. */
+struct NotchCudaMemory {
+  void *at;
+  size_t bytes;
+  bool pinned;
+  NotchCudaMemory *next;
+};
+
 enum { NOTCH_CUDA_RING = 4 }; /* pinned buffers that strips go up through */
 
 struct NotchDevice {
@@ -45,8 +53,9 @@ struct NotchDevice {
   cudaStream_t copies; /* strips go up on it, beside what lanes compute */
   unsigned char *ring[NOTCH_CUDA_RING];
   cudaEvent_t ring_free[NOTCH_CUDA_RING];
-  int turn;                  /* the buffer to use next */
-  NotchStripMem *free_strip; /* memory of strips that went, kept for those to come */
+  int turn;                     /* the buffer to use next */
+  NotchStripMem *free_strip;    /* memory of strips that went, kept for those to come */
+  NotchCudaMemory *free_memory; /* and of lanes: a survey makes and frees many of one size */
 };
 
 /* ---- lanes ----------------------------------------------------------------------------------------------------------- */
@@ -77,17 +86,13 @@ struct NotchCudaFilter; /* filter.cu */
 struct NotchCudaLabel;  /* label.cu */
 struct NotchCudaShift;  /* shift.cu */
 
-enum { NOTCH_CUDA_MEMORIES = 128 };
-
 struct NotchLane {
   NotchDevice *device;
   NotchLaneSize is; /* its channels are the lane's own copy */
   char fault[256];
   cudaStream_t stream;
-  void *memory[NOTCH_CUDA_MEMORIES]; /* all that was allocated, device and pinned */
-  bool pinned[NOTCH_CUDA_MEMORIES];
-  int n_memories;
-  size_t area; /* size x size */
+  NotchCudaMemory *memory; /* all that was allocated */
+  size_t area;             /* size x size */
 
   /* On the device; tile t begins at t area. */
   float *plane[NOTCH_N_PLANES];
