@@ -49,10 +49,12 @@ prepare (void)
               "Grey levels are those of an 8-bit image whatever --bits says. A suite sets:\n%s", suites);
 }
 
-/* The image's name without its extension, and what goes after it. */
+/* The image's name without its extension, and what goes after it; NULL beside a device or a pipe. */
 static char *
 beside (const char *image, const char *ending)
 {
+  if (g_file_test (image, G_FILE_TEST_EXISTS) && !g_file_test (image, G_FILE_TEST_IS_REGULAR))
+    return NULL;
   const char *dot = strrchr (image, '.'), *slash = strrchr (image, G_DIR_SEPARATOR);
   gsize n = dot && (!slash || dot > slash + 1) && dot > image ? (gsize) (dot - image) : strlen (image);
   return g_strdup_printf ("%.*s%s", (int) n, image, ending);

@@ -374,7 +374,7 @@ fail_spool (const Learn *learn, GError **error)
 static gboolean
 open_spool (Learn *learn, GError **error)
 {
-  g_autofree char *folder = g_path_get_dirname (learn->path);
+  g_autofree char *folder = notch_aside_folder (learn->path);
   g_autofree char *name = g_build_filename (folder, ".notch-learn-XXXXXX", NULL);
   learn->spool = g_mkstemp_full (name, O_RDWR | O_CLOEXEC, 0600);
   if (learn->spool < 0)

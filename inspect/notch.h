@@ -48,7 +48,7 @@ NOTCH_API NotchRecipe *notch_recipe_load (const char *path, GError **error);
 /* "group.key=value", as on the command line. */
 NOTCH_API gboolean notch_recipe_set (NotchRecipe *recipe, const char *assignment, GError **error);
 /* Whether an inspection would take the recipe: the keys fit each other, the rules of [classify] can be compiled, and the
- * limits name classes that there are. */
+ * limits name classes that there are. A file to compare with may yet come with an option. */
 NOTCH_API gboolean notch_recipe_verify (const NotchRecipe *recipe, GError **error);
 /* The whole recipe as an ini file: every key with a one-line comment, its unit and range. */
 NOTCH_API char *notch_recipe_to_string (const NotchRecipe *recipe);
@@ -195,8 +195,8 @@ NOTCH_API char *notch_simulation_suites (void);
  * amp_sigma: signed peak over the noise there, snr, contrast: signed peak in the file's grey levels, area_px, box_x,
  * box_y: first pixel of the extent, nuisance: 0 or 1, group: of repeaters, clusters and pieces of a long scratch, or 0)
  * and about its dice (die_col, die_row, x_px, y_px: corner by the lattice, dx, dy, gain, focus, whole,
- * rotation_mrad, scale_ppm, cd_px). Beside the truth goes the same name with .json: size, depth, noise. The same
- * simulation gives the same bytes. */
+ * rotation_mrad, scale_ppm, cd_px). Beside the truth goes the same name with .json: size, depth, noise. NULL for one of
+ * them leaves it out, and beside a device or a pipe there is nothing. The same simulation gives the same bytes. */
 NOTCH_API gboolean notch_simulate (const NotchSimulation *simulation, const char *image_path, const char *truth_path,
                                    const char *dice_path, GError **error);
 

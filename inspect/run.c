@@ -493,7 +493,7 @@ check_regions (NotchRecipe *recipe, GError **error)
     make_whole (&region->polygons);
   }
   g_autoptr (NotchRegions) regions = notch_regions_load (recipe, error);
-  return regions && notch_reference_check (recipe, error);
+  return regions && notch_reference_check (recipe, TRUE, error);
 }
 
 static gboolean

@@ -14,5 +14,5 @@ notch_recipe_verify (const NotchRecipe *recipe, GError **error)
     return FALSE;
   g_autoptr (GPtrArray) names = notch_rules_class_names (rules);
   g_autoptr (NotchRegions) regions = notch_regions_load (recipe, error);
-  return regions && notch_reference_check (recipe, error) && notch_limits_check (recipe, names, error);
+  return regions && notch_reference_check (recipe, FALSE, error) && notch_limits_check (recipe, names, error);
 }

@@ -107,7 +107,8 @@ typedef enum {
 } NotchPlane;
 
 /* Begin a batch: cut test tiles from the strip as floats; beyond the image its edge is repeated. Without a strip (mem[0]
- * NULL) the planes stay as they are, to be poked. */
+ * NULL) the planes stay as they are, to be poked; a reference that is poked and not made by `refer` counts as free of
+ * noise. */
 typedef struct {
   const NotchBatch *batch;
 } NotchGather;

@@ -241,6 +241,27 @@ test_given (void)
   g_assert_cmpfloat (kept->dice.origin_y_px, ==, 4);
 }
 
+/* Two dice, which see each other once: their pitch is given, and where they begin is found. */
+static void
+test_pair (void)
+{
+  for (int k = 0; k < 2; k++) {
+    Scene scene = plain;
+    scene.width = k ? 160 : 320;
+    scene.height = k ? 320 : 160;
+    g_autoptr (NotchRecipe) base = notch_recipe_new ();
+    base->dice.pitch_x_px = base->dice.pitch_y_px = 160;
+    g_autofree char *report = NULL;
+    g_autoptr (NotchRecipe) recipe = discover (&scene, base, 0, &report);
+    g_test_message ("%s", report);
+    g_assert_cmpfloat_with_epsilon (recipe->dice.pitch_x_px, 160, 0.1);
+    g_assert_cmpfloat_with_epsilon (recipe->dice.pitch_y_px, 160, 0.1);
+    check_origin (&scene, recipe, 1);
+    g_assert_null (strstr (report, "inf"));
+    g_assert_nonnull (strstr (report, "too few dice"));
+  }
+}
+
 static void
 test_errors (void)
 {
@@ -315,6 +336,7 @@ main (int argc, char **argv)
   g_test_add_func ("/discover/wafer", test_wafer);
   g_test_add_func ("/discover/single", test_single);
   g_test_add_func ("/discover/given", test_given);
+  g_test_add_func ("/discover/pair", test_pair);
   g_test_add_func ("/discover/errors", test_errors);
   int status = g_test_run ();
   g_rmdir (folder);

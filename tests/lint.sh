@@ -50,6 +50,11 @@ printf 'int a;\n' >"$dir/cli/a.h"
 is "a header without #pragma once" "$("$lint" "$dir")" "cli/a.h:1: no #pragma once"
 rm "$dir/cli/a.h"
 
+mkdir "$dir/tests"
+printf 'int a;\n' >"$dir/tests/a.c"
+finds tests/a.sh 'true' "has the log of the test tests/a, so one of them is never run; give it another name"
+rm "$dir/tests/a.c"
+
 passes inspect/a.c '/* malloc (1), goto hell */ const char *s = "exit (1)";'
 passes inspect/a.c '  source->format->close (source);'
 passes inspect/a.c '  g_autoptr (GError) error = NULL;'

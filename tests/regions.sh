@@ -121,7 +121,9 @@ ok "and it does something" test "$(cmp -s cells/mixed/defects.csv dice/mixed/def
 ok "repeaters are seen in memories" test "$(found cells/repeat/defects.csv)" -gt $((10 + $(found dice/repeat/defects.csv)))
 "$NOTCH" simulate -q --size 2304x1536 --die 768x768 --layout mixed --defects 0 --pixel-um 1 --seed 31 --clean clean.tif -o none.tif
 "$NOTCH" inspect -q -r cells.ini --set detect.false_alarms=1 --set 'region die.method=template' --set reference.method=die \
-  --reference clean.tif --format defects -o template repeat.tif
+  --reference clean.tif --format defects,json -o template repeat.tif
+is "the summary names its method, too" "$(tr -d ' \n' <template/repeat/summary.json | grep -o '"references":[^]]*]')" \
+  '"references":["die","template"]'
 ok "a template for a region shows all" test "$(found template/repeat/defects.csv)" -gt 100
 "$NOTCH" learn -q -o golden.tif none.tif
 "$NOTCH" inspect -q -r cells.ini --set detect.false_alarms=1 --set 'region die.method=golden' --set reference.method=die \
@@ -142,6 +144,8 @@ says "a region where no array is" 'region die\] method: the method array has not
   --set 'region die.width_um=20' --set 'region die.height_um=20'
 says "a template that is not given" 'region die\] method: the method template needs something .* \[reference\] image' \
   --set 'region die.method=template'
+is "which may come with an option, says recipe check" \
+  "$(status "$NOTCH" recipe check -q --set 'region die.method=template' cells.ini)" 0
 says "two things given" 'the methods golden and template both compare with something given' \
   --set 'region die.method=template' --golden golden.tif --set reference.image=clean.tif
 says "exact goes alone" 'the method exact goes with no other' --set 'region die.method=exact'

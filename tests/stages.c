@@ -434,6 +434,36 @@ test_fit_quiet (void)
   bench_close (&bench);
 }
 
+/* A reference that is poked has no noise that is known, whatever the lane made before. */
+static void
+test_fit_poked (void)
+{
+  Bench bench;
+  bench_open (&bench, &tile_size, 400, 200);
+  static float test[AREA], ref[AREA], res[2][AREA];
+  for (int i = 0; i < 400 * 200; i++)
+    bench.pixel[i] = (float) gaussian (bench.random);
+  for (int i = 0; i < AREA; i++) {
+    ref[i] = (float) g_rand_double_range (bench.random, 90, 110);
+    test[i] = ref[i] + (float) gaussian (bench.random);
+  }
+  NotchTile tile = tile_at (100, 50);
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
+  NotchSourceShift source = { .dx = 100.3, .dy = 0.4, .zoom = 1 };
+  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } }, bare = { 1, &tile, &piece, &source, { NULL } };
+  for (int k = 0; k < 2; k++) {
+    bench.k->gather (bench.lane, &(NotchGather){ &bare });
+    bench.k->poke (bench.lane, 0, NOTCH_PLANE_TEST, test);
+    bench.k->poke (bench.lane, 0, NOTCH_PLANE_REF, ref);
+    g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &bare, NOTCH_FIT_GAIN | NOTCH_FIT_FOCUS, 1, 0, 0 }), ==, 0);
+    bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res[k]);
+    bench.k->gather (bench.lane, &(NotchGather){ &batch }); /* another tile, whose reference is noisy */
+    g_assert_cmpint (bench.k->refer (bench.lane, &(NotchRefer){ &batch }), ==, 0);
+  }
+  g_assert_cmpmem (res[0], sizeof res[0], res[1], sizeof res[1]);
+  bench_close (&bench);
+}
+
 /* What the fitted reference has within two pixels is no difference; what is beyond it differs by how far. */
 static void
 test_fit_wander (void)
@@ -1066,6 +1096,7 @@ main (int argc, char **argv)
   backend_add ("/stages/fit/nothing", (BackendTest){ .plain = test_fit_nothing });
   backend_add ("/stages/refer/bent", (BackendTest){ .plain = test_refer_bent });
   backend_add ("/stages/fit/quiet", (BackendTest){ .plain = test_fit_quiet });
+  backend_add ("/stages/fit/poked", (BackendTest){ .plain = test_fit_poked });
   backend_add ("/stages/fit/wander", (BackendTest){ .plain = test_fit_wander });
   backend_add ("/stages/fit/overlap", (BackendTest){ .plain = test_fit_overlap });
   backend_add ("/stages/normalise", (BackendTest){ .plain = test_normalise });

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <tiffio.h>
 #include <unistd.h>
 
@@ -106,6 +107,48 @@ test_aside (void)
     g_assert_cmpint (g_file_test (file, G_FILE_TEST_EXISTS), ==, i > 0);
     g_remove (file);
   }
+}
+
+static gpointer
+read_all (gpointer path)
+{
+  g_autofree char *bytes = NULL;
+  g_autoptr (GIOChannel) channel = g_io_channel_new_file (path, "r", NULL);
+  g_io_channel_set_encoding (channel, NULL, NULL);
+  gsize n = 0;
+  g_io_channel_read_to_end (channel, &bytes, &n, NULL);
+  return g_bytes_new_take (g_steal_pointer (&bytes), n);
+}
+
+/* A pipe gets the bytes, and stays a pipe; a TIFF is whole, though its writer goes back and forth in it. */
+static void
+test_stream (void)
+{
+  g_autofree char *pipe = path_of ("pipe"), *file = path_of ("file"), *bytes = NULL;
+  static const guint8 row[40000] = { 7, 8, 9 };
+  gsize n = 0;
+  GError *error = NULL;
+  g_assert_cmpint (mkfifo (pipe, 0600), ==, 0);
+  g_assert_true (notch_is_stream (pipe));
+  g_assert_false (notch_is_stream (folder));
+  GThread *reader = g_thread_new ("reader", read_all, pipe);
+  for (int k = 0; k < 2; k++) {
+    NotchTiffLayout layout = { .width = sizeof row, .height = 9, .sample = NOTCH_SAMPLE_U8, .bits = 8, .pages = 2 };
+    g_autoptr (NotchTiffWriter) writer = notch_tiff_writer_new (k ? pipe : file, &layout, &error);
+    g_assert_no_error (error);
+    for (int i = 0; i < 18; i++) {
+      g_assert_true (i != 9 || notch_tiff_writer_next_page (writer, &error));
+      g_assert_true (notch_tiff_writer_rows (writer, row, 1, &error));
+    }
+    g_assert_true (notch_tiff_writer_commit (writer, &error));
+  }
+  g_autoptr (GBytes) got = g_thread_join (reader);
+  g_assert_true (g_file_get_contents (file, &bytes, &n, NULL));
+  g_assert_cmpmem (g_bytes_get_data (got, NULL), g_bytes_get_size (got), bytes, n);
+  g_assert_true (notch_is_stream (pipe));
+  g_assert_cmpint (count_files (), ==, 2);
+  g_remove (pipe);
+  g_remove (file);
 }
 
 /* ---- TIFF -------------------------------------------------------------------------------------------------------- */
@@ -442,6 +485,7 @@ main (int argc, char **argv)
   g_assert_nonnull (folder);
   g_test_add_func ("/write/file", test_file);
   g_test_add_func ("/write/aside", test_aside);
+  g_test_add_func ("/write/stream", test_stream);
   g_test_add_func ("/write/tiff", test_tiff);
   g_test_add_func ("/write/tiff/big", test_tiff_big);
   g_test_add_func ("/write/tiff/refused", test_tiff_refused);

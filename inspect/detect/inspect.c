@@ -488,6 +488,10 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
     return FALSE;
   g_free (result->reference_name);
   result->reference_name = g_strdup (reference->name);
+  result->reference_names = g_ptr_array_new ();
+  NotchMethods methods = notch_reference_methods (inspection->recipe, reference);
+  for (int k = 0; k < methods.n; k++)
+    g_ptr_array_add (result->reference_names, (gpointer) methods.method[k]->name);
   result->inspected_px = found.inspected_px;
   result->patch_side = MIN (inspection->recipe->report.crop_px, 2 * plan->tiling.halo);
   take_plan (result, plan);

@@ -29,6 +29,7 @@ notch_result_free (NotchResult *result)
   g_free (result->stem);
   g_free (result->asked);
   g_free (result->reference_name);
+  g_clear_pointer (&result->reference_names, g_ptr_array_unref);
   g_free (result->class_count);
   g_free (result->device);
   g_free (result->reduced);

@@ -88,6 +88,7 @@ typedef struct {
   NotchGrid *grid;           /* NULL: no dice (template on a whole image) */
   NotchOutline outline;
   char *reference_name;           /* the method's */
+  GPtrArray *reference_names;     /* of all methods in use, the image's own first; NULL before it is inspected */
   GArray *defect;                 /* NotchDefect, ordered by die then position */
   GArray *cluster, *repeater;     /* NotchCluster, NotchRepeater; NULL: not looked for */
   int reticle_cols, reticle_rows; /* dice that are exposed at once, 0: nothing tells */

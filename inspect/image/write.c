@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <tiffio.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -49,20 +50,56 @@ close_all (int *fd, const char *path, GError **error)
 
 /* ---- files aside ------------------------------------------------------------------------------------------------- */
 
+gboolean
+notch_is_stream (const char *path)
+{
+  struct stat is;
+  return stat (path, &is) == 0 && !S_ISREG (is.st_mode) && !S_ISDIR (is.st_mode);
+}
+
+char *
+notch_aside_folder (const char *path)
+{
+  return notch_is_stream (path) ? g_strdup (g_get_tmp_dir ()) : g_path_get_dirname (path);
+}
+
 NotchAside *
 notch_aside_new (const char *path)
 {
   NotchAside *aside = g_new0 (NotchAside, 1);
-  g_autofree char *folder = g_path_get_dirname (path), *name = g_path_get_basename (path);
+  g_autofree char *folder = notch_aside_folder (path), *name = g_path_get_basename (path);
   g_autofree char *hidden = g_strdup_printf (".%s.%ld-%08x.partial", name, (long) getpid (), g_random_int ());
   aside->path = g_strdup (path);
+  aside->streams = notch_is_stream (path);
   aside->aside = g_build_filename (folder, hidden, NULL);
   return aside;
+}
+
+/* Sends what lies aside down a stream. */
+static gboolean
+copy_aside (const NotchAside *aside, GError **error)
+{
+  enum { BYTES = 1 << 16 };
+  g_autofree guint8 *bytes = g_malloc (BYTES);
+  int from = g_open (aside->aside, O_RDONLY | O_CLOEXEC, 0), to = g_open (aside->path, O_WRONLY | O_CLOEXEC, 0);
+  gboolean well = (from >= 0 && to >= 0) || fail_write (aside->path, errno, error);
+  for (gssize n = 1; well && n != 0;) {
+    n = read (from, bytes, BYTES);
+    well = n < 0 ? errno == EINTR || fail_write (aside->path, errno, error)
+                 : write_all (to, aside->path, bytes, (gsize) n, error);
+  }
+  if (from >= 0)
+    close (from);
+  if (to >= 0)
+    well = close_all (&to, aside->path, well ? error : NULL) && well;
+  return well;
 }
 
 gboolean
 notch_aside_commit (NotchAside *aside, GError **error)
 {
+  if (aside->streams)
+    return copy_aside (aside, error);
   if (g_rename (aside->aside, aside->path) != 0)
     return fail_write (aside->path, errno, error);
   g_clear_pointer (&aside->aside, g_free);

@@ -4,13 +4,19 @@
 #include "inspect/notch.h"
 #include "kernels/kernels.h"
 
-/* A file that is written aside and renamed on commit. */
+/* Is there something that is neither file nor folder: a device or a pipe, which bytes go into and nothing may replace? */
+gboolean notch_is_stream (const char *path);
+/* Where files that are not finished lie: the path's folder, or that for temporary files if the path is a stream. */
+char *notch_aside_folder (const char *path);
+
+/* A file that is written aside and renamed on commit, or then copied into a stream. */
 typedef struct {
   char *path, *aside;
+  gboolean streams; /* the path is a stream */
 } NotchAside;
 /* Chooses a name aside that no other process has, nor another thread; creates nothing. */
 NotchAside *notch_aside_new (const char *path);
-/* Renames; FALSE with error when the file system refuses. */
+/* Renames or copies; FALSE with error when the file system refuses. */
 gboolean notch_aside_commit (NotchAside *aside, GError **error);
 /* Without a commit, removes the file aside. */
 void notch_aside_free (NotchAside *aside);

@@ -57,10 +57,10 @@ notch_reference_finder (const NotchMethods *methods)
   return finder;
 }
 
-/* Whether a method can be beside the image's own and what is given already. */
+/* Whether a method can be beside the image's own and what is given already; and has its file, if it must be there now. */
 static gboolean
-check_method (const NotchRecipe *recipe, const NotchReference *method, const NotchReference *given, const char *place,
-              GError **error)
+check_method (const NotchRecipe *recipe, const NotchReference *method, const NotchReference *given, gboolean complete,
+              const char *place, GError **error)
 {
   const NotchReference *own = notch_reference_of (recipe);
   const char *file = method->file_key ? G_STRUCT_MEMBER (char *, recipe, method->file) : NULL;
@@ -71,7 +71,7 @@ check_method (const NotchRecipe *recipe, const NotchReference *method, const Not
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
                  "%s: the methods %s and %s both compare with something given, and an image has room for one; choose",
                  place, given->name, method->name);
-  else if (method->file_key && (!file || !*file))
+  else if (complete && method->file_key && (!file || !*file))
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
                  "%s: the method %s needs something to compare with; name its file in [reference] %s", place,
                  method->name, method->file_key);
@@ -81,7 +81,7 @@ check_method (const NotchRecipe *recipe, const NotchReference *method, const Not
 }
 
 gboolean
-notch_reference_check (const NotchRecipe *recipe, GError **error)
+notch_reference_check (const NotchRecipe *recipe, gboolean complete, GError **error)
 {
   const NotchReference *own = notch_reference_of (recipe), *given = own->file_key ? own : NULL;
   for (guint i = 0; i < recipe->region->len; i++) {
@@ -91,7 +91,7 @@ notch_reference_check (const NotchRecipe *recipe, GError **error)
     g_autofree char *place = notch_recipe_place (recipe, group, "method");
     if (!method || method == own)
       continue;
-    if (!check_method (recipe, method, given, place, error))
+    if (!check_method (recipe, method, given, complete, place, error))
       return FALSE;
     given = method->file_key ? method : given;
   }

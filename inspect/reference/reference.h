@@ -62,8 +62,9 @@ NotchMethods notch_reference_methods (const NotchRecipe *recipe, const NotchRefe
 const NotchReference *notch_reference_of_region (const NotchRegion *region);
 /* The one of them that says where dice are: what is given knows that best. NULL: none looks for dice. */
 const NotchReference *notch_reference_finder (const NotchMethods *methods);
-/* Whether the recipe's regions ask for methods that go together, and have what is given to compare with. */
-gboolean notch_reference_check (const NotchRecipe *recipe, GError **error);
+/* Whether the recipe's regions ask for methods that go together; and, if it is complete, name what they compare with, which
+ * may yet come with an option. */
+gboolean notch_reference_check (const NotchRecipe *recipe, gboolean complete, GError **error);
 /* Adds rows to those that are needed. */
 void notch_reference_add_needs (NotchNeeds *to, const NotchNeeds *more);
 

@@ -73,6 +73,8 @@ discover (NotchPlan *plan, const NotchReduced *reduced, NotchRecipe *recipe, GEr
 static gboolean
 prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
 {
+  if (plan->regions) /* a mesh that told whether the wafer is bare knew of no regions yet */
+    g_clear_pointer (&plan->mesh, notch_mesh_free);
   if (!plan->mesh && !(plan->mesh = notch_mesh_new (plan, plan->recipe->reference.mesh_px, error)))
     return FALSE;
   if (plan->mesh->n_known == 0) {

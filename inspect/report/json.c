@@ -130,6 +130,11 @@ add_detection (JsonBuilder *to, const NotchResult *result)
 {
   begin (to, "detection");
   add_text (to, "reference", result->reference_name);
+  json_builder_set_member_name (to, "references");
+  json_builder_begin_array (to);
+  for (guint i = 0; result->reference_names && i < result->reference_names->len; i++)
+    json_builder_add_string_value (to, result->reference_names->pdata[i]);
+  json_builder_end_array (to);
   add_count (to, "inspected_px", result->inspected_px);
   add_number (to, "false_alarms", result->recipe->detect.false_alarms);
   add_number (to, "threshold", result->threshold);

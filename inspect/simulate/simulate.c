@@ -289,8 +289,9 @@ simulate (const NotchSimulation *s, NotchLayout *layout, const char *image_path,
   g_autoptr (NotchScene) scene = notch_scene_new (s, layout, error);
   if (!scene || !notch_scene_plant (scene, error) || !write_images (scene, image_path, out, error))
     return FALSE;
-  if (!write_truth (scene, truth_path, error) || !write_dice (scene, dice_path, error)
-      || !write_facts (scene, image_path, truth_path, error))
+  if ((truth_path && !write_truth (scene, truth_path, error)) || (dice_path && !write_dice (scene, dice_path, error)))
+    return FALSE;
+  if (truth_path && !notch_is_stream (truth_path) && !write_facts (scene, image_path, truth_path, error))
     return FALSE;
   for (int k = N_OUTS - 1; k >= 0; k--)
     if (out[k].writer && !notch_tiff_writer_commit (out[k].writer, error))

@@ -372,6 +372,10 @@ doubt_grid (const Discovery *d, const NotchGrid *grid)
           "the grid of dice is %.0f %% sure only; look whether it lies on the streets in the overlay, or give [dice] "
           "pitch and origin in a recipe",
           100 * grid->sure);
+  else if (isinf (off))
+    warn (d,
+          "too few dice are seen to tell how sure their grid is; look whether it lies on the streets in the overlay, "
+          "or give [dice] pitch and origin in a recipe");
   else if (off > 2)
     warn (d, "the grid of dice is unsure: its far dice may lie %.1f px off; give [dice] pitch in a recipe", off);
 }
@@ -397,8 +401,11 @@ discover_dice (const Discovery *d, GError **error)
     return FALSE;
   d->found->pitch_error = MAX (lattice.error_x, lattice.error_y);
   if (lattice.sure >= NOTCH_SURE) {
-    note (d, "dice: %.0f %% sure, from %d places that lie %.2f px rms about the grid; pitch to %.4f x %.4f px%s",
-          100 * lattice.sure, lattice.n, lattice.rms, 2 * lattice.error_x, 2 * lattice.error_y,
+    g_autofree char *pitch = isinf (d->found->pitch_error) ? g_strdup ("too few to tell how exact the pitch is")
+                                                           : g_strdup_printf ("pitch to %.4f x %.4f px",
+                                                                              2 * lattice.error_x, 2 * lattice.error_y);
+    note (d, "dice: %.0f %% sure, from %d places that lie %.2f px rms about the grid; %s%s", 100 * lattice.sure,
+          lattice.n, lattice.rms, pitch,
           lattice.street ? "" : "; no street shows where a die begins, so that is a guess");
     *grid = number_dice (d, &lattice, error);
     if (!*grid || !check_grid (d, *grid, error))

@@ -218,7 +218,7 @@ solve (double m[3][4], double own[3])
 {
   double scale = fmax (m[0][0], fmax (m[1][1], m[2][2]));
   for (int j = 0; j < 3; j++) {
-    gboolean empty = m[j][j] < 1e-12 * scale;
+    gboolean empty = !(m[j][j] > 1e-12 * scale); /* all of them where each anchor was seen once */
     own[j] = empty ? 0 : m[j][j];
     for (int k = 3; k >= j; k--)
       m[j][k] = empty ? 0 : m[j][k] / own[j];

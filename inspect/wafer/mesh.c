@@ -222,6 +222,7 @@ load_cell (Cell *cell, const NotchPixels *pixels, const NotchCare *care, gint64 
   double far_x = MAX (fabs ((double) x0 - plan->outline.x), fabs ((double) (x0 + w) - plan->outline.x));
   double far_y = MAX (fabs ((double) y0 - plan->outline.y), fabs ((double) (y0 + h) - plan->outline.y));
   gboolean ask = care->radius > 0 && hypot (far_x, far_y) > care->radius;
+  g_autofree float *weight = g_new (float, w);
   cell->n = 0;
   if (w < cell->side || h < cell->side)
     for (int i = 0; i < cell->side * cell->side; i++)
@@ -229,9 +230,13 @@ load_cell (Cell *cell, const NotchPixels *pixels, const NotchCare *care, gint64 
   for (int y = 0; y < h; y++) {
     const void *row = pixels->row[y0 + y - pixels->y];
     float *to = cell->value + (gsize) y * (gsize) cell->side;
+    for (int x = 0; x < w; x++)
+      weight[x] = 1;
+    if (plan->regions)
+      notch_regions_exclude_row (plan->regions, (double) x0, (double) (y0 + y), w, weight);
     for (int x = 0; x < w; x++) {
       float value = notch_sample_at (row, pixels->sample, x0 + x);
-      gboolean valid = fabsf (value) <= NOTCH_LARGEST_PIXEL
+      gboolean valid = fabsf (value) <= NOTCH_LARGEST_PIXEL && weight[x] > 0
                        && (!ask || notch_care_at (care, (double) (x0 + x), (double) (y0 + y)) > 0);
       to[x] = valid ? value : NAN;
       cell->n += valid;
@@ -399,7 +404,7 @@ notch_mesh_new (const NotchPlan *plan, int px, GError **error)
 {
   const NotchSource *source = plan->source;
   NotchCare care = notch_care_new (plan);
-  care.regions = NULL; /* what lies outside care areas, or is excluded, is background as well */
+  care.regions = NULL; /* what lies outside care areas is background as well, but for what is excluded */
   g_autoptr (NotchMesh) mesh = g_new0 (NotchMesh, 1);
   mesh->px = (int) CLAMP (MIN (source->width, source->height) / LEAST_CELLS, LEAST_PX, px);
   mesh->n_cols = (source->width - 1) / mesh->px + 1;

@@ -227,32 +227,45 @@ runs_of (const NotchGrid *grid, double x, double y, int n)
   return runs;
 }
 
-void
-notch_regions_row (const NotchRegions *regions, double x, double y, int n, float *sensitivity)
+/* Gives the places that care areas hold, or those that are excluded, their sensitivity. */
+static void
+lay_row (const NotchRegions *regions, gboolean exclude, double x, double y, int n, float *sensitivity)
 {
   g_autoptr (GArray) runs = regions->any_in_dice ? runs_of (regions->grid, x, y, n) : NULL;
   g_autofree guint8 *inside = g_new (guint8, (guint) n);
+  for (int k = 0; k < regions->n; k++) {
+    const Region *region = &regions->region[k];
+    float value = exclude ? 0 : (float) region->is->sensitivity;
+    if (region->is->exclude != exclude)
+      continue;
+    if (!region->in_dice)
+      mark_row (region, x, y, n, inside);
+    for (guint r = 0; region->in_dice && r < runs->len; r++) {
+      const Run *run = &g_array_index (runs, Run, r);
+      if (run->die)
+        mark_row (region, x + run->from - run->die->x, y - run->die->y, run->to - run->from, inside + run->from);
+      else
+        memset (inside + run->from, 0, (gsize) (run->to - run->from));
+    }
+    for (int i = 0; i < n; i++)
+      if (inside[i])
+        sensitivity[i] = value;
+  }
+}
+
+void
+notch_regions_exclude_row (const NotchRegions *regions, double x, double y, int n, float *sensitivity)
+{
+  lay_row (regions, TRUE, x, y, n, sensitivity);
+}
+
+void
+notch_regions_row (const NotchRegions *regions, double x, double y, int n, float *sensitivity)
+{
   for (int i = 0; i < n; i++)
     sensitivity[i] = regions->any_care ? 0 : 1;
-  for (int pass = 0; pass < 2; pass++) /* care areas, then what is excluded from them */
-    for (int k = 0; k < regions->n; k++) {
-      const Region *region = &regions->region[k];
-      float value = region->is->exclude ? 0 : (float) region->is->sensitivity;
-      if (region->is->exclude != (pass == 1))
-        continue;
-      if (!region->in_dice)
-        mark_row (region, x, y, n, inside);
-      for (guint r = 0; region->in_dice && r < runs->len; r++) {
-        const Run *run = &g_array_index (runs, Run, r);
-        if (run->die)
-          mark_row (region, x + run->from - run->die->x, y - run->die->y, run->to - run->from, inside + run->from);
-        else
-          memset (inside + run->from, 0, (gsize) (run->to - run->from));
-      }
-      for (int i = 0; i < n; i++)
-        if (inside[i])
-          sensitivity[i] = value;
-    }
+  lay_row (regions, FALSE, x, y, n, sensitivity);
+  lay_row (regions, TRUE, x, y, n, sensitivity);
 }
 
 /* ---- methods ----------------------------------------------------------------------------------------------------- */

@@ -37,3 +37,5 @@ void notch_regions_boxes (const NotchRegions *regions, gint64 x, gint64 y, gint6
 /* The sensitivities of the n places (x, y), (x + 1, y), …. The strictest exclusion wins, then the last care area that holds
  * a place. With care areas in the recipe, what lies in none of them has 0, else 1. */
 void notch_regions_row (const NotchRegions *regions, double x, double y, int n, float *sensitivity);
+/* Sets those of excluded places to 0 and leaves the others. */
+void notch_regions_exclude_row (const NotchRegions *regions, double x, double y, int n, float *sensitivity);

@@ -146,8 +146,10 @@ notch_cpu_gather (NotchLane *lane, const NotchGather *a)
   lane->n_blobs = lane->n_seams = lane->n_patches = 0;
   lane->swamped = false;
   lane->n_inspected = lane->n_lost = lane->n_rim = 0;
-  for (int p = 0; p < tile->n_pieces && p < lane->max_pieces; p++)
+  for (int p = 0; p < tile->n_pieces && p < lane->max_pieces; p++) {
     lane->rim_at[p] = -1;
+    lane->ref_noise[p] = (NotchRefNoise){ 0 };
+  }
   mark_covered (lane, a->batch);
   for (int y = 0; y < size && mem; y++) {
     float *row = lane->plane[NOTCH_PLANE_TEST] + (ptrdiff_t) y * size;

@@ -502,8 +502,6 @@ fill_lane (NotchLane *lane)
     NOTCH_CUDA (
         lane, "clearing planes",
         cudaMemsetAsync (lane->plane[i], 0, lane->area * (size_t) lane->is.batch * sizeof (float), lane->stream));
-  NOTCH_CUDA (lane, "clearing tables",
-              cudaMemsetAsync (lane->ref_noise, 0, NOTCH_MAX_PIECES * sizeof *lane->ref_noise, lane->stream));
   if (notch_cuda_refer_new (lane) || notch_cuda_fit_new (lane) || notch_cuda_filter_new (lane)
       || notch_cuda_label_new (lane) || notch_cuda_shift_new (lane))
     return -1;

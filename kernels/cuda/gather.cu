@@ -155,10 +155,13 @@ notch_cuda_gather (NotchLane *lane, const NotchGather *a)
   size_t tiles = (size_t) lane->n_tiles;
   NOTCH_CUDA (lane, "gathering", cudaMemsetAsync (lane->state, 0, tiles * sizeof *lane->state, lane->stream));
   NOTCH_CUDA (lane, "gathering", cudaMemsetAsync (lane->head, 0, tiles * sizeof *lane->head, lane->stream));
-  if (lane->n_pieces > 0) /* -1: none has a rim yet */
-    NOTCH_CUDA (
-        lane, "gathering",
-        cudaMemsetAsync (lane->piece_rim, 0xff, (size_t) lane->n_pieces * sizeof *lane->piece_rim, lane->stream));
+  if (lane->n_pieces > 0) { /* no rim, and no noise, before there is a reference */
+    size_t pieces = (size_t) lane->n_pieces;
+    NOTCH_CUDA (lane, "gathering",
+                cudaMemsetAsync (lane->piece_rim, 0xff, pieces * sizeof *lane->piece_rim, lane->stream)); /* -1 */
+    NOTCH_CUDA (lane, "gathering",
+                cudaMemsetAsync (lane->ref_noise, 0, pieces * sizeof *lane->ref_noise, lane->stream));
+  }
   NOTCH_LAUNCH (cover, notch_cuda_pixel_grid (lane), NOTCH_CUDA_PIXEL_BLOCK, 0, lane->stream, *lane);
   NOTCH_CUDA_LAUNCHED (lane, "gathering");
   if (mem) {

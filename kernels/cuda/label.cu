@@ -329,8 +329,12 @@ cut_kernel (View v)
       continue;
     NotchPeaks peaks = { v.peak + (size_t) p.tile * cells * cells, v.square + (size_t) p.tile * squares * squares,
                          squares, v.template_, v.n_channels };
-    if (notch_peak_explains (&peaks, p.x, p.y, v.score[p.pixel]))
-      v.mask[p.pixel] = fabsf (v.fine[p.pixel]) >= v.grow ? (int) NOTCH_MASK_GROWN : (int) CUT;
+    if (!notch_peak_explains (&peaks, p.x, p.y, v.score[p.pixel]))
+      continue;
+    if (fabsf (v.fine[p.pixel]) >= v.grow)
+      v.mask[p.pixel] = NOTCH_MASK_GROWN;
+    else
+      v.mask[p.pixel] = CUT;
   }
 }
 

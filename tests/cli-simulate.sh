@@ -46,6 +46,19 @@ done
 is "repeaters, clusters and long scratches together" "$(status "$NOTCH" simulate -q --size 960x768 --die 96x96 --repeaters 2 \
   --reticle 2x2 --clusters 1 --long-scratches 1 --defects 6 --snr 15:40 --seed 9 -o groups.tif)" 0
 
+# what is no regular file gets the bytes and stays what it is, and nothing stands beside it
+mkfifo pipe
+timeout 60 cat pipe >piped.tif &
+"$NOTCH" simulate -q --size 256x256 --die 128x128 --defects 2 --seed 5 -o pipe
+wait
+"$NOTCH" simulate -q --size 256x256 --die 128x128 --defects 2 --seed 5 -o file.tif
+ok "a pipe gets the image" cmp piped.tif file.tif
+ok "and stays a pipe" test -p pipe
+is "nothing is beside it" "$(find . -name 'pipe-*')" ""
+is "nor beside a null device" \
+  "$("$NOTCH" simulate -q --size 256x256 --die 128x128 --defects 2 -o /dev/null 2>&1; echo $?; find /dev -maxdepth 1 -name '*null?*')" 0
+ok "which is one still" test -c /dev/null
+
 # colour is read as luminance, and inspected
 "$NOTCH" simulate -q --channels 3 --size 768x768 --die 128x128 --defects 8 --snr 20:40 --classes particle,pit --seed 4 -o rgb.tif
 "$NOTCH" inspect -q --format defects -o out rgb.tif
