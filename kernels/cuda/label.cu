@@ -1,10 +1,11 @@
 /* label.cu - connected components by union-find over the masked pixels, and crops around them: label, patch
  *
  * The mask is a byte a pixel. CUB lists in order which chunks of 32 pixels have one of it, and all that follows runs over that
- * list, which is short, a warp a chunk. A pixel's parent is one before it, so that a component's root is its first pixel, whatever threads do; union by atomic
- * minimum as in Playne and Hawick, IEEE Transactions on Parallel and Distributed Systems 29 (2018), from stretches of a row
- * that are joined to begin with. Components come out in the order of their roots, as the CPU's do. What kernels keep for
- * every pixel (`parent`, `blob_of`, `peak_key`, `tie`) is written and read at masked pixels only. */
+ * list, which is short, a warp a chunk. A pixel's parent is one before it, so that a component's root is its first pixel,
+ * whatever threads do; union by atomic minimum as in Playne and Hawick, IEEE Transactions on Parallel and Distributed
+ * Systems 29 (2018), from stretches of a row that are joined to begin with. Components come out in the order of their roots,
+ * as the CPU's do. What kernels keep for every pixel (`parent`, `blob_of`, `peak_key`, `tie`) is written and read at masked
+ * pixels only. */
 #include "kernels/cuda/lane.cuh"
 #include "kernels/cuda/select.cuh"
 #include "kernels/math/blob.h"
@@ -26,6 +27,13 @@ enum {
   CUT = 16, /* it was cut as a skirt */
 };
 
+/* How many cells lie along a side of a tile. */
+NOTCH_FN int
+cells_of (int size)
+{
+  return size / CELL + 1;
+}
+
 /* What the kernels count in a tile. */
 struct Count {
   int components; /* worth a blob, before skirts are cut */
@@ -42,7 +50,7 @@ struct NotchCudaLabel {
   int32_t *list, *n_list;   /* which those are, and how many */
   int32_t *roots, *seams;   /* how many a chunk has; then how many all before it have */
   Count *count;             /* a tile each */
-  NotchPeak *peak;          /* by cells, notch_cells x notch_cells a tile */
+  NotchPeak *peak;          /* by cells, cells_of x cells_of a tile */
   int32_t *cell;            /* 1 where a cell has a peak */
   int32_t *square;          /* by squares, notch_peak_squares x notch_peak_squares a tile */
   NotchTemplate *template_; /* n_channels */
@@ -51,11 +59,11 @@ struct NotchCudaLabel {
   size_t work_bytes;
 };
 
-/* All that kernels look at; `tiles` and what is counted a tile begin with the batch's first one. */
+/* All that kernels look at, of all tiles of the batch. */
 struct View {
   const NotchTile *tiles;
   const float *score, *fine;
-  NotchBlobPlanes planes; /* of the batch */
+  NotchBlobPlanes planes;
   uint8_t *mask, *full;
   int32_t *parent, *blob_of, *tie;
   const int32_t *list, *n_list;
@@ -251,12 +259,6 @@ settle_kernel (View v)
   }
 }
 
-static __device__ __forceinline__ int
-cells_of (int size)
-{
-  return size / CELL + 1;
-}
-
 /* Before skirts are cut: counts components, finds the peaks of seeds, and notes which peak a pixel at the seam belongs to. */
 static __global__ void
 peak_kernel (View v)
@@ -401,7 +403,7 @@ blob_at (const View &v, size_t first, int at)
   return v.mask[first + at] & MASK ? v.blob_of[first + v.parent[first + at]] : -1;
 }
 
-/* Adds a pixel's sums to those of a blob that others add to. */
+/* Adds to a sum that others add to. */
 static __device__ __forceinline__ void
 add_sum (int64_t *to, int64_t value)
 {
@@ -409,6 +411,7 @@ add_sum (int64_t *to, int64_t value)
     atomicAdd ((unsigned long long *) to, (unsigned long long) value);
 }
 
+/* Adds a part of a blob to it, beside others. */
 static __device__ __forceinline__ void
 join_blob (NotchBlob *to, const NotchBlob *from)
 {
@@ -564,7 +567,7 @@ int
 notch_cuda_label_new (NotchLane *lane)
 {
   size_t batch = (size_t) lane->is.batch, pixels = batch * lane->area;
-  size_t squares = (size_t) notch_peak_squares (lane->is.size), cells = (size_t) lane->is.size / CELL + 1;
+  size_t squares = (size_t) notch_peak_squares (lane->is.size), cells = (size_t) cells_of (lane->is.size);
   size_t chunks = batch * chunks_of (lane);
   if (pixels > INT_MAX - CHUNK * batch)
     return notch_cuda_fail (lane, "%d tiles of %d x %d pixels are more than can be counted", lane->is.batch,
@@ -674,7 +677,7 @@ clear_counts (NotchLane *lane, const View &view)
 {
   NotchCudaLabel *l = lane->label;
   size_t n_tiles = (size_t) view.n_tiles, chunks = n_tiles * (size_t) view.chunks;
-  size_t cells = (size_t) view.size / CELL + 1;
+  size_t cells = (size_t) cells_of (view.size);
   NOTCH_CUDA (lane, "labelling", cudaMemsetAsync (lane->head, 0, sizeof *lane->head * n_tiles, lane->stream));
   NOTCH_CUDA (lane, "labelling", cudaMemsetAsync (l->count, 0, sizeof *l->count * n_tiles, lane->stream));
   NOTCH_CUDA (lane, "labelling", cudaMemsetAsync (l->full, 0, chunks, lane->stream));
