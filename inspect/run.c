@@ -373,7 +373,7 @@ keep_row (Run *run, int i, const NotchResult *result)
   run->row[i] = notch_summary_row (result);
 }
 
-/* Opens an image and inspects it on a device. NULL: what went wrong names the image. */
+/* Opens an image and inspects it on a device. */
 static NotchInspection *
 inspect_on (Run *run, int i, const NotchCompute *compute, GError **error)
 {
@@ -384,13 +384,9 @@ inspect_on (Run *run, int i, const NotchCompute *compute, GError **error)
     return NULL;
   run->pixels = inspection->source->width * inspection->source->height;
   notch_store_watch (inspection->store, go_on, run);
-  if (notch_inspection_run (inspection, compute, run->rules, options->fast, tell_step, run, error))
-    return g_steal_pointer (&inspection);
-  /* What went wrong in the image's own file names it already. */
-  g_autofree char *name = g_strconcat (run->image[i], ": ", NULL);
-  if (error && *error && !g_str_has_prefix ((*error)->message, name))
-    g_prefix_error_literal (error, name);
-  return NULL;
+  if (!notch_inspection_run (inspection, compute, run->rules, options->fast, tell_step, run, error))
+    return NULL;
+  return g_steal_pointer (&inspection);
 }
 
 /* The same on the processors, where the device could not take it. */
@@ -420,17 +416,22 @@ inspect_image (Run *run, int i, GError **error)
   const NotchInspectOptions *options = run->options;
   g_autofree char *folder = g_build_filename (run->output, run->stem[i], NULL);
   g_autofree char *asked = ask (run, i); /* before it is opened: who replaces it meanwhile has replaced it */
+  g_autofree char *name = g_strconcat (run->image[i], ": ", NULL);
   g_autoptr (GError) fault = NULL;
   run->pixels = 0;
   tell (run, "reading", 0);
   g_autoptr (NotchInspection) inspection = inspect_on (run, i, &run->compute, &fault);
   if (!inspection && run->compute.kernels != &notch_kernels_cpu
-      && g_error_matches (fault, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL))
-    inspection = inspect_instead (run, i, fault->message, error);
-  else if (!inspection)
+      && g_error_matches (fault, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL)) {
+    g_autoptr (GError) full = g_steal_pointer (&fault);
+    inspection = inspect_instead (run, i, full->message, &fault);
+  }
+  if (!inspection) {
+    if (!g_str_has_prefix (fault->message, name)) /* what went wrong in the image's own file names it already */
+      g_prefix_error_literal (&fault, name);
     g_propagate_error (error, g_steal_pointer (&fault));
-  if (!inspection)
     return FALSE;
+  }
   NotchResult *result = inspection->result;
   result->stem = g_strdup (run->stem[i]);
   if (!result->device)
