@@ -515,9 +515,9 @@ test_normalise (void)
   }
   tile.weight = weight;
   NotchPiece piece[2] = { { 0, 0, 50, SIZE, 0, 1, 0 }, { 60, 10, 30, 40, 0, 1, 1 } };
-  NotchSourceShift source = { .zoom = 1 };
+  NotchSourceShift source[2] = { { .zoom = 1 }, { .zoom = 1 } }; /* the second piece has a spread behind its source */
   tile.n_pieces = 2;
-  NotchBatch batch = { 1, &tile, piece, &source, { bench.mem } };
+  NotchBatch batch = { 1, &tile, piece, source, { bench.mem } };
   NotchNoise noise = { 1.5f, 0.02f, 0.003f, 0.001f, 1e-5f };
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_RES, res);
