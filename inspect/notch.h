@@ -25,7 +25,8 @@ typedef enum {
   NOTCH_ERROR_WRITE,   /* an output cannot be written */
   NOTCH_ERROR_INSPECT, /* an image was read but cannot be inspected (no dice, nothing to compare) */
   NOTCH_ERROR_DEVICE,  /* no such device, or it failed */
-  NOTCH_ERROR_CANCELLED
+  NOTCH_ERROR_CANCELLED,
+  NOTCH_ERROR_DEVICE_FULL /* a device has no room for the work, or gives none any more; another one may */
 } NotchError;
 
 /* "0.1.0" */

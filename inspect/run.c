@@ -373,30 +373,69 @@ keep_row (Run *run, int i, const NotchResult *result)
   run->row[i] = notch_summary_row (result);
 }
 
+/* Opens an image and inspects it on a device. */
+static NotchInspection *
+inspect_on (Run *run, int i, const NotchCompute *compute, GError **error)
+{
+  const NotchInspectOptions *options = run->options;
+  g_autoptr (NotchInspection) inspection =
+      notch_inspection_open (run->image[i], options->page, run->recipe, compute->jobs, error);
+  if (!inspection)
+    return NULL;
+  run->pixels = inspection->source->width * inspection->source->height;
+  notch_store_watch (inspection->store, go_on, run);
+  if (!notch_inspection_run (inspection, compute, run->rules, options->fast, tell_step, run, error))
+    return NULL;
+  return g_steal_pointer (&inspection);
+}
+
+/* The same on the processors, where the device could not take it. */
+static NotchInspection *
+inspect_instead (Run *run, int i, const char *why, GError **error)
+{
+  char fault[256] = "", text[256] = "";
+  NotchCompute compute = { &notch_kernels_cpu, notch_kernels_cpu.open (0, fault), run->compute.jobs };
+  if (!compute.device) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "cpu: %s", fault);
+    return NULL;
+  }
+  notch_kernels_cpu.describe (compute.device, text);
+  NotchInspection *inspection = inspect_on (run, i, &compute, error);
+  notch_kernels_cpu.close (compute.device);
+  if (!inspection)
+    return NULL;
+  inspection->result->device = g_strdup_printf ("cpu: %s", text);
+  g_ptr_array_add (inspection->result->warning,
+                   g_strdup_printf ("inspected on the CPU, for the GPU could not take it: %s", why));
+  return inspection;
+}
+
 static gboolean
 inspect_image (Run *run, int i, GError **error)
 {
   const NotchInspectOptions *options = run->options;
   g_autofree char *folder = g_build_filename (run->output, run->stem[i], NULL);
   g_autofree char *asked = ask (run, i); /* before it is opened: who replaces it meanwhile has replaced it */
+  g_autofree char *name = g_strconcat (run->image[i], ": ", NULL);
+  g_autoptr (GError) fault = NULL;
   run->pixels = 0;
   tell (run, "reading", 0);
-  g_autoptr (NotchInspection) inspection =
-      notch_inspection_open (run->image[i], options->page, run->recipe, run->compute.jobs, error);
-  if (!inspection)
-    return FALSE;
-  run->pixels = inspection->source->width * inspection->source->height;
-  notch_store_watch (inspection->store, go_on, run);
-  if (!notch_inspection_run (inspection, &run->compute, run->rules, options->fast, tell_step, run, error)) {
-    /* What went wrong in the image's own file names it already. */
-    g_autofree char *name = g_strconcat (run->image[i], ": ", NULL);
-    if (error && *error && !g_str_has_prefix ((*error)->message, name))
-      g_prefix_error_literal (error, name);
+  g_autoptr (NotchInspection) inspection = inspect_on (run, i, &run->compute, &fault);
+  if (!inspection && run->compute.kernels != &notch_kernels_cpu
+      && g_error_matches (fault, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL)) {
+    g_autoptr (GError) full = g_steal_pointer (&fault);
+    inspection = inspect_instead (run, i, full->message, &fault);
+  }
+  if (!inspection) {
+    if (!g_str_has_prefix (fault->message, name)) /* what went wrong in the image's own file names it already */
+      g_prefix_error_literal (&fault, name);
+    g_propagate_error (error, g_steal_pointer (&fault));
     return FALSE;
   }
   NotchResult *result = inspection->result;
   result->stem = g_strdup (run->stem[i]);
-  result->device = g_strdup (run->device);
+  if (!result->device)
+    result->device = g_strdup (run->device);
   result->asked = g_steal_pointer (&asked);
   result->page = MAX (options->page, 1);
   gint64 start = g_get_monotonic_time ();

@@ -80,7 +80,8 @@ typedef struct {
   const float *weight; /* size x size sensitivities, 0 where masked; NULL: 1 everywhere */
 } NotchTile;
 
-#define NOTCH_MAX_SOURCES 16 /* reference dice per piece */
+#define NOTCH_MAX_SOURCES 16   /* reference dice per piece */
+#define NOTCH_MAX_PIECES  4096 /* per batch */
 
 typedef struct {
   int n_tiles;

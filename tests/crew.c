@@ -302,8 +302,38 @@ test_no_lane (void)
   NotchLaneSize size = lane_size;
   size.n_channels = 1, size.channel = &odd;
   g_assert_null (notch_crew_new (&notch_kernels_cpu, device, 4, &size, &error));
-  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE);
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL);
   g_assert_true (g_str_has_prefix (error->message, "cpu: a filter cannot be reduced 3 times"));
+  notch_kernels_cpu.close (device);
+}
+
+/* A lane of a device that has room for three tiles. */
+static NotchLane *
+small_lane_new (NotchDevice *device, const NotchLaneSize *size, char fault[256])
+{
+  g_strlcpy (fault, "out of memory", 256);
+  return size->batch > 3 ? NULL : notch_kernels_cpu.lane_new (device, size, fault);
+}
+
+/* Batches are halved until lanes have room. */
+static void
+test_halved (void)
+{
+  static NotchKernels small;
+  static const struct {
+    int wanted, had;
+  } batch[] = { { 1, 1 }, { 3, 3 }, { 4, 2 }, { 16, 2 }, { 15, 3 } };
+  small = notch_kernels_cpu;
+  small.lane_new = small_lane_new;
+  NotchDevice *device = open_device ();
+  for (gsize i = 0; i < G_N_ELEMENTS (batch); i++) {
+    g_autoptr (GError) error = NULL;
+    NotchLaneSize size = lane_size;
+    size.batch = batch[i].wanted;
+    g_autoptr (NotchCrew) crew = notch_crew_new (&small, device, 2, &size, &error);
+    g_assert_no_error (error);
+    g_assert_cmpint (notch_crew_batch (crew), ==, batch[i].had);
+  }
   notch_kernels_cpu.close (device);
 }
 
@@ -320,5 +350,6 @@ main (int argc, char **argv)
   g_test_add_func ("/crew/cancel", test_cancel);
   g_test_add_func ("/crew/cancel/wakes", test_cancel_wakes);
   g_test_add_func ("/crew/no-lane", test_no_lane);
+  g_test_add_func ("/crew/halved", test_halved);
   return g_test_run ();
 }

@@ -83,6 +83,10 @@ test_works (void)
   expect_refused ("cuda:2", NOTCH_ERROR_DEVICE,
                   "device cuda:2 cannot be used: this machine has 2, numbered from 0; take *");
 
+  g_setenv ("NOTCH_TEST_DEVICES", "3", TRUE);
+  expect_refused (
+      "cuda:2", NOTCH_ERROR_DEVICE,
+      "device cuda:2 cannot be used: it computes wrongly: what is found differs from what the CPU finds; take *");
   g_setenv ("NOTCH_TEST_DEVICES", "1", TRUE);
   expect_cpu ("cuda:0 does not work: it is on fire");
   g_setenv ("NOTCH_TEST_DEVICES", "0", TRUE);

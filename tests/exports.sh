@@ -1,5 +1,5 @@
 #!/bin/sh
-# libnotch.so exports the functions of notch.h and nothing else.
+# libnotch.so exports the functions of notch.h and nothing else, a device module its one. The program needs no CUDA.
 # shellcheck source=tests/tap.sh
 . "$srcdir/tests/tap.sh"
 
@@ -15,4 +15,15 @@ exported=$(nm -D --defined-only "$library" | awk '$2 ~ /[TDBRVW]/ && $3 !~ /^_/ 
 promised=$(sed -n 's/^NOTCH_API .*[ *]\(notch_[a-z_]*\) (.*/\1/p' "$srcdir/inspect/notch.h" | sort)
 ok "notch.h promises functions" test -n "$promised"
 is "what is exported is what notch.h promises" "$exported" "$promised"
+
+for module in kernels tests/cudahost; do
+  file=$(dirname "$NOTCH")/$module/.libs/notch-cuda.so
+  if [ -f "$file" ]; then
+    is "what $module exports" "$(nm -D --defined-only "$file" | awk '{ print $3 }')" notch_kernels_module
+  else
+    skip "what $module exports" "not built"
+  fi
+done
+is "what the program and the library need of CUDA" \
+  "$(objdump -p "$(dirname "$NOTCH")/.libs/notch" "$library" | grep -E 'NEEDED.*(cuda|cufft|stdc)')" ""
 done_testing

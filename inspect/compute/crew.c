@@ -8,7 +8,7 @@ typedef struct {
 
 struct NotchCrew {
   const NotchKernels *kernels;
-  int n;
+  int n, batch;
   NotchLane **lane;
   GThread **thread;
   GMutex lock;
@@ -37,7 +37,7 @@ make_lane (const Worker *worker)
   g_mutex_lock (&crew->lock);
   *worker->lane = lane;
   if (!lane && !crew->error)
-    crew->error = g_error_new (NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", crew->kernels->name, fault);
+    crew->error = g_error_new (NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "%s: %s", crew->kernels->name, fault);
   crew->making--;
   g_cond_broadcast (&crew->changed);
   g_mutex_unlock (&crew->lock);
@@ -76,14 +76,16 @@ work_off (gpointer data)
   return NULL;
 }
 
-NotchCrew *
-notch_crew_new (const NotchKernels *kernels, NotchDevice *device, int jobs, const NotchLaneSize *size, GError **error)
+/* A crew whose lanes are of this very size. */
+static NotchCrew *
+make_crew (const NotchKernels *kernels, NotchDevice *device, int jobs, const NotchLaneSize *size, GError **error)
 {
   g_autoptr (NotchCrew) crew = g_new0 (NotchCrew, 1);
   g_mutex_init (&crew->lock);
   g_cond_init (&crew->changed);
   g_queue_init (&crew->waiting);
   crew->kernels = kernels;
+  crew->batch = size->batch;
   int n = kernels->workers (device, jobs);
   crew->lane = g_new0 (NotchLane *, n);
   crew->thread = g_new0 (GThread *, n);
@@ -109,6 +111,21 @@ notch_crew_new (const NotchKernels *kernels, NotchDevice *device, int jobs, cons
     return NULL;
   }
   return g_steal_pointer (&crew);
+}
+
+NotchCrew *
+notch_crew_new (const NotchKernels *kernels, NotchDevice *device, int jobs, const NotchLaneSize *size, GError **error)
+{
+  for (NotchLaneSize smaller = *size;; smaller.batch /= 2) {
+    g_autoptr (GError) fault = NULL;
+    NotchCrew *crew = make_crew (kernels, device, jobs, &smaller, &fault);
+    if (crew)
+      return crew;
+    if (smaller.batch < 2 || !g_error_matches (fault, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL)) {
+      g_propagate_error (error, g_steal_pointer (&fault));
+      return NULL;
+    }
+  }
 }
 
 gboolean
@@ -158,6 +175,12 @@ int
 notch_crew_size (const NotchCrew *crew)
 {
   return crew->n;
+}
+
+int
+notch_crew_batch (const NotchCrew *crew)
+{
+  return crew->batch;
 }
 
 void

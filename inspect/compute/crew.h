@@ -13,6 +13,8 @@ typedef struct NotchCrew NotchCrew;
  * `lane` is NULL the run was given up and freeing is all there is to do. */
 typedef gboolean (*NotchCrewWork) (NotchLane *lane, gpointer task, GError **error);
 
+/* Where a device has no room for lanes of so many tiles, their number is halved until it has; NULL with
+ * NOTCH_ERROR_DEVICE_FULL when there is none for one. */
 NotchCrew *notch_crew_new (const NotchKernels *kernels, NotchDevice *device, int jobs, const NotchLaneSize *size,
                            GError **error);
 /* FALSE when the crew has given up; the task is freed all the same. */
@@ -22,6 +24,8 @@ gboolean notch_crew_wait (NotchCrew *crew, GError **error);
 /* Ends the run from outside: waiting tasks are freed undone, wait reports NOTCH_ERROR_CANCELLED. */
 void notch_crew_cancel (NotchCrew *crew);
 int notch_crew_size (const NotchCrew *crew);
+/* Tiles that a lane of it takes at once. */
+int notch_crew_batch (const NotchCrew *crew);
 void notch_crew_free (NotchCrew *crew);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchCrew, notch_crew_free)
 

@@ -1,6 +1,8 @@
 /* device.c - finds backends, and chooses one */
 #include "inspect/compute/device.h"
 
+#include "inspect/compute/check.h"
+
 #include <gmodule.h>
 #include <string.h>
 
@@ -64,18 +66,23 @@ open_module (char **why)
   return kernels;
 }
 
-/* Opens and closes a device: TRUE and its description, or FALSE and what is wrong with it. */
+/* Opens and closes a device: TRUE and its description, or FALSE and what is wrong with it. A GPU is let compute a known
+ * answer, for a card that is broken, or a driver that is, mostly says nothing. */
 static gboolean
 try_device (const NotchKernels *kernels, int index, char **text)
 {
   char line[256] = "";
+  gboolean works = FALSE;
+  *text = NULL;
   NotchDevice *device = kernels->open (index, line);
   if (device) {
     kernels->describe (device, line);
+    works = kernels == &notch_kernels_cpu || notch_device_computes (kernels, device, text);
     kernels->close (device);
   }
-  *text = g_strdup (line);
-  return device != NULL;
+  if (!*text)
+    *text = g_strdup (line);
+  return works;
 }
 
 /* The first GPU that works. */

@@ -46,7 +46,7 @@ notch_band_new (const NotchPlan *plan, const NotchReference *reference, const No
       return NULL;
     band->mem[i] = compute->kernels->strip_up (compute->device, notch_strip_pixels (band->strip[i]), fault);
     if (!band->mem[i]) {
-      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", compute->kernels->name, fault);
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "%s: %s", compute->kernels->name, fault);
       return NULL;
     }
   }
@@ -66,18 +66,43 @@ notch_band_release (NotchBand *band)
     g_atomic_rc_box_release_full (band, clear_band);
 }
 
-NotchBatch
-notch_band_batch (const NotchBand *band, const NotchTileJob *job)
+NotchTileBatch *
+notch_tile_batch_new (const NotchBand *band, NotchTileJob *const *job, int n)
 {
-  NotchBatch batch = {
-    .n_tiles = 1,
-    .tile = &job->tile,
-    .piece = (const NotchPiece *) job->piece->data,
-    .source = (const NotchSourceShift *) job->source->data,
+  NotchTileBatch *batch = g_new0 (NotchTileBatch, 1);
+  batch->tile = g_array_new (FALSE, FALSE, sizeof (NotchTile));
+  batch->piece = g_array_new (FALSE, FALSE, sizeof (NotchPiece));
+  batch->source = g_array_new (FALSE, FALSE, sizeof (NotchSourceShift));
+  for (int i = 0; i < n; i++) {
+    NotchTile tile = job[i]->tile;
+    guint first_source = batch->source->len;
+    tile.first_piece = (int) batch->piece->len;
+    g_array_append_val (batch->tile, tile);
+    g_array_append_vals (batch->piece, job[i]->piece->data, job[i]->piece->len);
+    g_array_append_vals (batch->source, job[i]->source->data, job[i]->source->len);
+    for (guint p = (guint) tile.first_piece; p < batch->piece->len; p++)
+      g_array_index (batch->piece, NotchPiece, p).first_source += (int) first_source;
+  }
+  batch->batch = (NotchBatch){
+    .n_tiles = n,
+    .tile = (const NotchTile *) batch->tile->data,
+    .piece = (const NotchPiece *) batch->piece->data,
+    .source = (const NotchSourceShift *) batch->source->data,
   };
   for (int i = 0; i < NOTCH_MAX_MEM; i++)
-    batch.mem[i] = band->mem[i];
+    batch->batch.mem[i] = band->mem[i];
   return batch;
+}
+
+void
+notch_tile_batch_free (NotchTileBatch *batch)
+{
+  if (!batch)
+    return;
+  g_array_unref (batch->tile);
+  g_array_unref (batch->piece);
+  g_array_unref (batch->source);
+  g_free (batch);
 }
 
 /* ---- sensitivities ---------------------------------------------------------------------------------------------- */

@@ -16,10 +16,11 @@ typedef struct {
   NotchFound found;             /* but for the blobs */
 } Pass;
 
+/* Tiles of one row that are worked on together. */
 typedef struct {
   Pass *pass;
   NotchBand *band;
-  NotchTileJob *job;
+  GPtrArray *job; /* NotchTileJob */
   int row;
 } Task;
 
@@ -27,14 +28,32 @@ static void
 task_free (Task *task)
 {
   notch_band_release (task->band);
-  notch_tile_job_free (task->job);
+  g_ptr_array_unref (task->job);
   g_free (task);
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Task, task_free)
 
-/* The pipeline itself: one tile's way from raw rows to blobs. */
+/* Joins what was found in a task's tiles; `counted`: how much was looked at, too. */
+static void
+join_found (const Task *task, NotchJoin *join, const NotchTileFound *found, gboolean counted)
+{
+  Pass *pass = task->pass;
+  g_mutex_lock (&pass->lock);
+  for (guint i = 0; i < task->job->len; i++) {
+    const NotchTileJob *job = task->job->pdata[i];
+    notch_join_add (join, task->row, &job->tile, &found[i]);
+    if (!counted)
+      continue;
+    pass->found.inspected_px += found[i].n_inspected;
+    pass->found.lost_px += found[i].n_lost;
+    pass->found.swamped_tiles += found[i].swamped;
+  }
+  g_mutex_unlock (&pass->lock);
+}
+
+/* The pipeline itself: a batch's way from raw rows to blobs. */
 static gboolean
-inspect_tile (NotchLane *lane, gpointer data, GError **error)
+inspect_tiles (NotchLane *lane, gpointer data, GError **error)
 {
   g_autoptr (Task) task = data;
   if (!lane)
@@ -43,46 +62,43 @@ inspect_tile (NotchLane *lane, gpointer data, GError **error)
   const NotchPlan *plan = pass->plan;
   const NotchKernels *k = pass->kernels;
   const NotchRecipe *recipe = plan->recipe;
-  if (!notch_tile_job_weigh (plan, task->job, error))
-    return FALSE;
-  NotchBatch batch = notch_band_batch (task->band, task->job);
+  int n = (int) task->job->len;
+  for (int i = 0; i < n; i++)
+    if (!notch_tile_job_weigh (plan, task->job->pdata[i], error))
+      return FALSE;
+  g_autoptr (NotchTileBatch) tiles = notch_tile_batch_new (task->band, (NotchTileJob *const *) task->job->pdata, n);
+  const NotchBatch *batch = &tiles->batch;
   float seed = (float) plan->threshold, grow = MIN ((float) recipe->detect.grow_sigma, seed);
-  const NotchFit fit = notch_plan_fit (plan, pass->reference, &batch);
-  NotchTileFound found;
-  gboolean well = k->gather (lane, &(NotchGather){ &batch }) == 0 && k->refer (lane, &(NotchRefer){ &batch }) == 0
+  const NotchFit fit = notch_plan_fit (plan, pass->reference, batch);
+  g_autofree NotchTileFound *found = g_new0 (NotchTileFound, n);
+  gboolean well = k->gather (lane, &(NotchGather){ batch }) == 0 && k->refer (lane, &(NotchRefer){ batch }) == 0
                   && k->fit (lane, &fit) == 0
-                  && k->normalise (lane, &(NotchNormalise){ &batch, plan->noise, plan->spread_trust }) == 0
-                  && k->filter (lane, &(NotchFilter){ &batch, plan->n_channels, plan->channel, NULL }) == 0
-                  && k->label (lane, &(NotchLabel){ &batch, seed, grow, recipe->detect.merge_px }) == 0
-                  && k->patch (lane, &(NotchPatch){ &batch, pass->patch_side, MAX_PATCHES }) == 0
-                  && k->finish (lane, &found) == 0;
+                  && k->normalise (lane, &(NotchNormalise){ batch, plan->noise, plan->spread_trust }) == 0
+                  && k->filter (lane, &(NotchFilter){ batch, plan->n_channels, plan->channel, NULL }) == 0
+                  && k->label (lane, &(NotchLabel){ batch, seed, grow, recipe->detect.merge_px }) == 0
+                  && k->patch (lane, &(NotchPatch){ batch, pass->patch_side, MAX_PATCHES }) == 0
+                  && k->finish (lane, found) == 0;
   if (!well)
     return notch_kernels_error (k, lane, error);
-  g_mutex_lock (&pass->lock);
-  notch_join_add (pass->join, task->row, &task->job->tile, &found);
-  pass->found.inspected_px += found.n_inspected;
-  pass->found.lost_px += found.n_lost;
-  pass->found.swamped_tiles += found.swamped;
-  g_mutex_unlock (&pass->lock);
+  join_found (task, pass->join, found, TRUE);
   if (!pass->candidates)
     return TRUE;
   /* Once more, for what is weaker; its blobs have nothing to do with those above, which stay as they are. */
   seed = (float) recipe->detect.candidate_sigma;
-  if (k->label (lane, &(NotchLabel){ &batch, seed, MIN (grow, seed), recipe->detect.merge_px }) != 0
-      || k->finish (lane, &found) != 0)
+  if (k->label (lane, &(NotchLabel){ batch, seed, MIN (grow, seed), recipe->detect.merge_px }) != 0
+      || k->finish (lane, found) != 0)
     return notch_kernels_error (k, lane, error);
-  found.n_patches = 0;
-  g_mutex_lock (&pass->lock);
-  notch_join_add (pass->candidates, task->row, &task->job->tile, &found);
-  g_mutex_unlock (&pass->lock);
+  for (int i = 0; i < n; i++)
+    found[i].n_patches = 0;
+  join_found (task, pass->candidates, found, FALSE);
   return TRUE;
 }
 
 static NotchLaneSize
-lane_size (const NotchPlan *plan, int patch_side)
+lane_size (const NotchPlan *plan, int batch, int patch_side)
 {
   return (NotchLaneSize){
-    .batch = 1,
+    .batch = (int) CLAMP (plan->tiling.n_cols, 1, batch), /* a batch is of one row */
     .size = plan->tiling.size,
     .halo = plan->tiling.halo,
     .max_blobs = MAX_BLOBS,
@@ -111,7 +127,10 @@ add_empty (Pass *pass, int row)
 static gboolean
 push_row (Pass *pass, NotchCrew *crew, const NotchReference *reference, NotchBand *band, int row)
 {
-  for (gint64 col = 0; col < pass->plan->tiling.n_cols; col++) {
+  Task *task = NULL;
+  guint n_pieces = 0;
+  gboolean well = TRUE;
+  for (gint64 col = 0; col < pass->plan->tiling.n_cols && well; col++) {
     NotchTileJob *job = notch_tile_job_new (pass->plan, reference, col, row);
     if (!job) {
       add_empty (pass, row);
@@ -119,12 +138,22 @@ push_row (Pass *pass, NotchCrew *crew, const NotchReference *reference, NotchBan
     }
     if (!notch_store_go_on (pass->plan->store, NULL))
       notch_crew_cancel (crew);
-    Task *task = g_new (Task, 1);
-    *task = (Task){ pass, notch_band_acquire (band), job, row };
-    if (!notch_crew_push (crew, inspect_tile, task))
-      return FALSE;
+    if (task && (task->job->len == (guint) notch_crew_batch (crew) || n_pieces + job->piece->len > NOTCH_MAX_PIECES))
+      well = notch_crew_push (crew, inspect_tiles, g_steal_pointer (&task));
+    if (!task) {
+      task = g_new (Task, 1);
+      *task = (Task){ pass, notch_band_acquire (band), NULL, row };
+      task->job = g_ptr_array_new_with_free_func ((GDestroyNotify) notch_tile_job_free);
+      n_pieces = 0;
+    }
+    n_pieces += job->piece->len;
+    g_ptr_array_add (task->job, job);
   }
-  return TRUE;
+  if (task && !well)
+    task_free (task);
+  else if (task)
+    well = notch_crew_push (crew, inspect_tiles, task);
+  return well;
 }
 
 /* The blobs of the second labelling that no found blob is part of. */
@@ -149,7 +178,7 @@ notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, cons
 {
   const NotchTiling *tiling = &plan->tiling;
   int patch_side = MIN (plan->recipe->report.crop_px, 2 * tiling->halo);
-  NotchLaneSize size = lane_size (plan, patch_side);
+  NotchLaneSize size = lane_size (plan, compute->kernels->batch (compute->device), patch_side);
   g_autoptr (NotchCrew) crew = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
   if (!crew)
     return FALSE;

@@ -73,7 +73,8 @@ take_residual (NotchLane *lane, gpointer data, GError **error)
     return FALSE;
   if (!notch_tile_job_weigh (sample->plan, sample->job, error))
     return FALSE;
-  NotchBatch batch = notch_band_batch (sample->band, sample->job);
+  g_autoptr (NotchTileBatch) tiles = notch_tile_batch_new (sample->band, &sample->job, 1);
+  const NotchBatch batch = tiles->batch;
   gsize area = (gsize) sample->plan->tiling.size * (gsize) sample->plan->tiling.size;
   gboolean spread = sample->plan->mem_store[NOTCH_MEM_SPREAD] != NULL;
   sample->ref = g_try_new (float, area);

@@ -38,8 +38,15 @@ NotchBand *notch_band_acquire (NotchBand *band);
 void notch_band_release (NotchBand *band);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchBand, notch_band_release)
 
-/* The batch of one tile over a band. */
-NotchBatch notch_band_batch (const NotchBand *band, const NotchTileJob *job);
+/* A batch of tiles over a band, with its tables. Weights stay the jobs' own. */
+typedef struct {
+  NotchBatch batch;
+  GArray *tile, *piece, *source;
+} NotchTileBatch;
+
+NotchTileBatch *notch_tile_batch_new (const NotchBand *band, NotchTileJob *const *job, int n);
+void notch_tile_batch_free (NotchTileBatch *batch);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTileBatch, notch_tile_batch_free)
 
 /* What `fit` is to do with a batch. */
 NotchFit notch_plan_fit (const NotchPlan *plan, const NotchReference *reference, const NotchBatch *batch);

@@ -148,7 +148,7 @@ notch_reference_shifts (NotchCrew *crew, const NotchCompute *compute, const Notc
     if (pixels[i])
       well = (mem[i] = compute->kernels->strip_up (compute->device, pixels[i], fault)) != NULL;
   if (!well)
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", compute->kernels->name, fault);
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "%s: %s", compute->kernels->name, fault);
   int share = MAX (1, n / (4 * notch_crew_size (crew)));
   for (int i = 0; i < n && well; i += share) {
     Task *task = g_new0 (Task, 1);

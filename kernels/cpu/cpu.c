@@ -1,5 +1,6 @@
 /* cpu.c - the CPU backend: a lane is a thread, a batch is one tile, so that a tile's whole chain stays in cache */
 #include "kernels/cpu/lane.h"
+#include "kernels/math/shift.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -132,7 +133,7 @@ lane_allocate (NotchLane *lane)
   for (int i = 0; i < NOTCH_N_PLANES; i++)
     if (!(lane->plane[i] = notch_fft_alloc (area)))
       return false;
-  lane->max_pieces = 4096;
+  lane->max_pieces = NOTCH_MAX_PIECES;
   lane->max_seams = (int) (8 * 32 * size);
   lane->judged = calloc (area, 1);
   lane->known = calloc (area, 1);
@@ -154,7 +155,7 @@ lane_allocate (NotchLane *lane)
   lane->run_blob = calloc (area / 2 + size, sizeof *lane->run_blob);
   lane->row_start = calloc (size + 2, sizeof *lane->row_start);
   lane->blob = calloc ((size_t) is->max_blobs + 1, sizeof *lane->blob);
-  size_t squares = size / NOTCH_PEAK_SQUARE + 1;
+  size_t squares = (size_t) notch_peak_squares (is->size);
   lane->peak = calloc (NOTCH_MAX_PEAKS, sizeof *lane->peak);
   lane->peak_square = calloc (squares * squares, sizeof *lane->peak_square);
   lane->blob_peak = calloc ((size_t) is->max_blobs + 1, sizeof *lane->blob_peak);
@@ -206,7 +207,7 @@ lane_new (NotchDevice *device, const NotchLaneSize *is, char fault[256])
     return NULL;
   }
   for (int i = 0; i < is->shift_size; i++)
-    lane->shift_window[i] = (float) (0.5 - 0.5 * cos (2 * 3.14159265358979323846 * i / (is->shift_size - 1)));
+    lane->shift_window[i] = notch_shift_window (i, is->shift_size);
   return lane;
 }
 

@@ -7,24 +7,11 @@
 #include <string.h>
 
 static int
-log2_of (int decimate)
-{
-  return decimate == 1 ? 0 : decimate == 2 ? 1 : decimate == 4 ? 2 : -1;
-}
-
-/* The signed frequency of bin i of n, cycles a pixel. */
-static double
-frequency (int i, int n)
-{
-  return (double) (i <= n / 2 ? i : i - n) / n;
-}
-
-static int
 make_filter (NotchLane *lane, int c)
 {
   const NotchChannel copy = lane->is.channel[c], *channel = &copy; /* nothing that is written below may be in it */
   NotchFilterPlan *plan = &lane->filter[c];
-  int size = lane->is.size, level = log2_of (channel->decimate);
+  int size = lane->is.size, level = notch_channel_level (channel->decimate);
   if (level < 0 || size % (2 * channel->decimate) != 0)
     return notch_cpu_fail (lane, "a filter cannot be reduced %d times in tiles of %d pixels", channel->decimate, size);
   int side = size / channel->decimate, n_blocks = notch_cpu_n_blocks (side / 2);
@@ -40,19 +27,11 @@ make_filter (NotchLane *lane, int c)
   double variance = 0;
   for (int y = 0; y < side; y++)
     for (int x = 0; x < n_blocks * NOTCH_FFT_COLUMNS; x++) {
-      double fy = frequency (y, side) * side / size, fx = (double) x / size, transfer = 0;
-      /* The highest frequency of a reduced spectrum has no partner; it carries next to nothing. */
-      if (y != side / 2 && x < side / 2) {
-        ptrdiff_t at = (ptrdiff_t) (fy < 0 ? y - side + size : y) * (size / 2 + 1) + x;
-        double noise = lane->is.whiten ? lane->is.whiten[at] : 1;
-        transfer = notch_channel_transfer (channel, lane->is.halo, fx, fy) / noise;
-        variance += (x == 0 ? 1 : 2) * transfer * transfer * noise;
-      }
+      double transfer = notch_channel_bin (channel, lane->is.whiten, lane->is.halo, size, side, x, y, &variance);
       plan->transfer[((ptrdiff_t) (x / NOTCH_FFT_COLUMNS) * side + y) * NOTCH_FFT_COLUMNS + x % NOTCH_FFT_COLUMNS] =
           (float) transfer;
     }
-  /* White noise of sigma 1 has E |Z|^2 = size^2 in every bin, and the inverse transform is not divided by size^2. */
-  double scale = variance > 0 ? 1 / (sqrt (variance) * size) : 0;
+  double scale = notch_channel_scale (variance, size);
   for (ptrdiff_t i = 0; i < (ptrdiff_t) side * n_blocks * NOTCH_FFT_COLUMNS; i++)
     plan->transfer[i] = (float) (plan->transfer[i] * scale);
   return 0;
@@ -132,8 +111,7 @@ larger (int32_t a, int32_t b)
   return a > b ? a : b;
 }
 
-/* Keeps the larger of a score and what a reduced row says of it: sample i stands for the pixels up to times / 2 on both
- * sides of pixel times * i, so that nothing moves. */
+/* Keeps the larger of a score and what a reduced row says of it (math/score.h), so that nothing moves. */
 NOTCH_CLONES static void
 keep_spread_row (const Word *reduced, int times, int n, Word *score)
 {
@@ -176,7 +154,8 @@ respond (NotchLane *lane, int c)
     multiply (from, transfer, upper * many, lane->block);
     multiply (from + (ptrdiff_t) (size - side + upper) * 2 * many, transfer + (ptrdiff_t) upper * many,
               (side - upper) * many, lane->block + (ptrdiff_t) upper * 2 * many);
-    notch_fft_columns_inverse (lane->fft[log2_of (plan->decimate)], lane->block, lane->product + b * 2 * many);
+    notch_fft_columns_inverse (lane->fft[notch_channel_level (plan->decimate)], lane->block,
+                               lane->product + b * 2 * many);
   }
 }
 
@@ -187,7 +166,7 @@ response_row (NotchLane *lane, int c, int y)
   int side = lane->filter[c].side;
   float *row = lane->product + (ptrdiff_t) y * 2 * notch_cpu_product_stride (side);
   row[side] = row[side + 1] = 0; /* the highest frequency */
-  notch_fft_row_inverse (lane->fft[log2_of (lane->filter[c].decimate)], row, lane->line);
+  notch_fft_row_inverse (lane->fft[notch_channel_level (lane->filter[c].decimate)], row, lane->line);
   return lane->line;
 }
 
@@ -197,8 +176,9 @@ add_stats (const NotchLane *lane, int c, float gain, NotchChannelStats *stats)
 {
   const NotchTile *tile = lane->tile;
   int d = lane->filter[c].decimate, side = lane->filter[c].side;
-  int x0 = (tile->core_x + d - 1) / d, y0 = (tile->core_y + d - 1) / d;
-  int x1 = (tile->core_x + tile->core_w) / d - 1, y1 = (tile->core_y + tile->core_h) / d - 1;
+  int x0, y0, x1, y1;
+  notch_null_range (tile->core_x, tile->core_w, d, &x0, &x1);
+  notch_null_range (tile->core_y, tile->core_h, d, &y0, &y1);
   double sum2 = 0, dx2 = 0, dy2 = 0, dxdy = 0;
   for (int y = y0; y < y1; y++)
     for (int x = x0; x < x1; x++) {
@@ -206,9 +186,8 @@ add_stats (const NotchLane *lane, int c, float gain, NotchChannelStats *stats)
         continue;
       const float *f = lane->response + (ptrdiff_t) y * side + x;
       float value = f[0] * gain, size = fabsf (value);
-      float bin = size / NOTCH_HISTOGRAM_STEP; /* compared before the cast, which knows no large number */
-      stats->histogram[bin < NOTCH_HISTOGRAM_BINS ? (int) bin : NOTCH_HISTOGRAM_BINS - 1]++;
-      if (size < 4) {
+      stats->histogram[notch_histogram_bin (size)]++;
+      if (size < NOTCH_NULL_SIGMA) {
         double dx = f[1] * gain - value, dy = f[side] * gain - value;
         sum2 += (double) value * value;
         dx2 += dx * dx, dy2 += dy * dy, dxdy += dx * dy;
@@ -238,8 +217,8 @@ merge_level (NotchLane *lane, int level)
   int size = lane->is.size, times = 1 << level, side = size >> level;
   for (int y = tile->core_y; y < tile->core_y + tile->core_h; y++) { /* a row between two takes both */
     Word *score = (Word *) lane->plane[NOTCH_PLANE_SCORE] + (ptrdiff_t) y * size;
-    int first = (y + times / 2 - 1) / times, second = (y + times / 2) / times;
-    for (int row = first; row <= second && row < side; row++)
+    int last = notch_score_last (y, times);
+    for (int row = notch_score_first (y, times); row <= last && row < side; row++)
       keep_spread_row ((const Word *) lane->reduced_score[level] + (ptrdiff_t) row * side, times, size, score);
   }
 }
@@ -257,7 +236,7 @@ notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
   }
   transform (lane);
   for (int c = 0; c < a->n_channels; c++) {
-    int d = lane->filter[c].decimate, side = lane->filter[c].side, level = log2_of (d);
+    int d = lane->filter[c].decimate, side = lane->filter[c].side, level = notch_channel_level (d);
     float gain = a->channel[c].gain;
     int y0 = tile->core_y / d, y1 = (tile->core_y + tile->core_h - 1 + d / 2) / d + 1;
     y1 = y1 < side ? y1 : side;

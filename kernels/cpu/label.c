@@ -1,20 +1,18 @@
 /* label.c - connected components by runs of masked pixels, and crops around them: label, patch */
 #include "kernels/cpu/lane.h"
 #include "kernels/math/blob.h"
-#include "kernels/math/noise.h"
 #include "kernels/math/score.h"
-#include "kernels/math/template.h"
+#include "kernels/math/skirt.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One byte a pixel: 0 outside, 1 grown, 2 seed. */
 NOTCH_CLONES static void
 mask_row (const float *score, const float *fine, float seed, float grow, int n, uint8_t *mask)
 {
   for (int i = 0; i < n; i++)
-    mask[i] = (uint8_t) (score[i] >= seed ? 2 : fabsf (fine[i]) >= grow);
+    mask[i] = notch_mask_of (score[i], fine[i], seed, grow);
 }
 
 static int32_t
@@ -79,13 +77,6 @@ unite_rows (NotchRun *run, int32_t a, int32_t a_end, int32_t b, int32_t b_end, i
   }
 }
 
-static bool
-near_seam (const NotchTile *tile, int x, int y, int reach)
-{
-  return x < tile->core_x + reach || y < tile->core_y + reach || x >= tile->core_x + tile->core_w - reach
-         || y >= tile->core_y + tile->core_h - reach;
-}
-
 /* Which roots are worth a blob: those with a seed, and those that a seed beyond the seam may claim. */
 static void
 choose_blobs (NotchLane *lane, const uint8_t *mask, int32_t n_runs, int reach)
@@ -94,10 +85,11 @@ choose_blobs (NotchLane *lane, const uint8_t *mask, int32_t n_runs, int reach)
   memset (lane->run_blob, 0, sizeof *lane->run_blob * (size_t) n_runs);
   for (int32_t i = 0; i < n_runs; i++) {
     const NotchRun *run = &lane->run[i];
-    bool keep = near_seam (tile, run->x0, run->y, reach) || near_seam (tile, run->x1, run->y, reach);
+    bool keep =
+        notch_mask_near_seam (tile, run->x0, run->y, reach) || notch_mask_near_seam (tile, run->x1, run->y, reach);
     const uint8_t *row = mask + (ptrdiff_t) run->y * lane->is.size;
     for (int x = run->x0; !keep && x <= run->x1; x++)
-      keep = row[x] == 2;
+      keep = row[x] == NOTCH_MASK_SEED;
     if (keep)
       lane->run_blob[root_of (lane->run, i)] = 1;
   }
@@ -141,22 +133,10 @@ static void
 measure_run (const NotchLane *lane, const NotchRun *run, NotchBlob *blob, const uint8_t *mask)
 {
   int size = lane->is.size;
-  for (int x = run->x0; x <= run->x1; x++) {
-    ptrdiff_t at = (ptrdiff_t) run->y * size + x;
-    const float *g = lane->plane[NOTCH_PLANE_REF] + at;
-    float gx = notch_grad_x (g), gy = notch_grad_y (g, size);
-    NotchBlobPixel pixel = {
-      .x = x,
-      .y = run->y,
-      .fine = lane->plane[NOTCH_PLANE_FINE][at],
-      .res = lane->plane[NOTCH_PLANE_RES][at],
-      .ref = g[0],
-      .edge = sqrtf (gx * gx + gy * gy),
-      .z = lane->plane[NOTCH_PLANE_Z][at],
-      .seed = mask[at] == 2,
-    };
-    notch_blob_add (blob, &pixel);
-  }
+  const NotchBlobPlanes planes = { lane->plane[NOTCH_PLANE_FINE], lane->plane[NOTCH_PLANE_RES],
+                                   lane->plane[NOTCH_PLANE_REF], lane->plane[NOTCH_PLANE_Z] };
+  for (int x = run->x0; x <= run->x1; x++)
+    notch_blob_measure (blob, &planes, size, x, run->y, mask[(ptrdiff_t) run->y * size + x] == NOTCH_MASK_SEED);
 }
 
 /* Connects the mask: runs of every row, united with those of the rows above; how many there are. */
@@ -187,7 +167,7 @@ note_seams (NotchLane *lane, int32_t n_runs, int reach)
   lane->n_seams = 0;
   for (int32_t i = 0; i < n_runs; i++)
     for (int x = lane->run[i].x0; lane->run_blob[i] >= 0 && x <= lane->run[i].x1; x++)
-      if (near_seam (lane->tile, x, lane->run[i].y, reach) && lane->n_seams < lane->max_seams)
+      if (notch_mask_near_seam (lane->tile, x, lane->run[i].y, reach) && lane->n_seams < lane->max_seams)
         lane->seam[lane->n_seams++] = (NotchSeam){ x, lane->run[i].y, lane->run_blob[i] };
 }
 
@@ -203,39 +183,11 @@ blob_at (const NotchLane *lane, int x, int y)
 
 /* ---- skirts -------------------------------------------------------------------------------------------------------- */
 
-static int
-square_of (const NotchLane *lane, int x, int y)
-{
-  return y / NOTCH_PEAK_SQUARE * (lane->is.size / NOTCH_PEAK_SQUARE + 1) + x / NOTCH_PEAK_SQUARE;
-}
-
-#define PEAK_APART 3 /* px: two peaks are not closer */
-
-/* Is a seed the largest of those around it? Of equals the first one counts. */
-static bool
-is_peak (const NotchLane *lane, const uint8_t *mask, int x, int y)
-{
-  const NotchTile *tile = lane->tile;
-  int size = lane->is.size;
-  float own = lane->plane[NOTCH_PLANE_SCORE][(ptrdiff_t) y * size + x];
-  for (int v = y - PEAK_APART; v <= y + PEAK_APART; v++)
-    for (int u = x - PEAK_APART; u <= x + PEAK_APART; u++) {
-      ptrdiff_t at = (ptrdiff_t) v * size + u;
-      if ((u == x && v == y) || u < tile->core_x || v < tile->core_y || u >= tile->core_x + tile->core_w
-          || v >= tile->core_y + tile->core_h || !mask[at])
-        continue;
-      float other = lane->plane[NOTCH_PLANE_SCORE][at];
-      if (other > own || (other == own && (v < y || (v == y && u < x))))
-        return false;
-    }
-  return true;
-}
-
 /* Lists the peaks of all seeds; false: there are too many. */
 static bool
 find_peaks (NotchLane *lane, const uint8_t *mask, int32_t n_runs)
 {
-  int size = lane->is.size, squares = size / NOTCH_PEAK_SQUARE + 1;
+  int size = lane->is.size, squares = notch_peak_squares (size);
   for (int i = 0; i < squares * squares; i++)
     lane->peak_square[i] = -1;
   lane->n_peaks = 0;
@@ -244,47 +196,16 @@ find_peaks (NotchLane *lane, const uint8_t *mask, int32_t n_runs)
       int y = lane->run[i].y;
       ptrdiff_t at = (ptrdiff_t) y * size + x;
       float score = lane->plane[NOTCH_PLANE_SCORE][at];
-      if (mask[at] != 2 || notch_score_channel (score) >= lane->is.n_channels || !is_peak (lane, mask, x, y))
+      if (mask[at] != NOTCH_MASK_SEED || notch_score_channel (score) >= lane->is.n_channels
+          || !notch_peak_is (lane->plane[NOTCH_PLANE_SCORE], mask, lane->tile, size, x, y))
         continue;
       if (lane->n_peaks == NOTCH_MAX_PEAKS)
         return false;
-      int32_t *last = &lane->peak_square[square_of (lane, x, y)];
+      int32_t *last = &lane->peak_square[y / NOTCH_PEAK_SQUARE * squares + x / NOTCH_PEAK_SQUARE];
       lane->peak[lane->n_peaks] = (NotchPeak){ x, y, *last, score };
       *last = lane->n_peaks++;
     }
   return true;
-}
-
-/* Is a pixel no more than what its wide filter sees of the stronger peaks around it? */
-static bool
-is_skirt (const NotchLane *lane, int x, int y, float score)
-{
-  int squares = lane->is.size / NOTCH_PEAK_SQUARE + 1, channel = notch_score_channel (score);
-  if (channel >= lane->is.n_channels)
-    return false;
-  const NotchTemplate *own = &lane->template_[channel];
-  int reach =
-      (int) (6 * own->along) + 1; /* further away no skirt reaches (template.h), that of a narrower peak less so */
-  int x0 = (x - reach) / NOTCH_PEAK_SQUARE, y0 = (y - reach) / NOTCH_PEAK_SQUARE;
-  int x1 = (x + reach) / NOTCH_PEAK_SQUARE, y1 = (y + reach) / NOTCH_PEAK_SQUARE;
-  x0 = x0 < 0 || x < reach ? 0 : x0, y0 = y0 < 0 || y < reach ? 0 : y0;
-  x1 = x1 < squares ? x1 : squares - 1, y1 = y1 < squares ? y1 : squares - 1;
-  float specks = 0, line = 0; /* specks add up; the peaks along a scratch are one defect */
-  for (int v = y0; v <= y1; v++)
-    for (int u = x0; u <= x1; u++)
-      for (int32_t i = lane->peak_square[v * squares + u]; i >= 0; i = lane->peak[i].next) {
-        const NotchPeak *peak = &lane->peak[i];
-        int of = notch_score_channel (peak->score);
-        if (peak->score <= score)
-          continue;
-        float seen = peak->score
-                     * notch_template_skirt (own, &lane->template_[of], (float) (x - peak->x), (float) (y - peak->y));
-        if (lane->is.channel[of].kind == NOTCH_CHANNEL_BLOB)
-          specks += seen;
-        else if (seen > line)
-          line = seen;
-      }
-  return notch_template_explains (specks + line, score);
 }
 
 /* Takes the skirts around the peaks out of the mask, but for what the finest filter sees: that may be part of a defect, and
@@ -293,14 +214,16 @@ static bool
 cut_skirts (NotchLane *lane, uint8_t *mask, int32_t n_runs, float grow)
 {
   bool cut = false;
+  const NotchPeaks peaks = { lane->peak, lane->peak_square, notch_peak_squares (lane->is.size), lane->template_,
+                             lane->is.n_channels };
   for (int32_t i = 0; i < n_runs; i++)
     for (int x = lane->run[i].x0; x <= lane->run[i].x1; x++) {
       int y = lane->run[i].y;
       ptrdiff_t at = (ptrdiff_t) y * lane->is.size + x;
       uint8_t left = mask[at];
       if (lane->run_blob[i] < 0)
-        left = 0;
-      else if (left == 2 && is_skirt (lane, x, y, lane->plane[NOTCH_PLANE_SCORE][at]))
+        left = NOTCH_MASK_OUT;
+      else if (left == NOTCH_MASK_SEED && notch_peak_explains (&peaks, x, y, lane->plane[NOTCH_PLANE_SCORE][at]))
         left = fabsf (lane->plane[NOTCH_PLANE_FINE][at]) >= grow;
       cut |= left != mask[at];
       mask[at] = left;
@@ -376,14 +299,6 @@ notch_cpu_label (NotchLane *lane, const NotchLabel *a)
 
 /* ---- patch ----------------------------------------------------------------------------------------------------- */
 
-static bool
-stronger (const NotchBlob *a, const NotchBlob *b)
-{
-  if (a->peak != b->peak)
-    return a->peak > b->peak;
-  return a->peak_y != b->peak_y ? a->peak_y < b->peak_y : a->peak_x < b->peak_x;
-}
-
 /* Where a patch has no pixel of the image, and no reference, it has no number. */
 static void
 blank_patch (const NotchLane *lane, int x, int y, int side, float *patch)
@@ -417,7 +332,7 @@ notch_cpu_patch (NotchLane *lane, const NotchPatch *a)
     if (lane->blob[b].n_seed == 0)
       continue;
     int i = lane->n_patches < most ? lane->n_patches++ : most;
-    while (i > 0 && stronger (&lane->blob[b], &lane->blob[lane->patch_blob[i - 1]])) {
+    while (i > 0 && notch_blob_stronger (&lane->blob[b], &lane->blob[lane->patch_blob[i - 1]])) {
       if (i < most)
         lane->patch_blob[i] = lane->patch_blob[i - 1];
       i--;
@@ -427,10 +342,8 @@ notch_cpu_patch (NotchLane *lane, const NotchPatch *a)
   }
   for (int i = 0; i < lane->n_patches; i++) {
     const NotchBlob *blob = &lane->blob[lane->patch_blob[i]];
-    int x = (int) (blob->w ? (blob->wx + blob->w / 2) / blob->w : blob->x / blob->n) - side / 2;
-    int y = (int) (blob->w ? (blob->wy + blob->w / 2) / blob->w : blob->y / blob->n) - side / 2;
-    x = x < 0 ? 0 : x > size - side ? size - side : x;
-    y = y < 0 ? 0 : y > size - side ? size - side : y;
+    int x = notch_blob_crop (blob, blob->wx, blob->x, side, size);
+    int y = notch_blob_crop (blob, blob->wy, blob->y, side, size);
     float *to = lane->patch + 2 * (ptrdiff_t) i * side * side;
     for (int row = 0; row < side; row++) {
       ptrdiff_t at = (ptrdiff_t) (y + row) * size + x;

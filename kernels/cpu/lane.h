@@ -3,7 +3,8 @@
 
 #include "kernels/cpu/fft.h"
 #include "kernels/kernels.h"
-#include "kernels/math/template.h"
+#include "kernels/math/fit.h"
+#include "kernels/math/skirt.h"
 
 /* The few hot loops are compiled for three generations of x86-64 and chosen at load time. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(NOTCH_NO_CLONES)
@@ -28,29 +29,9 @@ typedef struct {
   int32_t parent;    /* union-find over runs; the root is the smallest index */
 } NotchRun;
 
-/* A peak of the score, px in the tile, and the next one in its square. */
-typedef struct {
-  int32_t x, y, next;
-  float score;
-} NotchPeak;
-
-/* label: more peaks than this in a tile are no defects beside each other but a tile that differs */
-#define NOTCH_MAX_PEAKS   2048
-#define NOTCH_PEAK_SQUARE 32 /* px: peaks are looked up by squares of this side */
-
 /* refer: rows that a source works on, and what they are longer than a tile */
 #define NOTCH_SOURCE_ROWS 8
 #define NOTCH_SOURCE_PAD  64
-
-/* The noise of a piece's reference in variances of the image's: of its level, its slopes and its Laplacian, and level times
- * Laplacian; the other products are 0. */
-typedef struct {
-  double level, slope_x, slope_y, bend, level_bend;
-} NotchRefNoise;
-
-/* fit: at most so many samples a piece. Where most of it is one tone, what few pixels have of another tells the gain; with
- * 4096 of them a gain is off by a part in 400, which on a bright pad is five sigmas of a wide filter. */
-#define NOTCH_FIT_SAMPLES 16384
 
 /* What a lane knows of a pixel. */
 enum {
@@ -74,8 +55,8 @@ struct NotchLane {
   float *block;         /* columns in work */
   float *product;       /* columns that were transformed back; rows of notch_cpu_product_stride complex numbers */
   float *line;          /* a row in work, then its half spectrum */
-  float *response;      /* of a filter, size x size at most; only where statistics are wanted. `refer` and `label` keep
-                         * bytes in it */
+  float *response;      /* of a filter, size x size at most; only where statistics are wanted. `refer`, `fit` and
+                         * `label` keep bytes in it */
   NotchFilterPlan filter[NOTCH_MAX_CHANNELS];
 
   float *stack;                 /* refer: ring of rows a source */
@@ -114,9 +95,33 @@ int notch_cpu_fail (NotchLane *lane, const char *format, ...) __attribute__ ((fo
 void notch_cpu_lose (NotchLane *lane, ptrdiff_t at, uint8_t why);
 void notch_cpu_judge (NotchLane *lane);
 
+/* Robust least squares of test - reference on the terms, reweighted three times: pixels beyond four robust sigmas of the
+ * last round are left out (Holland and Welsch 1977). `n` samples lie in columns of `basis`. */
+void notch_cpu_regress (NotchLane *lane, int n, int terms, int area, const NotchRefNoise *noise, float quiet,
+                        float coefficient[NOTCH_FIT_MAX]);
+/* Where two dice meet, interpolation mixes what belongs to one with what belongs to the other, and they are not lit and
+ * placed alike. All along such a border this makes a faint line, which the long filters would see. */
+void notch_cpu_level_borders (NotchLane *lane, const NotchPiece *piece, const NotchPiece *const *above, int n_above,
+                              float *res, float *ref);
+/* Does one of n later pieces cover a pixel? There the reference is theirs, and may be of another kind. */
+static inline bool
+notch_cpu_is_hidden (const NotchPiece *const *above, int n, int x, int y)
+{
+  for (int i = 0; i < n; i++)
+    if (x >= above[i]->x && y >= above[i]->y && x < above[i]->x + above[i]->w && y < above[i]->y + above[i]->h)
+      return true;
+  return false;
+}
+/* The value that k of n are less than; they are put in another order. */
+float notch_cpu_select (float *v, int n, int k);
+/* Swaps a piece's rim and what the plane has there. */
+void notch_cpu_swap_rim (float *plane, const NotchPiece *piece, int size, float *rim);
+
 /* Takes out of RES what the fitted reference has up to `reach` px beside the place. */
 void notch_cpu_wander (NotchLane *lane, int reach);
 
+/* Are all of n pixels numbers? */
+bool notch_cpu_all_numbers (const float *row, int n);
 /* Copies n pixels of row y from column x as floats; beyond the image's edge the edge's pixel is repeated. A row that the
  * strip does not hold is taken from the nearest one that it does; the caller keeps to rows that it asked for. */
 void notch_cpu_fetch (const NotchPixels *pixels, int64_t x, int64_t y, int n, float *to);

@@ -3,8 +3,10 @@
  * The peak of the plain (never phase-normalised) cross-correlation, found by FFT on whole pixels and refined by Newton's
  * method on its Fourier series, whose derivatives are exact. After Guizar-Sicairos, Thurman and Fienup, Optics Letters
  * 33 (2008), with Newton steps in place of a finer and finer grid. */
+#include "kernels/math/shift.h"
 #include "kernels/cpu/lane.h"
 #include "kernels/math/noise.h"
+#include "kernels/math/number.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +22,10 @@ fetch_patch (const NotchLane *lane, const NotchPixels *pixels, int64_t x, int64_
   double sum = 0; /* what is no number becomes the mean of the rest, which pulls nowhere */
   int64_t found = 0;
   for (ptrdiff_t i = 0; i < (ptrdiff_t) n * n; i++)
-    if (fabsf (to[i]) <= NOTCH_LARGEST_PIXEL)
+    if (notch_is_number (to[i]))
       sum += to[i], found++;
   for (ptrdiff_t i = 0; i < (ptrdiff_t) n * n && found < (int64_t) n * n; i++)
-    if (!(fabsf (to[i]) <= NOTCH_LARGEST_PIXEL))
+    if (!notch_is_number (to[i]))
       to[i] = found > 0 ? (float) (sum / (double) found) : 0;
 }
 
@@ -40,7 +42,7 @@ sum_row (const float *p, int n)
   for (int x = 1; x < last; x += 16)
     for (int i = 0; i < 16; i++) {
       const float *q = p + x + i;
-      float r = (q[-n - 1] + q[-n + 1] + q[n - 1] + q[n + 1]) - 2 * (q[-n] + q[-1] + q[1] + q[n]) + 4 * q[0];
+      float r = notch_quality_mask (q, n);
       float gx = notch_grad_x (q), gy = notch_grad_y (q, n);
       laplace2[i] += r * r, xx[i] += gx * gx, xy[i] += gx * gy, yy[i] += gy * gy;
     }
@@ -50,21 +52,12 @@ sum_row (const float *p, int n)
   return sums;
 }
 
-/* What a patch alone tells of how well it can be registered. */
-typedef struct {
-  double variance;           /* of white noise in it */
-  double xx, xy, yy, pixels; /* structure tensor, and over how many pixels */
-} Quality;
-
-/* The noise is measured blind to structure: by the mask of Immerkaer, Computer Vision and Image Understanding 64 (1996),
- * whose weights kill planes and straight edges; its mean square over 36. The quietest of eight bands of rows counts, so
- * that texture does not. */
-static Quality
+static NotchQuality
 quality_of (const float *p, int n)
 {
-  Quality quality = { .variance = INFINITY };
-  int rows = (n - 2) / 8, columns = (n - 2) / 16 * 16;
-  for (int band = 0; band < 8; band++) {
+  NotchQuality quality = { .variance = INFINITY };
+  int rows = (n - 2) / NOTCH_QUALITY_BANDS, columns = (n - 2) / NOTCH_QUALITY_COLUMNS * NOTCH_QUALITY_COLUMNS;
+  for (int band = 0; band < NOTCH_QUALITY_BANDS; band++) {
     double laplace2 = 0;
     for (int y = 1 + band * rows; y < 1 + (band + 1) * rows; y++) {
       RowSums sums = sum_row (p + (ptrdiff_t) y * n, n);
@@ -73,22 +66,8 @@ quality_of (const float *p, int n)
     double variance = laplace2 / (36.0 * rows * columns);
     quality.variance = variance < quality.variance ? variance : quality.variance;
   }
-  quality.pixels = 8.0 * rows * columns;
+  quality.pixels = (double) NOTCH_QUALITY_BANDS * rows * columns;
   return quality;
-}
-
-/* The Cramer-Rao bound of the shift's worse axis, px: noise over the structure tensor's smaller eigenvalue. The noise's
- * own gradients (variance / 2 a pixel) are taken off first. */
-static float
-shift_bound (const Quality *quality, double variance)
-{
-  double pixels = quality->pixels, spread = variance / 2 * sqrt (8.0 * pixels);
-  double mean = (quality->xx + quality->yy) / 2, half_xx = (quality->xx - quality->yy) / 2;
-  double least = mean - sqrt (half_xx * half_xx + quality->xy * quality->xy) - variance / 2 * pixels;
-  /* What noise alone could pretend is no structure: its chance, and a tenth of it for the variance being a guess. */
-  if (least <= spread + 0.1 * variance / 2 * pixels)
-    return INFINITY;
-  return (float) sqrt (2 * (variance > 1e-3 ? variance : 1e-3) / least);
 }
 
 /* The sum of n values and of their squares, in lanes that a vector unit fills; their order is fixed. */
@@ -124,11 +103,6 @@ prepare (const NotchLane *lane, float *p)
       p[(ptrdiff_t) y * n + x] = (p[(ptrdiff_t) y * n + x] - mean) * lane->shift_window[x] * lane->shift_window[y];
 }
 
-/* Value, gradient and second derivatives of the correlation at (x, y), from its half spectrum. */
-typedef struct {
-  double f, fx, fy, fxx, fxy, fyy;
-} Series;
-
 /* A row of the spectrum times the waves of a shift along x, and that times the frequency and its square, summed. */
 typedef struct {
   double re[3], im[3];
@@ -155,17 +129,18 @@ row_moments (const float *spectrum, const double *wave, double step, int n)
   return moments;
 }
 
-/* `wave` is room for 3 columns, of which there are n / 2 in fours. */
-static Series
+/* Value and derivatives of the correlation at (x, y), from its half spectrum. `wave` is room for 3 columns, of which there
+ * are n / 2 in fours. */
+static NotchSeries
 series_at (const float *spectrum, int n, double x, double y, double *wave)
 {
   const double two_pi = 2 * 3.14159265358979323846;
   int columns = (n / 2 + 3) / 4 * 4;
-  Series s = { 0 };
+  NotchSeries s = { 0 };
   for (int kx = 0; kx < columns; kx++) {
     double phase = two_pi * kx / n * x;
     wave[kx] = cos (phase), wave[columns + kx] = sin (phase);
-    wave[2 * columns + kx] = kx >= n / 2 ? 0 : kx == 0 ? 1 : 2; /* the highest frequency has no partner */
+    wave[2 * columns + kx] = notch_series_weight (kx, n);
   }
   for (int row = 0; row < n; row++) {
     int ky = row <= n / 2 ? row : row - n;
@@ -183,60 +158,36 @@ series_at (const float *spectrum, int n, double x, double y, double *wave)
   return s;
 }
 
-/* Whole-pixel peak within `search`, the second peak outside 5 x 5 around it, mean and spread outside 11 x 11. */
-typedef struct {
-  int x, y;
-  float value, second;
-  double mean, deviation;
-} Peak;
-
-static float
-at_shift (const float *r, int n, int x, int y)
-{
-  return r[(ptrdiff_t) ((y % n + n) % n) * n + (x % n + n) % n];
-}
-
-static Peak
+static NotchCorrelation
 find_peak (const float *r, int n, float search)
 {
-  int reach = search < (float) n / 2 - 2 ? (int) ceilf (search) : n / 2 - 2;
-  Peak peak = { .value = -INFINITY, .second = -INFINITY };
+  int reach = notch_correlation_reach (search, n);
+  NotchCorrelation peak = { .value = -INFINITY, .second = -INFINITY };
   for (int y = -reach; y <= reach; y++)
     for (int x = -reach; x <= reach; x++)
-      if (at_shift (r, n, x, y) > peak.value)
-        peak.value = at_shift (r, n, x, y), peak.x = x, peak.y = y;
+      if (notch_correlation_at (r, n, x, y) > peak.value)
+        peak.value = notch_correlation_at (r, n, x, y), peak.x = x, peak.y = y;
   for (int y = -reach; y <= reach; y++)
     for (int x = -reach; x <= reach; x++) {
-      if (abs (x - peak.x) <= 2 && abs (y - peak.y) <= 2)
+      if (abs (x - peak.x) <= NOTCH_PEAK_NEAR && abs (y - peak.y) <= NOTCH_PEAK_NEAR)
         continue;
-      float v = at_shift (r, n, x, y); /* a rival is a maximum of its own, not the flank of the first */
-      if (v > peak.second && v >= at_shift (r, n, x - 1, y) && v >= at_shift (r, n, x + 1, y)
-          && v >= at_shift (r, n, x, y - 1) && v >= at_shift (r, n, x, y + 1))
+      float v = notch_correlation_at (r, n, x, y);
+      if (v > peak.second && notch_correlation_rival (r, n, x, y, v))
         peak.second = v;
     }
   Sums sums = sum_all (r, (ptrdiff_t) n * n);
-  double count = (double) n * n - 121;
-  for (int y = -5; y <= 5; y++)
-    for (int x = -5; x <= 5; x++) {
-      double v = at_shift (r, n, peak.x + x, peak.y + y);
-      sums.sum -= v, sums.sum2 -= v * v;
-    }
-  peak.mean = sums.sum / count;
-  double variance = sums.sum2 / count - peak.mean * peak.mean;
-  peak.deviation = variance > 0 ? sqrt (variance) : 0;
+  notch_correlation_lobes (r, n, sums.sum, sums.sum2, &peak);
   return peak;
 }
 
-/* Makes the coarsest frequencies count little: they hold slopes of brightness, which lie otherwise in every patch and pull
- * the peak aside, and next to nothing that tells a shift. */
 static void
 weigh_coarse (float *spectrum, int n)
 {
   for (int row = 0; row < n; row++)
-    for (int x = 0; x <= 8 && x <= n / 2; x++) {
+    for (int x = 0; x <= NOTCH_COARSE && x <= n / 2; x++) {
       int y = row <= n / 2 ? row : row - n, square = x * x + y * y;
       float *at = spectrum + 2 * ((ptrdiff_t) row * (n / 2 + 1) + x);
-      float weight = square > 64 ? 1 : 1 - expf (-(float) square / 8);
+      float weight = notch_coarse_weight (square);
       at[0] *= weight, at[1] *= weight;
     }
 }
@@ -253,7 +204,7 @@ correlate (const float *restrict a, float *restrict b, ptrdiff_t n)
 }
 
 static void
-find_shift (NotchLane *lane, const NotchShift *a, const NotchPair *pair, bool fresh_a, Quality *quality_a,
+find_shift (NotchLane *lane, const NotchShift *a, const NotchPair *pair, bool fresh_a, NotchQuality *quality_a,
             NotchShiftFound *found)
 {
   int n = lane->is.shift_size;
@@ -266,37 +217,28 @@ find_shift (NotchLane *lane, const NotchShift *a, const NotchPair *pair, bool fr
     weigh_coarse (lane->shift_fa, n);
   }
   fetch_patch (lane, &a->mem[pair->mem_b]->pixels, pair->bx, pair->by, lane->shift_b);
-  Quality quality_b = quality_of (lane->shift_b, n);
+  NotchQuality quality_b = quality_of (lane->shift_b, n);
   double variance = a->noise > 0 ? (double) a->noise * a->noise : 0.5 * (quality_a->variance + quality_b.variance);
-  float bound_a = shift_bound (quality_a, variance), bound_b = shift_bound (&quality_b, variance);
+  float bound_a = notch_quality_bound (quality_a, variance), bound_b = notch_quality_bound (&quality_b, variance);
   *found = (NotchShiftFound){ .crlb = bound_a > bound_b ? bound_a : bound_b, .ambiguity = 1 };
   prepare (lane, lane->shift_b);
   notch_fft_forward (lane->shift_fft, lane->shift_b, lane->shift_fb);
   correlate (lane->shift_fa, lane->shift_fb, (ptrdiff_t) n * (n / 2 + 1));
   memcpy (lane->shift_product, lane->shift_fb, sizeof (float) * 2 * (size_t) n * (size_t) (n / 2 + 1));
   notch_fft_inverse (lane->shift_fft, lane->shift_product, lane->shift_b);
-  Peak peak = find_peak (lane->shift_b, n, pair->search);
-  if (!(peak.value > 0) || peak.deviation <= 0)
+  NotchCorrelation peak = find_peak (lane->shift_b, n, pair->search);
+  if (!notch_shift_begin (&peak, found))
     return;
-  found->psr = (float) ((peak.value - peak.mean) / peak.deviation);
-  found->ambiguity = peak.second > 0 ? peak.second / peak.value : 0;
-  double x = peak.x, y = peak.y;
-  for (int round = 0; round < 4; round++) {
-    Series s = series_at (lane->shift_fb, n, x, y, lane->shift_wave);
-    double det = s.fxx * s.fyy - s.fxy * s.fxy;
-    if (!(s.fxx < 0) || !(det > 0)) /* not a maximum's bowl: stay with what is known */
-      break;
-    double dx = -(s.fyy * s.fx - s.fxy * s.fy) / det, dy = -(s.fxx * s.fy - s.fxy * s.fx) / det;
-    if (fabs (dx) > 1 || fabs (dy) > 1)
-      break;
+  double x = peak.x, y = peak.y, dx, dy;
+  for (int step = 0; step < NOTCH_SERIES_STEPS; step++) {
+    NotchSeries s = series_at (lane->shift_fb, n, x, y, lane->shift_wave);
+    if (!notch_series_step (&s, &dx, &dy))
+      break; /* stay with what is known */
     x += dx, y += dy;
-    if (fabs (dx) < 1e-4 && fabs (dy) < 1e-4)
+    if (notch_series_done (dx, dy))
       break;
   }
-  if (fabs (x - peak.x) <= 1.5 && fabs (y - peak.y) <= 1.5)
-    found->dx = (float) x, found->dy = (float) y;
-  else
-    found->dx = (float) peak.x, found->dy = (float) peak.y, found->ambiguity = 1;
+  notch_shift_end (&peak, x, y, found);
 }
 
 int
@@ -304,7 +246,7 @@ notch_cpu_shift (NotchLane *lane, const NotchShift *a)
 {
   if (!lane->shift_fft)
     return notch_cpu_fail (lane, "the lane was made without a patch size");
-  Quality quality_a = { 0 };
+  NotchQuality quality_a = { 0 };
   for (int i = 0; i < a->n; i++) {
     const NotchPair *pair = &a->pair[i], *last = pair - 1;
     bool fresh = i == 0 || pair->mem_a != last->mem_a || pair->ax != last->ax || pair->ay != last->ay;

@@ -3,6 +3,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/math/fn.h"
+#include "kernels/math/noise.h"
 
 /* 256 cos (k pi / 8) and 256 sin (k pi / 8), rounded. */
 #define NOTCH_FERET_COS                                                                                                \
@@ -126,4 +127,57 @@ notch_blob_add (NotchBlob *blob, const NotchBlobPixel *pixel)
     if (reach > blob->feret[k])
       blob->feret[k] = reach;
   }
+}
+
+/* The planes that a blob is measured in, size x size each. */
+typedef struct {
+  const float *fine, *res, *ref, *z;
+} NotchBlobPlanes;
+
+/* Adds what the planes have at (x, y), which has a neighbour on every side. */
+NOTCH_FN void
+notch_blob_measure (NotchBlob *blob, const NotchBlobPlanes *planes, int size, int x, int y, bool seed)
+{
+  ptrdiff_t at = (ptrdiff_t) y * size + x;
+  const float *g = planes->ref + at;
+  float gx = notch_grad_x (g), gy = notch_grad_y (g, size);
+  NotchBlobPixel pixel = {
+    x, y, planes->fine[at], planes->res[at], g[0], sqrtf (gx * gx + gy * gy), planes->z[at], seed
+  };
+  notch_blob_add (blob, &pixel);
+}
+
+/* Which of two blobs has the stronger peak; of equals the first one in the tile. */
+NOTCH_FN bool
+notch_blob_stronger (const NotchBlob *a, const NotchBlob *b)
+{
+  if (a->peak != b->peak)
+    return a->peak > b->peak;
+  return a->peak_y != b->peak_y ? a->peak_y < b->peak_y : a->peak_x < b->peak_x;
+}
+
+/* First pixel along one axis of a crop of `side` px around a blob, kept in a tile of `size` px: `weighted` and `sum` are the
+ * blob's sums of that coordinate with and without its weight. */
+NOTCH_FN int
+notch_blob_crop (const NotchBlob *blob, int64_t weighted, int64_t sum, int side, int size)
+{
+  int first = (int) (blob->w ? (weighted + blob->w / 2) / blob->w : sum / blob->n) - side / 2;
+  return first < 0 ? 0 : first > size - side ? size - side : first;
+}
+
+/* What `label` makes of a pixel. */
+enum { NOTCH_MASK_OUT, NOTCH_MASK_GROWN, NOTCH_MASK_SEED };
+
+NOTCH_FN uint8_t
+notch_mask_of (float score, float fine, float seed, float grow)
+{
+  return (uint8_t) (score >= seed ? NOTCH_MASK_SEED : fabsf (fine) >= grow ? NOTCH_MASK_GROWN : NOTCH_MASK_OUT);
+}
+
+/* Could a blob beyond the core's border be connected to this pixel? */
+NOTCH_FN bool
+notch_mask_near_seam (const NotchTile *tile, int x, int y, int reach)
+{
+  return x < tile->core_x + reach || y < tile->core_y + reach || x >= tile->core_x + tile->core_w - reach
+         || y >= tile->core_y + tile->core_h - reach;
 }

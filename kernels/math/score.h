@@ -50,3 +50,17 @@ notch_score_channel (float score)
   memcpy (&bits, &score, sizeof bits);
   return bits & (NOTCH_SCORE_CHANNELS - 1);
 }
+
+/* Sample i of a response on every `times`-th pixel, 2 or 4, stands for the pixels up to times / 2 on both sides of pixel
+ * times * i; so a pixel has one sample, or two when it lies between them. */
+NOTCH_FN int
+notch_score_first (int at, int times)
+{
+  return (at + times / 2 - 1) / times;
+}
+
+NOTCH_FN int
+notch_score_last (int at, int times)
+{
+  return (at + times / 2) / times;
+}

@@ -11,14 +11,15 @@ typedef struct {
   float flat;          /* px: so far along a line's answer to a speck is one and the same */
   float ux, uy;
   float coarse; /* px: a response that is computed on some pixels only stands for those up to so far away */
+  bool line;    /* of a scratch, not of a speck */
 } NotchTemplate;
 
 /* A line is taken for a Gaussian of the same second moment. Host only: made once a filter. */
 static inline NotchTemplate
 notch_template_of (const NotchChannel *c)
 {
-  NotchTemplate t = { c->sigma, c->sigma, 0, 1, 0, (float) (c->decimate / 2) };
-  if (c->kind == NOTCH_CHANNEL_LINE) {
+  NotchTemplate t = { c->sigma, c->sigma, 0, 1, 0, (float) (c->decimate / 2), c->kind == NOTCH_CHANNEL_LINE };
+  if (t.line) {
     t.along = c->length / sqrtf (3.0f);
     t.flat = c->length;
     t.ux = cosf (c->angle), t.uy = sinf (c->angle);

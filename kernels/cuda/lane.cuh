@@ -1,0 +1,239 @@
+/* lane.cuh - what the CUDA stages share: a device, strips on it, and one worker's memory
+ *
+ * A lane is a stream. Every stage of it starts kernels on that stream and returns; `finish`, `peek` and the stages whose
+ * results lie in the caller's memory (stats, power, shift) wait. All tiles of a batch are worked on together: in a launch
+ * over pixels blockIdx.z is the tile. Planes lie one tile behind the other, rows of `size` floats, so that a warp reads
+ * 128 bytes that lie in a row. Everything is allocated when the lane is made. */
+#pragma once
+
+#include "kernels/cuda/launch.cuh"
+#include "kernels/kernels.h"
+#include "kernels/math/source.h"
+
+#include <cufft.h>
+#include <mutex>
+
+/* ---- devices and strips ------------------------------------------------------------------------------------------ */
+
+/* A strip as kernels see it: the rows that there are, one behind the other, and where each row of the image is. */
+struct NotchStripView {
+  const unsigned char *pixels;
+  const int32_t *row; /* n_rows: which of the rows in memory holds image row y + i, or is nearest to it */
+  size_t pitch;       /* bytes from a row to the next */
+  int64_t y;          /* image row of row[0] */
+  int32_t width, n_rows;
+  int32_t sample; /* NotchSample */
+};
+
+struct NotchStripMem {
+  NotchDevice *device;
+  NotchStripView view;
+  unsigned char *memory; /* rows, then the table of rows */
+  size_t bytes;          /* of memory */
+  cudaEvent_t ready;     /* all of it has arrived; a stream that reads it waits for this first */
+  NotchStripMem *next;   /* in the device's list of those that are free */
+};
+
+/* A buffer of a lane, or one that waits for the next lane that wants as much. */
+struct NotchCudaMemory {
+  void *at;
+  size_t bytes;
+  bool pinned;
+  NotchCudaMemory *next;
+};
+
+enum { NOTCH_CUDA_RING = 4 }; /* pinned buffers that strips go up through */
+
+struct NotchDevice {
+  int index;
+  char name[256];
+  int major, minor, processors;
+  size_t memory;       /* bytes */
+  std::mutex lock;     /* guards what follows */
+  cudaStream_t copies; /* strips go up on it, beside what lanes compute */
+  unsigned char *ring[NOTCH_CUDA_RING];
+  cudaEvent_t ring_free[NOTCH_CUDA_RING];
+  int turn;                     /* the buffer to use next */
+  NotchStripMem *free_strip;    /* memory of strips that went, kept for those to come */
+  NotchCudaMemory *free_memory; /* and of lanes: a survey makes and frees many of one size */
+};
+
+/* ---- lanes ----------------------------------------------------------------------------------------------------------- */
+
+/* What a lane knows of a pixel. */
+enum {
+  NOTCH_KNOWN_COVERED = 1,   /* it has a reference */
+  NOTCH_KNOWN_TEST_LOST = 2, /* it is no number */
+  NOTCH_KNOWN_REF_LOST = 4   /* none of its sources is a number */
+};
+
+/* What kernels found out of a whole tile. */
+struct NotchTileState {
+  int any_lost;  /* a pixel is lost */
+  int uncovered; /* a pixel has no reference */
+};
+
+/* What comes home of a tile, besides the tables that it counts. */
+struct NotchTileHead {
+  int n_blobs, n_seams, n_patches;
+  int swamped;
+  unsigned long long n_inspected, n_lost;
+};
+
+struct NotchCudaRefer;  /* refer.cu */
+struct NotchCudaFit;    /* fit.cu */
+struct NotchCudaFilter; /* filter.cu */
+struct NotchCudaLabel;  /* label.cu */
+struct NotchCudaShift;  /* shift.cu */
+
+struct NotchLane {
+  NotchDevice *device;
+  NotchLaneSize is; /* its channels are the lane's own copy */
+  char fault[256];
+  cudaStream_t stream;
+  NotchCudaMemory *memory; /* all that was allocated */
+  size_t area;             /* size x size */
+
+  /* On the device; tile t begins at t area. */
+  float *plane[NOTCH_N_PLANES];
+  uint8_t *judged; /* 1 where the pixel and its neighbours have a reference and a weight */
+  uint8_t *known;  /* NOTCH_KNOWN_* */
+  int16_t *owner;  /* the last piece over a pixel that has sources, counted from the tile's first; -1: none */
+  NotchTileState *state;
+  NotchTile *tile;     /* the batch's tiles; weights are pointers to device memory */
+  NotchPiece *piece;   /* all tiles' pieces, those of a tile from its first_piece on */
+  int32_t *piece_tile; /* a piece each: whose it is */
+  int64_t *piece_rim;  /* where its rim begins in `rim`; -1: none is kept */
+  NotchSourceShift *source;
+  float *weight;
+  float *rim;                  /* what a piece's own reference is one pixel beyond it (math/source.h) */
+  NotchRefNoise *ref_noise;    /* a piece each */
+  float (*fit)[NOTCH_FIT_MAX]; /* a row a piece */
+  float *scratch;              /* 2 batch area floats that no stage counts on when it begins */
+
+  /* The batch in work, in pinned memory. */
+  int n_tiles, n_pieces, n_sources;
+  NotchTile *home_tile;
+  NotchPiece *home_piece;
+  int32_t *home_piece_tile;
+  int64_t max_rim; /* floats of `rim` for a tile */
+  NotchSourceShift *home_source;
+  float *home_weight;
+  cudaEvent_t tables_up; /* the pinned tables may be written again */
+
+  /* Results: on the device, filled by `label` and `patch`, tile t's at t times what a tile may have; and what came home. */
+  int max_seams;       /* a tile; of blobs there are max_blobs + 1, of patches max_patches */
+  NotchTileHead *head; /* a tile each; `gather` clears it */
+  NotchBlob *blob;
+  NotchSeam *seam;
+  int32_t *patch_blob;
+  float *patch; /* 2 x patch_side x patch_side a patch, test and reference */
+  NotchTileHead *home_head;
+  NotchBlob *home_blob;
+  NotchSeam *home_seam;
+  int32_t *home_patch_blob;
+  float *home_patch;
+  float (*home_fit)[NOTCH_FIT_MAX];
+
+  NotchCudaRefer *refer;
+  NotchCudaFit *fitting;
+  NotchCudaFilter *filter;
+  NotchCudaLabel *label;
+  NotchCudaShift *shift;
+};
+
+/* Fills the lane's fault; -1. */
+int notch_cuda_fail (NotchLane *lane, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
+int notch_cuda_fail_at (NotchLane *lane, cudaError_t error, const char *doing);
+
+/* Leaves the function with -1 and a fault where a call of the runtime does not work; `doing` is what was tried. */
+#define NOTCH_CUDA(lane, doing, call)                                                                                  \
+  do {                                                                                                                 \
+    cudaError_t error_ = (call);                                                                                       \
+    if (error_ != cudaSuccess)                                                                                         \
+      return notch_cuda_fail_at (lane, error_, doing);                                                                 \
+  } while (0)
+
+/* The same behind launches. */
+#define NOTCH_CUDA_LAUNCHED(lane, doing) NOTCH_CUDA (lane, doing, cudaGetLastError ())
+
+/* Makes the lane's device that of the calling thread; first thing in every stage. */
+int notch_cuda_enter (NotchLane *lane);
+
+/* Memory that lane_free gives back; its values are anything at first. -1 and a fault where there is none. */
+int notch_cuda_allocate_bytes (NotchLane *lane, void **memory, size_t bytes, bool pinned);
+template <class T>
+static inline int
+notch_cuda_allocate (NotchLane *lane, T **memory, size_t n)
+{
+  return notch_cuda_allocate_bytes (lane, (void **) memory, n * sizeof (T), false);
+}
+template <class T>
+static inline int
+notch_cuda_allocate_pinned (NotchLane *lane, T **memory, size_t n)
+{
+  return notch_cuda_allocate_bytes (lane, (void **) memory, n * sizeof (T), true);
+}
+
+/* What a file of stages keeps in a lane: made by lane_new after everything above; freed by lane_free, also half made. */
+int notch_cuda_refer_new (NotchLane *lane);
+void notch_cuda_refer_free (NotchLane *lane);
+int notch_cuda_fit_new (NotchLane *lane);
+void notch_cuda_fit_free (NotchLane *lane);
+int notch_cuda_filter_new (NotchLane *lane);
+void notch_cuda_filter_free (NotchLane *lane);
+int notch_cuda_label_new (NotchLane *lane);
+void notch_cuda_label_free (NotchLane *lane);
+int notch_cuda_shift_new (NotchLane *lane);
+void notch_cuda_shift_free (NotchLane *lane);
+
+/* Marks what can be judged, after `known` changed. */
+int notch_cuda_judge (NotchLane *lane);
+/* Takes out of RES what the fitted reference has up to `reach` px beside the place. */
+int notch_cuda_wander (NotchLane *lane, int reach);
+/* Has the lane's stream wait until a strip has arrived. */
+int notch_cuda_await (NotchLane *lane, const NotchStripMem *mem);
+
+#define NOTCH_STAGE(name, Args) int notch_cuda_##name (NotchLane *, const Args *);
+NOTCH_STAGES (NOTCH_STAGE)
+#undef NOTCH_STAGE
+
+/* ---- in kernels ------------------------------------------------------------------------------------------------------ */
+
+/* Blocks over the pixels of all tiles of a batch: 32 x 8 threads, a pixel each. */
+static inline dim3
+notch_cuda_pixel_grid (const NotchLane *lane)
+{
+  unsigned size = (unsigned) lane->is.size;
+  return dim3 ((size + 31) / 32, (size + 7) / 8, (unsigned) lane->n_tiles);
+}
+#define NOTCH_CUDA_PIXEL_BLOCK dim3 (32, 8)
+
+/* Is nothing of a tile masked? Then `judged` is 1 but for the tile's outermost pixels, and those need not be looked at. */
+static __device__ __forceinline__ bool
+notch_cuda_all_judged (const NotchTile *tile, const NotchTileState *state, int size)
+{
+  return !tile->weight && !state->uncovered && !state->any_lost && tile->inside_x <= 0 && tile->inside_y <= 0
+         && tile->inside_x + tile->inside_w >= size && tile->inside_y + tile->inside_h >= size;
+}
+
+/* The first sample of image row y; of the nearest row where the strip does not hold it. */
+static __device__ __forceinline__ const unsigned char *
+notch_cuda_row (const NotchStripView &strip, int64_t y)
+{
+  int64_t i = y - strip.y;
+  i = i < 0 ? 0 : i >= strip.n_rows ? strip.n_rows - 1 : i;
+  return strip.pixels + (size_t) strip.row[i] * strip.pitch;
+}
+
+/* Pixel x of a row; beyond the image's edge the edge's pixel is repeated. */
+static __device__ __forceinline__ float
+notch_cuda_sample (const NotchStripView &strip, const unsigned char *row, int64_t x)
+{
+  int32_t at = x < 0 ? 0 : x >= strip.width ? strip.width - 1 : (int32_t) x;
+  if (strip.sample == NOTCH_SAMPLE_U8)
+    return (float) row[at];
+  if (strip.sample == NOTCH_SAMPLE_U16)
+    return (float) ((const uint16_t *) row)[at];
+  return ((const float *) row)[at];
+}
