@@ -30,11 +30,17 @@ is_lobe (const NotchJoined *blob, const NotchJoined *strong, const NotchPlan *pl
                     && blob->y0 - reach <= strong->y1;
   if (beside && (candidate || strong->peak_dark != blob->peak_dark))
     return TRUE;
-  const NotchTemplate own = notch_template_of (filter), of = notch_template_of (filter_of (strong, plan));
+  const NotchTemplate own = notch_template_of (filter);
+  NotchTemplate of = notch_template_of (filter_of (strong, plan));
+  if (of.flat < own.flat) /* to a longer filter a short scratch is a speck */
+    of.flat = 0;
+  float score = (float) blob->peak / 256;
   float seen = (float) strong->peak / 256
                * notch_template_skirt (&own, &of, (float) (blob->peak_x - strong->peak_x),
                                        (float) (blob->peak_y - strong->peak_y));
-  return strong->peak_dark == blob->peak_dark && notch_template_explains (seen, (float) blob->peak / 256);
+  /* What is found has to stick out of a skirt as far as elsewhere out of the noise. */
+  gboolean hidden = !candidate && seen > 0 && score < seen + (float) plan->threshold;
+  return strong->peak_dark == blob->peak_dark && (hidden || notch_template_explains (seen, score));
 }
 
 /* Index of the die that holds a blob's peak; -1: none, or dice are not compared with dice. */

@@ -253,12 +253,12 @@ take_null (NotchLane *lane, gpointer data, GError **error)
 
 /* ---- the bank -------------------------------------------------------------------------------------------------- */
 
-/* Lines: short ones for what is bent or short, long ones for what is faint. Across they are wider than most scratches, for
- * those are hardly straight. */
+/* Lines: short ones for what is bent or short, long ones for what is faint. Across they are a little wider than most
+ * scratches, for those are hardly straight. */
 static const struct {
   float sigma, length; /* px; half length */
   int n_angles;
-} lines[] = { { 1.3f, 10, 12 }, { 1.8f, 24, 16 } };
+} lines[] = { { 1.3f, 10, 12 }, { 1.5f, 24, 16 } };
 
 /* Blobs at a ratio of 1.6 lose less than 3 % of a defect's SNR between two scales. What is smooth enough is computed on
  * every second or fourth pixel only. */

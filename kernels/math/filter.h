@@ -9,13 +9,18 @@
 
 /* Transfer of a channel's template at the frequency (fx, fy), cycles a pixel. A blob is a Gaussian; a line is a Gaussian
  * across times a box along, smoothed at its ends. A wider Gaussian is taken off so that slow shading does not pass: for
- * scale s it has 3.5 s, but at most the tile's halo: what little reaches further wraps around, and is noise like the rest. */
+ * scale s it has 3.5 s, for a line at least 12 px, as it costs more SNR across a line than around a blob; but at most the
+ * tile's halo: what little reaches further wraps around, and is noise like the rest. */
 static inline double
 notch_channel_transfer (const NotchChannel *channel, double halo, double fx, double fy)
 {
   const double pi = 3.14159265358979323846;
   double f2 = fx * fx + fy * fy, s = channel->sigma;
-  double wide = 3.5 * s > halo ? halo : 3.5 * s;
+  double wide = 3.5 * s;
+  if (channel->kind == NOTCH_CHANNEL_LINE && wide < 12)
+    wide = 12;
+  if (wide > halo)
+    wide = halo;
   if (wide < 4)
     wide = 4;
   double template_, wide2 = wide * wide;
