@@ -1,0 +1,77 @@
+#!/bin/sh
+# notch inspect --device: what a GPU finds is what the CPU finds, on the stand-in for CUDA and on a card: as many defects, of
+# the same classes, within 0.05 px and 1 % of SNR.
+# shellcheck source=tests/tap.sh
+. "$srcdir/tests/tap.sh"
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+built=$(dirname "$NOTCH")
+cd "$dir" || exit 1
+
+"$NOTCH" simulate -q --size 512x512 --die 128x128 --defects 6 --snr 14:40 --seed 3 -o die.tif || exit 1
+"$NOTCH" simulate -q --size 512x512 --die 128x128 --defects 0 --seed 5 -o clean.tif || exit 1
+
+# same CPU GPU: how rows of two defects.csv differ that should be the same defect, as a word
+cat >same.awk <<'EOF'
+BEGIN { FS = "," }
+FNR == 1 {
+  for (i = 1; i <= NF; i++)
+    at[$i] = i
+  next
+}
+NR == FNR {
+  n++
+  x[n] = $at["x_px"]; y[n] = $at["y_px"]; snr[n] = $at["peak_snr"]; class[n] = $at["class"]
+  next
+}
+{
+  m++
+  best = 0
+  for (i = 1; i <= n; i++) {
+    far[i] = sqrt ((x[i] - $at["x_px"]) ^ 2 + (y[i] - $at["y_px"]) ^ 2)
+    if (!(i in taken) && (!best || far[i] < far[best]))
+      best = i
+  }
+  taken[best] = 1
+  ratio = best ? $at["peak_snr"] / snr[best] : 0
+  if (!best || far[best] > 0.05 || ratio < 0.99 || ratio > 1.01 || class[best] != $at["class"])
+    wrong++
+}
+END { print n + 0 == m + 0 && !wrong ? "same" : n " and " m " defects, " wrong + 0 " differ" }
+EOF
+# compare DEVICE MODULES: inspects on it
+compare () {
+  if [ ! -f "$2/notch-cuda.so" ]; then
+    skip "inspecting on $1" "its module was not built"
+    return
+  fi
+  NOTCH_MODULES=$2
+  export NOTCH_MODULES
+  if "$NOTCH" devices | grep -q 'no CUDA device'; then
+    skip "inspecting on $1" "there is no card"
+    return
+  fi
+  for image in die clean; do
+    ok "$image on $1" "$NOTCH" inspect -q --device cuda --format defects,dice -o "$1" $image.tif
+    is "$image on $1 is as on the CPU" "$(awk -f same.awk cpu/$image/defects.csv "$1/$image/defects.csv")" same
+  done
+}
+
+ok "on the CPU" "$NOTCH" inspect -q --device cpu --format defects,dice -o cpu die.tif clean.tif
+ok "where there is something to find" test "$(wc -l <cpu/die/defects.csv)" -gt 4
+compare cudahost "$built/tests/cudahost/.libs"
+compare cuda "$built/kernels/.libs"
+
+# ---- trouble on a device, which only the stand-in can make ---------------------------------------------------------------
+if [ -f "$built/tests/cudahost/.libs/notch-cuda.so" ]; then
+  NOTCH_MODULES=$built/tests/cudahost/.libs
+  export NOTCH_MODULES
+  is "two devices are listed" "$(CUDAHOST_DEVICES=2 "$NOTCH" devices | grep -c '^cuda:')" 2
+  is "without one, auto takes the CPU and says why" \
+    "$(CUDAHOST_DEVICES=0 "$NOTCH" devices | grep -c '^auto .*cpu, as no GPU can be used: this machine has no CUDA device')" 1
+  status=$(CUDAHOST_FAULT=400 "$NOTCH" inspect -q --device cuda --format defects -o broken die.tif >out 2>&1; echo $?)
+  is "a device that breaks in an image ends it" "$status $(grep -c 'illegal memory access' out)" "2 1"
+else
+  skip "trouble on a device" "the stand-in for CUDA was not built"
+fi
+done_testing
