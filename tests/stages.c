@@ -944,6 +944,18 @@ test_fault (void)
   notch_kernels_cpu.close (device);
 }
 
+/* A copy for benchmarks takes its memory itself, more of it when more is wanted. */
+static void
+test_copy (void)
+{
+  Bench bench;
+  bench_open (&bench, &tile_size, 10, 10);
+  g_assert_cmpint (bench.k->copy (bench.lane, 1000, 3), ==, 0);
+  g_assert_cmpint (bench.k->copy (bench.lane, 100000, 1), ==, 0);
+  g_assert_cmpint (bench.k->copy (bench.lane, 1000, 1), ==, 0);
+  bench_close (&bench);
+}
+
 /* ---- speed, with -m perf ---------------------------------------------------------------------------------------- */
 
 enum { PERF_SIZE = 512, PERF_HALO = 32, PERF_DIE = 448, PERF_COLS = 9, PERF_ROWS = 3, PERF_ROUNDS = 8 };
@@ -1086,6 +1098,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/stages/shift/array", GINT_TO_POINTER (ARRAY), test_shift);
   g_test_add_data_func ("/stages/shift/blank", GINT_TO_POINTER (BLANK), test_shift);
   g_test_add_func ("/stages/fault", test_fault);
+  g_test_add_func ("/stages/copy", test_copy);
   if (g_test_perf ())
     g_test_add_func ("/stages/perf", test_perf);
   return g_test_run ();
