@@ -299,6 +299,10 @@ typedef struct {
   int (*finish) (NotchLane *, NotchTileFound *); /* wait; one NotchTileFound a tile, valid until the next batch */
   int (*peek) (NotchLane *, int tile, NotchPlane, float *to); /* for tests, the survey and saved planes */
   int (*poke) (NotchLane *, int tile, NotchPlane, const float *from);
+  /* Copies `bytes` from one place of the device's memory to another, `times` times, and waits until it is done: what the
+   * device's memory gives, for benchmarks. Both places are the lane's; they are allocated by a call that wants more than
+   * those before. */
+  int (*copy) (NotchLane *, size_t bytes, int times);
 #define NOTCH_STAGE(name, Args) int (*name) (NotchLane *, const Args *);
   NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE
@@ -308,7 +312,7 @@ extern const NotchKernels notch_kernels_cpu;
 
 /* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns
  * NULL. */
-#define NOTCH_KERNELS_ABI           4
+#define NOTCH_KERNELS_ABI           5
 #define NOTCH_KERNELS_MODULE_SYMBOL "notch_kernels_module"
 typedef const NotchKernels *(*NotchKernelsModule) (int abi);
 

@@ -76,7 +76,7 @@ find (int width, int height, const Field *field, int n, double noise)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (NotchSource) source =
-      notch_source_from_memory ("drawn", width, height, draw (width, height, field, n, noise));
+      notch_source_from_memory ("drawn", width, height, NOTCH_SAMPLE_F32, draw (width, height, field, n, noise));
   g_autoptr (NotchStore) store = notch_store_new (source, 64 << 20, 1);
   NotchArrays *arrays = notch_arrays_find (store, width, height, NULL, &error);
   g_assert_no_error (error);

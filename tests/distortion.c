@@ -92,8 +92,8 @@ pair_open (Pair *pair, Pattern pattern, Warp warp, double noise, int n_defects, 
       for (int x = left; x < left + 14; x++)
         a[(gsize) y * (gsize) width + (gsize) x] = i % 2 ? 0 : 250;
   }
-  pair->image_source = notch_source_from_memory ("image", width, height, a);
-  pair->other_source = notch_source_from_memory ("other", width, height, b);
+  pair->image_source = notch_source_from_memory ("image", width, height, NOTCH_SAMPLE_F32, a);
+  pair->other_source = notch_source_from_memory ("other", width, height, NOTCH_SAMPLE_F32, b);
   pair->image = notch_store_new (pair->image_source, 1 << 24, 1);
   pair->other = notch_store_new (pair->other_source, 1 << 24, 1);
 }
@@ -240,7 +240,7 @@ test_sizes (void)
     lost[i] = NAN;
   notch_store_free (pair.other);
   notch_source_close (pair.other_source);
-  pair.other_source = notch_source_from_memory ("lost", 300, 300, lost);
+  pair.other_source = notch_source_from_memory ("lost", 300, 300, NOTCH_SAMPLE_F32, lost);
   pair.other = notch_store_new (pair.other_source, 1 << 24, 1);
   g_autoptr (NotchDistortion) field = fit (&pair, &none);
   g_assert_null (field);

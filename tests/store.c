@@ -282,7 +282,7 @@ test_memory (void)
   float *values = g_new (float, width *height);
   for (gint64 i = 0; i < width * height; i++)
     values[i] = (float) i;
-  g_autoptr (NotchSource) source = notch_source_from_memory ("mesh", width, height, values);
+  g_autoptr (NotchSource) source = notch_source_from_memory ("mesh", width, height, NOTCH_SAMPLE_F32, values);
   g_autoptr (NotchStore) store = notch_store_new (source, 1 << 20, 2);
   const NotchRows rows = { 200, 7 };
   g_autoptr (GError) error = NULL;

@@ -106,7 +106,7 @@ measure (Scene *scene, int bits, int px)
   g_autoptr (GError) error = NULL;
   NotchPlan *plan = &scene->plan;
   if (bits == 32)
-    plan->source = notch_source_from_memory ("drawn", scene->width, scene->height, scene->value);
+    plan->source = notch_source_from_memory ("drawn", scene->width, scene->height, NOTCH_SAMPLE_F32, scene->value);
   else {
     g_autofree char *folder = g_dir_make_tmp ("surface-XXXXXX", NULL);
     g_autofree char *path = g_build_filename (folder, "drawn.tif", NULL);

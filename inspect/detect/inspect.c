@@ -39,17 +39,21 @@ notch_inspection_free (NotchInspection *inspection)
 }
 
 NotchInspection *
+notch_inspection_new (NotchSource *source, const NotchRecipe *recipe, int jobs)
+{
+  NotchInspection *inspection = g_new0 (NotchInspection, 1);
+  inspection->recipe = notch_recipe_copy (recipe);
+  inspection->source = source;
+  inspection->store = notch_store_new (source, (guint64) recipe->detect.memory_mib << 20, jobs);
+  return inspection;
+}
+
+NotchInspection *
 notch_inspection_open (const char *path, int page, const NotchRecipe *recipe, int jobs, GError **error)
 {
-  g_autoptr (NotchInspection) inspection = g_new0 (NotchInspection, 1);
-  guint64 budget = (guint64) recipe->detect.memory_mib << 20;
-  NotchSourceOptions options = { page, recipe->detect.colour, budget };
-  inspection->recipe = notch_recipe_copy (recipe);
-  inspection->source = notch_source_open (path, &options, error);
-  if (!inspection->source)
-    return NULL;
-  inspection->store = notch_store_new (inspection->source, budget, jobs);
-  return g_steal_pointer (&inspection);
+  const NotchSourceOptions options = { page, recipe->detect.colour, (guint64) recipe->detect.memory_mib << 20 };
+  NotchSource *source = notch_source_open (path, &options, error);
+  return source ? notch_inspection_new (source, recipe, jobs) : NULL;
 }
 
 /* ---- geometry -------------------------------------------------------------------------------------------------- */

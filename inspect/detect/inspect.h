@@ -19,6 +19,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchInspection, notch_inspection_free)
 /* Opened and ready: the size is known, nothing is computed yet. `recipe` is copied. */
 NotchInspection *notch_inspection_open (const char *path, int page, const NotchRecipe *recipe, int jobs,
                                         GError **error);
+/* The same of a source that is open already, which it takes. */
+NotchInspection *notch_inspection_new (NotchSource *source, const NotchRecipe *recipe, int jobs);
 
 /* Told what is being done, and how far it is (0 to 1); FALSE cancels. */
 typedef gboolean (*NotchInspectStep) (const char *step, double done, gpointer data);

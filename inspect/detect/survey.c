@@ -262,8 +262,8 @@ static const struct {
 
 /* Blobs at a ratio of 1.6 lose less than 3 % of a defect's SNR between two scales. What is smooth enough is computed on
  * every second or fourth pixel only. */
-static void
-make_bank (NotchPlan *plan, gboolean fast)
+void
+notch_plan_make_bank (NotchPlan *plan, gboolean fast)
 {
   const NotchRecipe *recipe = plan->recipe;
   double ratio = fast ? 2.2 : 1.6;
@@ -534,7 +534,7 @@ notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompu
       return FALSE;
   if (!notch_tile_jobs_check (plan, error))
     return FALSE;
-  make_bank (plan, fast);
+  notch_plan_make_bank (plan, fast);
   g_autoptr (GPtrArray) samples = choose_samples (plan, reference, compute);
   if (samples->len == 0) {
     g_set_error_literal (

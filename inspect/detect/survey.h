@@ -9,6 +9,9 @@
 gboolean notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, gboolean fast,
                        GError **error);
 
+/* The filters of the plan's recipe, gains 1; `fast`: those of a quick screen. */
+void notch_plan_make_bank (NotchPlan *plan, gboolean fast);
+
 /* A tile with all that belongs to it: what a task of the survey or the inspection is made from. */
 typedef struct {
   NotchTile tile;

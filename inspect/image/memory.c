@@ -5,15 +5,15 @@
 
 typedef struct {
   NotchSource source;
-  float *values;
+  guint8 *values;
 } Memory;
 
 static gboolean
 read_rows (NotchSource *source, gint64 y, gint64 n, void *to, int jobs, GError **error)
 {
   const Memory *memory = (const Memory *) source;
-  gsize row = (gsize) source->width;
-  memcpy (to, memory->values + (gsize) y * row, sizeof (float) * row * (gsize) n);
+  gsize row = (gsize) source->width * notch_sample_size (source->sample);
+  memcpy (to, memory->values + (gsize) y * row, row * (gsize) n);
   return TRUE;
 }
 
@@ -30,7 +30,7 @@ close_memory (NotchSource *source)
 static const NotchSourceFormat format = { .name = "memory", .read_rows = read_rows, .close = close_memory };
 
 NotchSource *
-notch_source_from_memory (const char *name, gint64 width, gint64 height, float *values)
+notch_source_from_memory (const char *name, gint64 width, gint64 height, NotchSample sample, void *values)
 {
   Memory *memory = g_new0 (Memory, 1);
   memory->values = values;
@@ -39,7 +39,10 @@ notch_source_from_memory (const char *name, gint64 width, gint64 height, float *
     .path = g_strdup (name),
     .width = width,
     .height = height,
-    .sample = NOTCH_SAMPLE_F32,
+    .sample = sample,
+    .full_scale = sample == NOTCH_SAMPLE_U8    ? 255
+                  : sample == NOTCH_SAMPLE_U16 ? 65535
+                                               : 0,
     .block_rows = 64,
     .random_access = TRUE,
   };

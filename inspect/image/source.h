@@ -42,9 +42,9 @@ struct NotchSourceFormat {
 
 /* Opens an image of any known format; `options` may be NULL: first page, luminance, no budget. Errors name the file. */
 NotchSource *notch_source_open (const char *path, const NotchSourceOptions *options, GError **error);
-/* Samples that are in memory already, as a source: width x height floats, row by row. Takes `values`, from g_malloc or
+/* Samples that are in memory already, as a source: width x height of them, row by row. Takes `values`, from g_malloc or
  * g_try_malloc. */
-NotchSource *notch_source_from_memory (const char *name, gint64 width, gint64 height, float *values);
+NotchSource *notch_source_from_memory (const char *name, gint64 width, gint64 height, NotchSample sample, void *values);
 /* Reads rows y to y + n - 1, all inside the image; one call at a time. Errors name the file. */
 gboolean notch_source_read (NotchSource *source, gint64 y, gint64 n, void *to, int jobs, GError **error);
 void notch_source_close (NotchSource *source);

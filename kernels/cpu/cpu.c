@@ -101,10 +101,10 @@ lane_free (NotchLane *lane)
   for (int i = 0; i < 3; i++)
     notch_fft_pass_free (lane->fft[i]);
   notch_fft_free (lane->shift_fft);
-  float *floats[] = { lane->spectrum, lane->block,         lane->line,         lane->product,
-                      lane->response, lane->stack,         lane->basis,        lane->normal_sorted,
-                      lane->patch,    lane->shift_a,       lane->shift_b,      lane->shift_fa,
-                      lane->shift_fb, lane->shift_product, lane->shift_window, lane->rim };
+  float *floats[] = { lane->spectrum, lane->block,     lane->line,          lane->product,       lane->response,
+                      lane->stack,    lane->basis,     lane->normal_sorted, lane->patch,         lane->shift_a,
+                      lane->shift_b,  lane->shift_fa,  lane->shift_fb,      lane->shift_product, lane->shift_window,
+                      lane->rim,      lane->copy_from, lane->copy_to };
   for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
     notch_fft_release (floats[i]);
   free (lane->shift_wave);
@@ -250,6 +250,26 @@ poke (NotchLane *lane, int tile, NotchPlane plane, const float *from)
   return 0;
 }
 
+static int
+copy (NotchLane *lane, size_t bytes, int times)
+{
+  if (bytes > lane->copy_bytes) {
+    notch_fft_release (lane->copy_from);
+    notch_fft_release (lane->copy_to);
+    lane->copy_bytes = 0;
+    lane->copy_from = notch_fft_alloc (bytes / sizeof (float) + 1);
+    lane->copy_to = notch_fft_alloc (bytes / sizeof (float) + 1);
+    if (!lane->copy_from || !lane->copy_to)
+      return notch_cpu_fail (lane, "out of memory for two buffers of %zu bytes", bytes);
+    memset (lane->copy_from, 1, bytes); /* memory that was never written is none yet */
+    memset (lane->copy_to, 0, bytes);
+    lane->copy_bytes = bytes;
+  }
+  for (int i = 0; i < times; i++)
+    memcpy (lane->copy_to, lane->copy_from, bytes);
+  return 0;
+}
+
 const NotchKernels notch_kernels_cpu = { .name = "cpu",
                                          .count = count,
                                          .open = open_device,
@@ -265,6 +285,7 @@ const NotchKernels notch_kernels_cpu = { .name = "cpu",
                                          .finish = finish,
                                          .peek = peek,
                                          .poke = poke,
+                                         .copy = copy,
 #define NOTCH_STAGE(name, Args) .name = notch_cpu_##name,
                                          NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE

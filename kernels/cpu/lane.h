@@ -87,6 +87,9 @@ struct NotchLane {
   NotchFft *shift_fft;
   float *shift_a, *shift_b, *shift_fa, *shift_fb, *shift_product, *shift_window;
   double *shift_wave; /* of series */
+
+  float *copy_from, *copy_to; /* of `copy`, copy_bytes each; NULL before it is called */
+  size_t copy_bytes;
 };
 
 int notch_cpu_fail (NotchLane *lane, const char *format, ...) __attribute__ ((format (printf, 2, 3)));

@@ -637,6 +637,27 @@ poke (NotchLane *lane, int tile, NotchPlane plane, const float *from)
   return notch_cuda_judge (lane);
 }
 
+/* A lane keeps its memory to the end, so the buffers of a call that wanted less stay beside those of one that wants more. */
+static int
+copy (NotchLane *lane, size_t bytes, int times)
+{
+  if (notch_cuda_enter (lane))
+    return -1;
+  if (bytes > lane->copy_bytes) {
+    lane->copy_bytes = 0;
+    if (notch_cuda_allocate_bytes (lane, &lane->copy_from, bytes, false)
+        || notch_cuda_allocate_bytes (lane, &lane->copy_to, bytes, false))
+      return -1;
+    NOTCH_CUDA (lane, "copying", cudaMemsetAsync (lane->copy_from, 1, bytes, lane->stream));
+    lane->copy_bytes = bytes;
+  }
+  for (int i = 0; i < times; i++)
+    NOTCH_CUDA (lane, "copying",
+                cudaMemcpyAsync (lane->copy_to, lane->copy_from, bytes, cudaMemcpyDeviceToDevice, lane->stream));
+  NOTCH_CUDA (lane, "copying", cudaStreamSynchronize (lane->stream));
+  return 0;
+}
+
 static const NotchKernels kernels = { "cuda",
                                       count,
                                       open_device,
@@ -652,6 +673,7 @@ static const NotchKernels kernels = { "cuda",
                                       finish,
                                       peek,
                                       poke,
+                                      copy,
 #define NOTCH_STAGE(name, Args) notch_cuda_##name,
                                       NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE

@@ -135,6 +135,9 @@ struct NotchLane {
   float *home_patch;
   float (*home_fit)[NOTCH_FIT_MAX];
 
+  void *copy_from, *copy_to; /* of `copy`, copy_bytes each */
+  size_t copy_bytes;
+
   NotchCudaRefer *refer;
   NotchCudaFit *fitting;
   NotchCudaFilter *filter;

@@ -1,0 +1,237 @@
+/* bench.c - a benchmark's rounds, and its figures as a table and as CSV */
+#include "inspect/bench/bench.h"
+#include "inspect/compute/device.h"
+#include "inspect/image/write.h"
+#include "inspect/report/report.h"
+
+#include <string.h>
+#include <time.h>
+
+#define DEFAULT_SIZE 4096
+#define LEAST_SIZE   1024
+#define MOST_SIZE    32768
+#define ROUNDS       3
+#define MOST_ROUNDS  1000
+
+static const char *const part_name[] = { "limit", "stage", "image" };
+
+double
+notch_bench_now (void)
+{
+  struct timespec now;
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  return (double) now.tv_sec + 1e-9 * (double) now.tv_nsec;
+}
+
+gboolean
+notch_bench_go_on (const NotchBench *bench, double done)
+{
+  return !bench->step || bench->step (bench->now, (bench->steps - 1 + done) / bench->n_steps, bench->data);
+}
+
+gboolean
+notch_bench_next (NotchBench *bench, const char *step, GError **error)
+{
+  bench->steps++;
+  bench->now = step;
+  if (notch_bench_go_on (bench, 0))
+    return TRUE;
+  g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted");
+  return FALSE;
+}
+
+static void
+row_free (gpointer data)
+{
+  NotchBenchRow *row = data;
+  g_array_unref (row->ns_px);
+  g_free (row);
+}
+
+void
+notch_bench_note (NotchBench *bench, NotchBenchPart part, const char *name, int lanes, double bytes_px, double ns_px)
+{
+  NotchBenchRow *row = NULL;
+  for (guint i = 0; i < bench->row->len && !row; i++) {
+    NotchBenchRow *one = bench->row->pdata[i];
+    if (one->part == part && one->lanes == lanes && strcmp (one->name, name) == 0)
+      row = one;
+  }
+  if (!row) {
+    row = g_new0 (NotchBenchRow, 1);
+    *row = (NotchBenchRow){ part, name, lanes, bytes_px, g_array_new (FALSE, FALSE, sizeof (double)) };
+    g_ptr_array_add (bench->row, row);
+  }
+  g_array_append_val (row->ns_px, ns_px);
+}
+
+/* ---- figures --------------------------------------------------------------------------------------------------- */
+
+static int
+compare_doubles (gconstpointer a, gconstpointer b)
+{
+  double x = *(const double *) a, y = *(const double *) b;
+  return (x > y) - (x < y);
+}
+
+static double
+value_of (const NotchBenchRow *row, guint i)
+{
+  return g_array_index (row->ns_px, double, i);
+}
+
+static double
+median_of (const NotchBenchRow *row)
+{
+  return 0.5 * (value_of (row, (row->ns_px->len - 1) / 2) + value_of (row, row->ns_px->len / 2));
+}
+
+/* Bytes a nanosecond. */
+static double
+rate_of (const NotchBenchRow *row)
+{
+  return row->bytes_px / median_of (row);
+}
+
+/* What the same lanes copied. */
+static double
+limit_of (const NotchBench *bench, const NotchBenchRow *row)
+{
+  double limit = 0;
+  for (guint i = 0; i < bench->row->len; i++) {
+    const NotchBenchRow *one = bench->row->pdata[i];
+    if (one->part == NOTCH_BENCH_LIMIT && one->lanes == row->lanes)
+      limit = rate_of (one);
+  }
+  return limit;
+}
+
+static char *
+make_csv (const NotchBench *bench, const char *device)
+{
+  GString *text = g_string_new ("device,part,name,lanes,rounds,ns_per_px,ns_per_px_least,ns_per_px_most,Mpx_per_s,"
+                                "bytes_per_px,GB_per_s,share_of_copy\n");
+  for (guint i = 0; i < bench->row->len; i++) {
+    const NotchBenchRow *row = bench->row->pdata[i];
+    notch_append_field (text, device);
+    g_string_append_printf (text, ",%s,%s,%d,%u", part_name[row->part], row->name, row->lanes, row->ns_px->len);
+    const double figure[] = {
+      median_of (row), value_of (row, 0), value_of (row, row->ns_px->len - 1),  1e3 / median_of (row),
+      row->bytes_px,   rate_of (row),     rate_of (row) / limit_of (bench, row)
+    };
+    for (guint k = 0; k < G_N_ELEMENTS (figure); k++) {
+      g_string_append_c (text, ',');
+      notch_append_number (text, figure[k], 6);
+    }
+    g_string_append_c (text, '\n');
+  }
+  return g_string_free (text, FALSE);
+}
+
+static void
+append_column (GString *text, double value, int decimals, int width)
+{
+  g_autoptr (GString) number = g_string_new (NULL);
+  notch_append_number (number, value, decimals);
+  g_string_append_printf (text, "%*s", width, number->str);
+}
+
+/* Rows of one part and so many lanes, below their header. */
+static void
+append_rows (GString *text, const NotchBench *bench, const char *header, NotchBenchPart part, int lanes)
+{
+  g_string_append_printf (text, "\n%-23s   ns/px    least to most     Mpx/s    B/px     GB/s   of copy\n", header);
+  for (guint i = 0; i < bench->row->len; i++) {
+    const NotchBenchRow *row = bench->row->pdata[i];
+    if (row->lanes != lanes || (row->part != part && !(part == NOTCH_BENCH_STAGE && row->part == NOTCH_BENCH_LIMIT)))
+      continue;
+    g_string_append_printf (text, "%-23s", row->name);
+    append_column (text, median_of (row), 3, 8);
+    append_column (text, value_of (row, 0), 3, 9);
+    g_string_append (text, " to");
+    append_column (text, value_of (row, row->ns_px->len - 1), 3, 8);
+    append_column (text, 1e3 / median_of (row), 1, 10);
+    append_column (text, row->bytes_px, 2, 8);
+    append_column (text, rate_of (row), 3, 9);
+    append_column (text, 100 * rate_of (row) / limit_of (bench, row), 2, 8);
+    g_string_append (text, " %\n");
+  }
+}
+
+static char *
+make_report (const NotchBench *bench, const char *device)
+{
+  GString *text = g_string_new (NULL);
+  const NotchCompute *compute = &bench->compute;
+  int lanes = compute->kernels->workers (compute->device, compute->jobs);
+  g_string_append_printf (
+      text,
+      "notch %s on %s\nmedians of %d round%s; GB/s are counted bytes, read and written; \"tile\" is "
+      "gather to patch\n",
+      notch_version (), device, bench->rounds, bench->rounds == 1 ? "" : "s");
+  append_rows (text, bench, "one lane", NOTCH_BENCH_STAGE, 1);
+  g_autofree char *all = g_strdup_printf ("%d lanes together", lanes);
+  if (lanes > 1)
+    append_rows (text, bench, all, NOTCH_BENCH_STAGE, lanes);
+  g_autofree char *image = g_strdup_printf ("image %" G_GINT64_FORMAT "x%" G_GINT64_FORMAT, bench->size, bench->size);
+  append_rows (text, bench, image, NOTCH_BENCH_IMAGE, lanes);
+  return g_string_free (text, FALSE);
+}
+
+/* ---- the benchmark --------------------------------------------------------------------------------------------- */
+
+static gboolean
+check_options (const NotchBench *bench, GError **error)
+{
+  if (bench->size < LEAST_SIZE || bench->size > MOST_SIZE)
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+                 "an image of %" G_GINT64_FORMAT " px is no benchmark; it may have %d to %d px a side", bench->size,
+                 LEAST_SIZE, MOST_SIZE);
+  else if (bench->rounds < 1 || bench->rounds > MOST_ROUNDS)
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "%d rounds are no benchmark; there may be 1 to %d",
+                 bench->rounds, MOST_ROUNDS);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+gboolean
+notch_bench (const NotchBenchOptions *options, NotchBenchStep step, gpointer data, char **report, GError **error)
+{
+  int index = 0;
+  char fault[256] = "", text[256] = "";
+  NotchBench bench = {
+    .rounds = options->rounds ? options->rounds : ROUNDS,
+    .size = options->size ? options->size : DEFAULT_SIZE,
+    .step = step,
+    .data = data,
+  };
+  *report = NULL;
+  if (!check_options (&bench, error))
+    return FALSE;
+  NotchCompute *compute = &bench.compute;
+  compute->jobs = options->jobs > 0 ? options->jobs : (int) g_get_num_processors ();
+  compute->kernels = notch_device_choose (options->device, &index, NULL, error);
+  if (!compute->kernels)
+    return FALSE;
+  compute->device = compute->kernels->open (index, fault);
+  if (!compute->device) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", compute->kernels->name, fault);
+    return FALSE;
+  }
+  compute->kernels->describe (compute->device, text);
+  g_autofree char *device = g_strdup_printf ("%s: %s", compute->kernels->name, text);
+  bench.row = g_ptr_array_new_with_free_func (row_free);
+  bench.n_steps = notch_bench_images_steps (&bench) + notch_bench_stages_steps (&bench);
+  gboolean well = notch_bench_images (&bench, error) && notch_bench_stages (&bench, error);
+  for (guint i = 0; i < bench.row->len; i++)
+    g_array_sort (((NotchBenchRow *) bench.row->pdata[i])->ns_px, compare_doubles);
+  *report = well ? make_report (&bench, device) : NULL;
+  if (well && options->csv) {
+    g_autofree char *csv = make_csv (&bench, device);
+    well = notch_write_file (options->csv, csv, (gssize) strlen (csv), error);
+  }
+  g_ptr_array_unref (bench.row);
+  compute->kernels->close (compute->device);
+  return well;
+}

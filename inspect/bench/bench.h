@@ -1,0 +1,50 @@
+/* bench.h - figures of a benchmark: what was timed, how often, and what it moved */
+#pragma once
+
+#include "inspect/notch.h"
+#include "inspect/reference/reference.h"
+
+/* What a figure is of. */
+typedef enum {
+  NOTCH_BENCH_LIMIT, /* what the device's memory gives */
+  NOTCH_BENCH_STAGE, /* one stage, or all of a tile's */
+  NOTCH_BENCH_IMAGE  /* a whole inspection */
+} NotchBenchPart;
+
+typedef struct {
+  NotchBenchPart part;
+  const char *name;
+  int lanes;       /* that were at work together */
+  double bytes_px; /* read and written, counted, not measured */
+  GArray *ns_px;   /* double, one a round; in order once all is measured */
+} NotchBenchRow;
+
+typedef struct {
+  NotchCompute compute;
+  int rounds;
+  gint64 size;    /* px: side of the image */
+  GPtrArray *row; /* NotchBenchRow */
+  NotchBenchStep step;
+  gpointer data;
+  int n_steps, steps; /* in all, and that were begun */
+  const char *now;    /* the one in work */
+} NotchBench;
+
+/* Adds a round to the figure of that name, which is begun where there is none yet. */
+void notch_bench_note (NotchBench *bench, NotchBenchPart part, const char *name, int lanes, double bytes_px,
+                       double ns_px);
+/* Tells what comes next, and counts it; FALSE with NOTCH_ERROR_CANCELLED when nothing shall. */
+gboolean notch_bench_next (NotchBench *bench, const char *step, GError **error);
+/* Tells how far it is, 0 to 1; FALSE when it shall end. */
+gboolean notch_bench_go_on (const NotchBench *bench, double done);
+
+/* Steps that each part tells. */
+int notch_bench_stages_steps (const NotchBench *bench);
+int notch_bench_images_steps (const NotchBench *bench);
+/* Rounds of copying and of every stage of the kernels, on one lane and on all. */
+gboolean notch_bench_stages (NotchBench *bench, GError **error);
+/* Rounds of whole inspections of a simulated image, from memory and from a file, with all filters and with the fast ones. */
+gboolean notch_bench_images (NotchBench *bench, GError **error);
+
+/* Seconds since some moment in the past. */
+double notch_bench_now (void);

@@ -1,0 +1,55 @@
+#!/bin/sh
+# notch bench: that it runs, times every stage there is, and leaves nothing behind. How fast anything is, is not tested.
+# shellcheck source=tests/tap.sh
+. "$srcdir/tests/tap.sh"
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+mkdir tmp
+TMPDIR=$dir/tmp
+export TMPDIR
+
+is "it runs" "$(status "$NOTCH" bench --device cpu -j2 --size 1024 --rounds 2 --csv bench.csv)" 0
+is "it leaves nothing" "$(ls tmp)" ""
+stages=$(sed -n 's/^  S (\([a-z]*\), Notch[A-Za-z]*).*/\1/p' "$srcdir/kernels/kernels.h")
+ok "there are stages" test -n "$stages"
+for stage in $stages tile; do
+  for lanes in 1 2; do
+    is "a row for $stage on $lanes" "$(awk -F, -v n="$stage" -v l=$lanes '$2 == "stage" && $3 == n && $4 == l' bench.csv | wc -l)" 1
+  done
+done
+is "the limit on one lane and on two" "$(awk -F, '$2 == "limit"' bench.csv | sort | cut -d, -f3-5 | tr '\n' ' ')" "copy,1,2 copy,2,2 "
+for name in "memory" "memory reports" "tiff" "tiff reports" "memory fast" "memory fast reports" "tiff fast" "tiff fast reports"; do
+  is "a row for $name" "$(awk -F, -v n="$name" '$2 == "image" && $3 == n' bench.csv | wc -l)" 1
+done
+is "every figure has its unit" "$(head -n 1 bench.csv)" \
+  "device,part,name,lanes,rounds,ns_per_px,ns_per_px_least,ns_per_px_most,Mpx_per_s,bytes_per_px,GB_per_s,share_of_copy"
+is "every figure is a positive number" "$(awk -F, 'NR > 1 { for (i = 4; i <= 12; i++) if ($i !~ /^[0-9.]+$/ || $i <= 0) print }' bench.csv)" ""
+is "the median lies between the least and the most" "$(awk -F, 'NR > 1 && !($7 <= $6 && $6 <= $8)' bench.csv)" ""
+is "GB/s are bytes over time" "$(awk -F, 'NR > 1 && ($10 / $6 / $11 < 0.99 || $10 / $6 / $11 > 1.01) && $11 > 0.001' bench.csv)" ""
+is "copying is all of itself" "$(awk -F, '$2 == "limit" { print $12 + 0 }' bench.csv | tr '\n' ' ')" "1 1 "
+# A tile's stages add up to the tile, round by round; of two rounds the median is the mean.
+is "a tile is its stages" "$(awk -F, '$2 == "stage" && $3 != "shift" && $3 != "power" { if ($3 == "tile") whole[$4] = $6; else sum[$4] += $6 }
+  END { for (l in whole) if (sum[l] < 0.999 * whole[l] || sum[l] > 1.001 * whole[l]) print l }' bench.csv)" ""
+
+"$NOTCH" bench --device cpu -j1 --size 1024 --rounds 1 >table.txt
+ok "one lane is no lanes together" sh -c '! grep -q "lanes together" table.txt'
+for name in copy $stages tile "memory reports" "tiff fast"; do
+  ok "the table has $name" grep -q "^$name  *[0-9]*\\.[0-9]" table.txt
+done
+is "a table that cannot be written is trouble" "$(status "$NOTCH" bench --device cpu -j1 --size 1024 --rounds 1 --csv no/b.csv)" 2
+is "a tiny image" "$(status "$NOTCH" bench --size 1023)" 2
+is "no rounds" "$(status "$NOTCH" bench --rounds 0)" 2
+is "a device that is not there" "$(status "$NOTCH" bench --device cuda:63)" 2
+
+# Ended while it has files.
+"$NOTCH" bench -v --device cpu -j1 --size 1024 --rounds 1000 >table.txt 2>said.txt &
+pid=$!
+while ! grep -q '^notch: tiff' said.txt && kill -0 $pid 2>/dev/null; do
+  sleep 0.1
+done
+kill -TERM $pid
+wait $pid
+is "terminated" $? 143
+is "it takes its files away" "$(ls tmp)" ""
+done_testing
