@@ -127,13 +127,19 @@ notch_cpu_judge (NotchLane *lane)
   }
 }
 
-NOTCH_CLONES bool
-notch_cpu_all_numbers (const float *row, int n)
+NOTCH_CLONES static bool
+are_numbers (const float *row, int n)
 {
   int odd = 0;
   for (int i = 0; i < n; i++)
-    odd |= !(fabsf (row[i]) <= NOTCH_LARGEST_PIXEL);
+    odd |= !notch_is_number (row[i]);
   return !odd;
+}
+
+bool
+notch_cpu_all_numbers (const float *row, int n)
+{
+  return are_numbers (row, n);
 }
 
 int
