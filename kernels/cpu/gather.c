@@ -127,13 +127,20 @@ notch_cpu_judge (NotchLane *lane)
   }
 }
 
-NOTCH_CLONES bool
-notch_cpu_all_numbers (const float *row, int n)
+/* Static, because what chooses between the clones of a hidden function is not hidden. */
+NOTCH_CLONES static bool
+all_numbers (const float *row, int n)
 {
   int odd = 0;
   for (int i = 0; i < n; i++)
     odd |= !(fabsf (row[i]) <= NOTCH_LARGEST_PIXEL);
   return !odd;
+}
+
+bool
+notch_cpu_all_numbers (const float *row, int n)
+{
+  return all_numbers (row, n);
 }
 
 int
