@@ -396,8 +396,9 @@ note_round (NotchBench *bench, const Scene *scene, const GPtrArray *drives)
 }
 
 static gboolean
-run_round (NotchBench *bench, const Scene *scene, NotchCrew *crew, GError **error)
+run_round (NotchBench *bench, Scene *scene, NotchCrew *crew, GError **error)
 {
+  scene->size.batch = notch_crew_batch (crew); /* fewer than were asked for where the device has little room */
   Gate gate = { .lanes = notch_crew_size (crew) };
   g_autoptr (GPtrArray) drives = g_ptr_array_new_with_free_func (drive_free);
   g_mutex_init (&gate.lock);
