@@ -424,7 +424,6 @@ test_fit_pad (void)
   NotchTile tile = { 0, 0, HALO, HALO, SIDE - 2 * HALO, SIDE - 2 * HALO, 0, 0, SIDE, SIDE, 0, 1, NULL };
   NotchPiece piece = { 0, 0, SIDE, SIDE, 0, 1, 0 };
   NotchSourceShift source = { .zoom = 0.5 }; /* one that has no noise of its own; the plane is poked */
-  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
   g_autofree float *ref = g_new (float, SIDE *SIDE), *fitted = g_new (float, SIDE *SIDE);
   for (int y = 0; y < SIDE; y++)
     for (int x = 0; x < SIDE; x++)
@@ -435,6 +434,8 @@ test_fit_pad (void)
   for (int trial = 0; trial < TRIALS; trial++) {
     for (int i = 0; i < SIDE * SIDE; i++)
       bench.pixel[i] = (float) ((double) ref[i] + sigma * gaussian (bench.random));
+    bench_changed (&bench);
+    const NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
     bench.k->gather (bench.lane, &(NotchGather){ &batch });
     bench.k->refer (bench.lane, &(NotchRefer){ &batch });
     bench.k->poke (bench.lane, 0, NOTCH_PLANE_REF, ref);

@@ -13,6 +13,7 @@
 #define AROUND      256        /* px: where the density of pieces is counted */
 #define LIKELY      0.3        /* a neighbour by chance: no link */
 #define FALSE_LINKS 0.1        /* chains of found blobs, an image */
+#define FALSE_TAILS 0.01       /* of one found blob and candidates: all of a speck's place and shape is at stake */
 #define LINK_WAYS   5000       /* places and shapes that a link can lead to, as different to the noise */
 #define SLOPE       0.26794919 /* tan 15 degrees */
 #define OPEN_SLOPE  0.57735027 /* tan 30 degrees: where a piece has no direction, but the chain has */
@@ -364,7 +365,7 @@ weight_of (const Linker *linker, const guint *chain, guint n)
 static void
 judge (Linker *linker, const guint *chain, guint n)
 {
-  guint start = 0, weakest = 1, n_links = 0, shape = 0;
+  guint start = 0, weakest = 1, n_links = 0, shape = 0, n_found = 0;
   double sum = 0, most = 0;
   if (n < 2)
     return;
@@ -391,13 +392,16 @@ judge (Linker *linker, const guint *chain, guint n)
       }
     }
   }
-  gboolean found = node_at (linker, chain[start])->found;
+  for (guint i = 0; i < n; i++)
+    n_found += node_at (linker, chain[i])->found;
+  gboolean found = n_found > 0;
   if (!found) {
     sum -= log (node_at (linker, chain[start])->rank);
     shape++;
   }
   double expected = (double) linker->kind[found].n * (n_links + 1) * gamma_tail (shape, sum);
-  gboolean unlikely = n_links > 0 && expected < (found ? FALSE_LINKS : linker->false_chains);
+  double allowed = n_found > 1 ? FALSE_LINKS : found ? FALSE_TAILS : linker->false_chains;
+  gboolean unlikely = n_links > 0 && expected < allowed;
   double least = hypot (linker->least_weight, sqrt (2 * log (LINK_WAYS) * n_links)); /* a search so much wider */
   gboolean heavy = !found && weight_of (linker, chain, n) >= least;
   if ((unlikely || heavy) && !holds_repeaters (linker, chain, n)) {
