@@ -244,7 +244,7 @@ notch_fit_model (const NotchFitRow *row, const NotchFitPixel *pixel, float u)
 /* ---- borders ----------------------------------------------------------------------------------------------------------- */
 
 #define NOTCH_BORDER_WIDTH 3             /* px: as far as interpolation looks */
-#define NOTCH_BORDER_LEAST 128           /* px: a shorter line tells too little of itself */
+#define NOTCH_BORDER_LEAST 32            /* px: a shorter line tells too little of itself; the halo is as wide */
 #define NOTCH_BORDER_CUT   (4 * 1.4826f) /* medians of the residual's size that a pixel may be off by */
 
 /* A line of pixels along a piece's border. */
