@@ -95,7 +95,8 @@ GArray *
 notch_cluster_find (const NotchPoint *point, guint n, const NotchField *field, double reach, int *cluster)
 {
   GArray *p_values = g_array_new (FALSE, FALSE, sizeof (double));
-  memset (cluster, 0, sizeof *cluster * n);
+  for (guint i = 0; i < n; i++)
+    cluster[i] = 0;
   if (n < LEAST_POINTS || n > NOTCH_CLUSTER_MOST || !(field->width > 0) || !(field->height > 0))
     return p_values;
   g_autoptr (GRand) rand = g_rand_new_with_seed (SEED);
