@@ -12,35 +12,66 @@
 /* How much stronger than the least of its echoes. */
 #define LEAST 1.2
 
-static const NotchChannel *
-filter_of (const NotchJoined *blob, const NotchPlan *plan)
+/* What a filter answers a defect with, beside it. */
+typedef struct {
+  NotchTemplate template;
+  gint64 lobes; /* px from a blob that it found: no lobe is further away */
+  gint64 skirt; /* px: no skirt is further away from a peak than those of both filters together */
+} Filter;
+
+static Filter *
+make_filters (const NotchPlan *plan)
 {
-  return &plan->channel[MIN (blob->peak_channel, plan->n_channels - 1)];
+  Filter *filter = g_new (Filter, plan->n_channels);
+  for (int i = 0; i < plan->n_channels; i++) {
+    const NotchChannel *channel = &plan->channel[i];
+    NotchTemplate t = notch_template_of (channel);
+    filter[i].template = t;
+    filter[i].lobes = (gint64) ceil (4 * MAX (channel->sigma, channel->length / 2));
+    /* Where notch_template_skirt ends, for the widths of both add up at most; and a pixel for rounding. */
+    filter[i].skirt =
+        (gint64) ceil (sqrt (NOTCH_TEMPLATE_END) * hypotf (t.along, t.across) + t.flat + 2 * t.coarse) + 1;
+  }
+  return filter;
+}
+
+/* What all blobs are held against. */
+typedef struct {
+  const NotchPlan *plan;
+  const Filter *filter;     /* of each channel */
+  const GArray *strong;     /* NotchJoined */
+  const int *die_of_strong; /* die_under */
+  gboolean candidate;       /* is it candidates that are looked at? */
+} Search;
+
+static const Filter *
+filter_of (const NotchJoined *blob, const Search *search)
+{
+  return &search->filter[MIN (blob->peak_channel, search->plan->n_channels - 1)];
 }
 
 /* What a filter answers a defect with beside it: lobes of the other sign, at most half as strong and no further away than a
  * few of its widths; and, where it is wide, a skirt. */
 static gboolean
-is_lobe (const NotchJoined *blob, const NotchJoined *strong, const NotchPlan *plan, gboolean candidate)
+is_lobe (const NotchJoined *blob, const NotchJoined *strong, const Search *search)
 {
-  const NotchChannel *filter = filter_of (blob, plan);
-  gint64 reach = (gint64) ceil (4 * MAX (filter->sigma, filter->length / 2));
-  gboolean beside = strong->peak / LOBE >= blob->peak && strong->x0 - reach <= blob->x1
-                    && blob->x0 - reach <= strong->x1 && strong->y0 - reach <= blob->y1
-                    && blob->y0 - reach <= strong->y1;
-  if (beside && (candidate || strong->peak_dark != blob->peak_dark))
+  const Filter *filter = filter_of (blob, search), *other = filter_of (strong, search);
+  gboolean beside = strong->peak / LOBE >= blob->peak && strong->x0 - filter->lobes <= blob->x1
+                    && blob->x0 - filter->lobes <= strong->x1 && strong->y0 - filter->lobes <= blob->y1
+                    && blob->y0 - filter->lobes <= strong->y1;
+  if (beside && (search->candidate || strong->peak_dark != blob->peak_dark))
     return TRUE;
-  const NotchTemplate own = notch_template_of (filter);
-  NotchTemplate of = notch_template_of (filter_of (strong, plan));
-  if (of.flat < own.flat) /* to a longer filter a short scratch is a speck */
+  gint64 dx = blob->peak_x - strong->peak_x, dy = blob->peak_y - strong->peak_y;
+  if (strong->peak_dark != blob->peak_dark || MAX (ABS (dx), ABS (dy)) > filter->skirt + other->skirt)
+    return FALSE;
+  NotchTemplate of = other->template;
+  if (of.flat < filter->template.flat) /* to a longer filter a short scratch is a speck */
     of.flat = 0;
   float score = (float) blob->peak / 256;
-  float seen = (float) strong->peak / 256
-               * notch_template_skirt (&own, &of, (float) (blob->peak_x - strong->peak_x),
-                                       (float) (blob->peak_y - strong->peak_y));
+  float seen = (float) strong->peak / 256 * notch_template_skirt (&filter->template, &of, (float) dx, (float) dy);
   /* What is found has to stick out of a skirt as far as elsewhere out of the noise. */
-  gboolean hidden = !candidate && seen > 0 && score < seen + (float) plan->threshold;
-  return strong->peak_dark == blob->peak_dark && (hidden || notch_template_explains (seen, score));
+  gboolean hidden = !search->candidate && seen > 0 && score < seen + (float) search->plan->threshold;
+  return hidden || notch_template_explains (seen, score);
 }
 
 /* Index of the die that holds a blob's peak; -1: none, or dice are not compared with dice. */
@@ -55,11 +86,11 @@ die_under (const NotchPlan *plan, const NotchJoined *blob)
 /* Lies a blob where a strong one's place is, moved from that one's die to its own, with the other sign, in a die that is
  * compared with it? */
 static gboolean
-lies_under (const NotchJoined *blob, int die, const NotchJoined *strong, int from, const NotchPlan *plan,
-            gboolean candidate)
+lies_under (const NotchJoined *blob, int die, const NotchJoined *strong, int from, const Search *search)
 {
   if (die < 0 || from < 0 || strong->peak / LOBE < blob->peak || strong->peak_dark == blob->peak_dark)
     return FALSE;
+  const NotchPlan *plan = search->plan;
   const NotchNeighbours *neighbours = &plan->neighbours[die];
   gboolean source = FALSE;
   for (int k = 0; k < neighbours->n; k++)
@@ -69,7 +100,7 @@ lies_under (const NotchJoined *blob, int die, const NotchJoined *strong, int fro
   const NotchDie *here = &g_array_index (plan->grid->die, NotchDie, die),
                  *there = &g_array_index (plan->grid->die, NotchDie, from);
   double x = (double) blob->peak_x + there->x - here->x, y = (double) blob->peak_y + there->y - here->y;
-  double slack = candidate ? 3 : 0; /* px */
+  double slack = search->candidate ? 3 : 0; /* px */
   return x >= (double) strong->x0 - slack && x <= (double) strong->x1 + slack && y >= (double) strong->y0 - slack
          && y <= (double) strong->y1 + slack;
 }
@@ -92,19 +123,20 @@ median_pulled (int k, int n)
 /* The ghost that defects at one place of several dice leave in the reference of a die that is compared with them: as strong
  * as they pull the median at each of their pixels, and what noise adds; any strength when they are most of the sources. */
 static gboolean
-is_ghost (const NotchJoined *blob, int die, const GArray *strong, const int *die_of_strong, const NotchPlan *plan,
-          gboolean candidate)
+is_ghost (const NotchJoined *blob, int die, const Search *search)
 {
   double area = 0;
   int n = 0;
-  for (guint i = 0; i < strong->len; i++) {
-    const NotchJoined *other = &g_array_index (strong, NotchJoined, i);
-    if (!lies_under (blob, die, other, die_of_strong[i], plan, candidate))
+  for (guint i = 0; i < search->strong->len; i++) {
+    const NotchJoined *other = &g_array_index (search->strong, NotchJoined, i);
+    if (!lies_under (blob, die, other, search->die_of_strong[i], search))
       continue;
     area = MAX (area, (double) (other->x1 - other->x0 + 1) * (double) (other->y1 - other->y0 + 1));
     n++;
   }
-  return n > 0 && (candidate || blob->peak / 256.0 <= median_pulled (n, plan->neighbours[die].n) * sqrt (area) + 3.5);
+  return n > 0
+         && (search->candidate
+             || blob->peak / 256.0 <= median_pulled (n, search->plan->neighbours[die].n) * sqrt (area) + 3.5);
 }
 
 /* The blobs that are strong enough to have echoes of `peak` sigmas. */
@@ -127,16 +159,14 @@ side_counts (const NotchJoined *blob, const NotchRecipe *recipe)
 }
 
 static gboolean
-is_echo (const NotchJoined *blob, const GArray *strong, const int *die_of_strong, const NotchPlan *plan,
-         gboolean candidate)
+is_echo (const NotchJoined *blob, const Search *search)
 {
-  int die = die_under (plan, blob);
-  for (guint i = 0; i < strong->len; i++) {
-    const NotchJoined *other = &g_array_index (strong, NotchJoined, i);
-    if (other->peak > blob->peak && is_lobe (blob, other, plan, candidate))
+  for (guint i = 0; i < search->strong->len; i++) {
+    const NotchJoined *other = &g_array_index (search->strong, NotchJoined, i);
+    if (other->peak > blob->peak && is_lobe (blob, other, search))
       return TRUE;
   }
-  return is_ghost (blob, die, strong, die_of_strong, plan, candidate);
+  return is_ghost (blob, die_under (search->plan, blob), search);
 }
 
 void
@@ -147,14 +177,16 @@ notch_echo_drop (NotchFound *found, const NotchPlan *plan)
   g_autoptr (GArray) for_blobs = strong_blobs (found->blob, least[0]); /* before any of them is dropped */
   g_autoptr (GArray) for_candidates = strong_blobs (found->blob, least[1]);
   const GArray *strong[] = { for_blobs, for_candidates };
+  g_autofree Filter *filter = make_filters (plan);
   for (guint k = 0; k < G_N_ELEMENTS (list) && list[k]; k++) {
     g_autofree int *die_of_strong = g_new (int, strong[k]->len + 1);
     for (guint i = 0; i < strong[k]->len; i++)
       die_of_strong[i] = die_under (plan, &g_array_index (strong[k], NotchJoined, i));
+    Search search = { plan, filter, strong[k], die_of_strong, k > 0 };
     guint kept = 0;
     for (guint i = 0; i < list[k]->len; i++) {
       NotchJoined *blob = &g_array_index (list[k], NotchJoined, i);
-      if (!side_counts (blob, plan->recipe) || is_echo (blob, strong[k], die_of_strong, plan, k > 0))
+      if (!side_counts (blob, plan->recipe) || is_echo (blob, &search))
         notch_joined_clear (blob);
       else
         notch_joined_move (list[k], kept++, blob);

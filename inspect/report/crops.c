@@ -2,12 +2,13 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "inspect/report/paint.h"
+#include "inspect/wafer/median.h"
 
 enum { ZOOM = 4, MARGIN = 10, GAP = 8, LETTERS = 13, N_PANELS = 3, LEAST_WIDTH = 380 }; /* px */
+enum { NOTHING = -1 };
 
 static int
 by_id (gconstpointer a, gconstpointer b)
@@ -40,14 +41,8 @@ typedef struct {
   double low, high; /* grey levels: black and white */
   double range;     /* grey levels: the strongest colours are at + and - */
   int top, width;   /* px on the page */
+  gint16 *tone;     /* N_PANELS x side x side palette entries, or NOTHING */
 } Crop;
-
-static int
-by_value (gconstpointer a, gconstpointer b)
-{
-  float p = *(const float *) a, q = *(const float *) b;
-  return (p > q) - (p < q);
-}
 
 /* Black and white leave out half a percent at either end; what is not finite does not count. */
 static void
@@ -58,9 +53,8 @@ choose_tones (Crop *crop)
   for (gsize i = 0; i < 2 * n; i++)
     if (isfinite (crop->test[i])) /* the reference follows the test */
       value[kept++] = crop->test[i];
-  qsort (value, kept, sizeof *value, by_value);
-  crop->low = kept ? value[kept / 200] : 0;
-  crop->high = kept ? value[kept - 1 - kept / 200] : 1;
+  crop->low = kept ? notch_select (value, kept, kept / 200) : 0;
+  crop->high = kept ? notch_select (value, kept, kept - 1 - kept / 200) : 1;
   if (!(crop->high > crop->low))
     crop->high = crop->low + 1;
   for (gsize i = 0; i < n; i++) {
@@ -70,23 +64,41 @@ choose_tones (Crop *crop)
   }
 }
 
-/* x and y are px on the page: where there is nothing to show, they are hatched. */
-static guint8
-tone (const Crop *crop, int panel, gsize i, int x, int y)
+/* The palette's entry for a sample of a panel; NOTHING: there is nothing to show. */
+static gint16
+tone_of (const Crop *crop, int panel, gsize i)
 {
   double value = panel == 0 ? crop->test[i] : panel == 1 ? crop->reference[i] : crop->test[i] - crop->reference[i];
   if (!isfinite (value))
-    return (guint8) ((x + y) / 3 % 3 == 0 ? NOTCH_N_GREYS * 5 / 12 : NOTCH_N_GREYS / 4);
+    return NOTHING;
   if (panel == 2)
     return notch_palette_diverging (crop->range > 0 ? value / crop->range : 0);
   double grey = (value - crop->low) / (crop->high - crop->low) * (NOTCH_N_GREYS - 1) + 0.5;
   return (guint8) (grey > 0 ? MIN (grey, NOTCH_N_GREYS - 1) : 0);
 }
 
+static gint16 *
+make_tones (const Crop *crop)
+{
+  gsize n = (gsize) crop->side * crop->side;
+  gint16 *to = g_new (gint16, N_PANELS * n);
+  for (int panel = 0; panel < N_PANELS; panel++)
+    for (gsize i = 0; i < n; i++)
+      to[panel * n + i] = tone_of (crop, panel, i);
+  return to;
+}
+
 static int
 panel_x (const Crop *crop, int panel)
 {
   return MARGIN + panel * (crop->side * ZOOM + GAP);
+}
+
+/* Where there is nothing to show; px of a panel. */
+static guint8
+hatch (int x, int y)
+{
+  return (guint8) ((x + y) / 3 % 3 == 0 ? NOTCH_N_GREYS * 5 / 12 : NOTCH_N_GREYS / 4);
 }
 
 static gboolean
@@ -97,10 +109,12 @@ fill_panels (gpointer data, int y, int n, guint8 *to, GError **error)
     int row = y + i - crop->top;
     if (row < 0 || row >= crop->side * ZOOM)
       continue;
-    for (int panel = 0; panel < N_PANELS; panel++)
+    for (int panel = 0; panel < N_PANELS; panel++) {
+      const gint16 *from = crop->tone + (gsize) (panel * crop->side + row / ZOOM) * crop->side;
+      guint8 *at = to + (gsize) i * crop->width + panel_x (crop, panel);
       for (int x = 0; x < crop->side * ZOOM; x++)
-        to[(gsize) i * crop->width + panel_x (crop, panel) + x] =
-            tone (crop, panel, (gsize) (row / ZOOM) * crop->side + x / ZOOM, x, row);
+        at[x] = from[x / ZOOM] == NOTHING ? hatch (x, row) : (guint8) from[x / ZOOM];
+    }
   }
   return TRUE;
 }
@@ -145,6 +159,7 @@ write_crop (const NotchReportJob *job, const NotchDefect *defect, const char *fo
   gsize n = (gsize) result->patch_side * result->patch_side;
   Crop crop = { .test = defect->patch, .reference = defect->patch + n, .side = result->patch_side };
   choose_tones (&crop);
+  g_autofree gint16 *tone = crop.tone = make_tones (&crop);
   int panels = panel_x (&crop, N_PANELS) - GAP + MARGIN;
   crop.width = MAX (panels, LEAST_WIDTH);
 
@@ -180,6 +195,7 @@ write_crop (const NotchReportJob *job, const NotchDefect *defect, const char *fo
                      .ground = fill_panels,
                      .data = &crop,
                      .jobs = 1,
+                     .tile = MAX (crop.width, (int) y),
                      .source = result->stem,
                      .description = facts };
   g_autofree char *file = g_strdup_printf ("%" G_GINT64_FORMAT ".png", defect->id);

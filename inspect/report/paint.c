@@ -263,8 +263,10 @@ add_item (NotchPaint *paint, NotchInk ink, double alpha, double width, double da
   set_line (paint->pen, width, dash);
   if (width > 0)
     cairo_stroke_extents (paint->pen, &x0, &y0, &x1, &y1);
-  else
+  else if (paint->clipped)
     cairo_fill_extents (paint->pen, &x0, &y0, &x1, &y1);
+  else /* as good where the box clips nothing, and without filling the letters for it */
+    cairo_path_extents (paint->pen, &x0, &y0, &x1, &y1);
   if (paint->clipped) {
     x0 = MAX (x0, paint->clip.x);
     y0 = MAX (y0, paint->clip.y);
@@ -349,12 +351,13 @@ notch_paint_words_at (NotchPaint *paint, double x, double y, const char *text, c
 
 /* ---- the page -------------------------------------------------------------------------------------------------- */
 
-enum { TILE = 256, STRIP = 2 * TILE }; /* px */
+enum { TILE = 256, TILES_DOWN = 2 }; /* px of a tile, unless the page has its own; tiles of a strip of rows */
 
 typedef struct {
   const NotchPaint *paint;
   const NotchPage *page;
   const Palette *palette;
+  int tile;       /* px: side of the tiles */
   int n_across;   /* tiles */
   GArray **touch; /* of each tile: indices of the items that touch it, in their order; NULL for none */
   int y, n;       /* the strip's rows */
@@ -362,23 +365,23 @@ typedef struct {
   int failed; /* atomic */
 } Work;
 
-/* Tiles from *from to *to - 1 hold pixels from `at` to `at + length`. */
+/* Tiles, of `tile` px, from *from to *to - 1 hold pixels from `at` to `at + length`. */
 static void
-tile_range (double at, double length, int n_tiles, int *from, int *to)
+tile_range (double at, double length, int tile, int n_tiles, int *from, int *to)
 {
-  *from = CLAMP ((int) floor (at / TILE), 0, n_tiles);
-  *to = CLAMP ((int) floor ((at + length) / TILE) + 1, *from, n_tiles);
+  *from = CLAMP ((int) floor (at / tile), 0, n_tiles);
+  *to = CLAMP ((int) floor ((at + length) / tile) + 1, *from, n_tiles);
 }
 
 static GArray **
-sort_into_tiles (const NotchPaint *paint, int n_across, int n_down)
+sort_into_tiles (const NotchPaint *paint, int tile, int n_across, int n_down)
 {
   GArray **touch = g_new0 (GArray *, (gsize) n_across * n_down);
   for (guint i = 0; i < paint->item->len; i++) {
     const NotchBox *box = &g_array_index (paint->item, Item, i).box;
     int x0, x1, y0, y1;
-    tile_range (box->x, box->width, n_across, &x0, &x1);
-    tile_range (box->y, box->height, n_down, &y0, &y1);
+    tile_range (box->x, box->width, tile, n_across, &x0, &x1);
+    tile_range (box->y, box->height, tile, n_down, &y0, &y1);
     for (int ty = y0; ty < y1; ty++)
       for (int tx = x0; tx < x1; tx++) {
         GArray **list = &touch[(gsize) ty * n_across + tx];
@@ -425,27 +428,56 @@ blend_row (const Palette *palette, const guint32 *over, int n, guint8 *to)
   }
 }
 
+/* What is drawn on in a row of a tile; px. Most tiles have a few thin lines. */
+typedef struct {
+  int from, end; /* from >= end: nothing */
+} Span;
+
+/* To the pixels that an item may touch, and one more around them, in a tile of n rows whose first pixel is (x, y) of the
+ * page. */
+static void
+widen_spans (Span *span, int n, const NotchBox *box, int x, int y)
+{
+  int top = CLAMP ((int) floor (box->y) - 1 - y, 0, n),
+      bottom = CLAMP ((int) ceil (box->y + box->height) + 1 - y, 0, n);
+  int from = MAX ((int) floor (box->x) - 1 - x, 0), end = (int) ceil (box->x + box->width) + 1 - x;
+  for (int row = top; row < bottom; row++) {
+    span[row].from = MIN (span[row].from, from);
+    span[row].end = MAX (span[row].end, end);
+  }
+}
+
 static void
 draw_tile (gpointer data, int i)
 {
   Work *work = data;
   int tx = i % work->n_across, ty = i / work->n_across;
-  int x = tx * TILE, y = work->y + ty * TILE;
-  const GArray *touch = work->touch[(gsize) (y / TILE) * work->n_across + tx];
+  int x = tx * work->tile, y = work->y + ty * work->tile;
+  const GArray *touch = work->touch[(gsize) (y / work->tile) * work->n_across + tx];
   if (!touch)
     return;
-  cairo_surface_t *surface = cairo_image_surface_create (CAIRO_FORMAT_ARGB32, TILE, TILE);
+  int width = MIN (work->tile, work->page->width - x), height = MIN (work->tile, work->y + work->n - y);
+  g_autofree Span *span = g_new (Span, height);
+  for (int row = 0; row < height; row++)
+    span[row] = (Span){ width, 0 };
+  cairo_surface_t *surface = cairo_image_surface_create (CAIRO_FORMAT_ARGB32, width, height);
   cairo_t *to = cairo_create (surface);
   cairo_translate (to, -x, -y);
-  for (guint k = 0; k < touch->len; k++)
-    draw_item (to, &g_array_index (work->paint->item, Item, g_array_index (touch, guint, k)));
+  for (guint k = 0; k < touch->len; k++) {
+    const Item *item = &g_array_index (work->paint->item, Item, g_array_index (touch, guint, k));
+    draw_item (to, item);
+    widen_spans (span, height, &item->box, x, y);
+  }
   cairo_surface_flush (surface);
   if (cairo_status (to) == CAIRO_STATUS_SUCCESS) {
     const guint8 *pixel = cairo_image_surface_get_data (surface);
     int stride = cairo_image_surface_get_stride (surface);
-    for (int row = 0; row < MIN (TILE, work->y + work->n - y); row++)
-      blend_row (work->palette, (const guint32 *) (const void *) (pixel + (gsize) row * stride),
-                 MIN (TILE, work->page->width - x), work->strip + (gsize) (y - work->y + row) * work->page->width + x);
+    for (int row = 0; row < height; row++) {
+      const guint32 *over = (const guint32 *) (const void *) (pixel + (gsize) row * stride);
+      int from = span[row].from, end = MIN (span[row].end, width);
+      blend_row (work->palette, over + from, end - from,
+                 work->strip + (gsize) (y - work->y + row) * work->page->width + x + from);
+    }
   } else {
     g_atomic_int_set (&work->failed, cairo_status (to));
   }
@@ -458,12 +490,12 @@ write_strips (Work *work, NotchPngWriter *writer, const char *path, GError **err
 {
   const NotchPage *page = work->page;
   guint8 paper = notch_palette_nearest (page->paper);
-  for (work->y = 0; work->y < page->height; work->y += STRIP) {
-    work->n = MIN (STRIP, page->height - work->y);
+  for (work->y = 0; work->y < page->height; work->y += TILES_DOWN * work->tile) {
+    work->n = MIN (TILES_DOWN * work->tile, page->height - work->y);
     memset (work->strip, paper, (gsize) work->n * page->width);
     if (page->ground && !page->ground (page->data, work->y, work->n, work->strip, error))
       return FALSE;
-    notch_parallel (page->jobs, work->n_across * ((work->n + TILE - 1) / TILE), draw_tile, work);
+    notch_parallel (page->jobs, work->n_across * ((work->n + work->tile - 1) / work->tile), draw_tile, work);
     int failed = g_atomic_int_get (&work->failed);
     if (failed) {
       g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_WRITE, "%s: cannot draw: %s", path,
@@ -501,16 +533,17 @@ notch_paint_write (const NotchPaint *paint, const NotchPage *page, const char *p
   g_autoptr (NotchPngWriter) writer = notch_png_writer_new (path, &layout, error);
   if (!writer)
     return FALSE;
-  gsize bytes = (gsize) page->width * MIN (STRIP, page->height);
+  int tile = page->tile > 0 ? page->tile : TILE;
+  gsize bytes = (gsize) page->width * MIN (TILES_DOWN * tile, page->height);
   g_autofree guint8 *strip = g_try_malloc (bytes);
   if (!strip) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_WRITE, "%s: no memory for a strip of %" G_GSIZE_FORMAT " bytes", path,
                  bytes);
     return FALSE;
   }
-  int n_across = (page->width + TILE - 1) / TILE, n_down = (page->height + TILE - 1) / TILE;
-  Work work = { .paint = paint, .page = page, .palette = palette, .n_across = n_across, .strip = strip };
-  work.touch = sort_into_tiles (paint, n_across, n_down);
+  int n_across = (page->width + tile - 1) / tile, n_down = (page->height + tile - 1) / tile;
+  Work work = { .paint = paint, .page = page, .palette = palette, .tile = tile, .n_across = n_across, .strip = strip };
+  work.touch = sort_into_tiles (paint, tile, n_across, n_down);
   gboolean done = write_strips (&work, writer, path, error);
   for (int i = 0; i < n_across * n_down; i++)
     g_clear_pointer (&work.touch[i], g_array_unref);

@@ -87,6 +87,9 @@ typedef struct {
   gboolean (*ground) (gpointer data, int y, int n, guint8 *to, GError **error);
   gpointer data;
   int jobs;
+  /* px: side of the squares that are drawn one by one, each of them going through all of a path that touches it: large for
+   * a small page of words. 0: what suits a large page. */
+  int tile;
   const char *source, *description; /* for the file's text chunks */
 } NotchPage;
 

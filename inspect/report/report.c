@@ -2,6 +2,7 @@
 #include "inspect/report/report.h"
 
 #include "inspect/image/write.h"
+#include "inspect/report/paint.h"
 
 #include <float.h>
 #include <glib/gstdio.h>
@@ -19,26 +20,27 @@ write_recipe (const NotchReportJob *job, GError **error)
   return notch_recipe_save (job->result->recipe, path, error);
 }
 
-static const NotchReport defects = { "defects", "defects.csv", "one row a defect, with every number measured", TRUE,
-                                     notch_report_defects };
-static const NotchReport dice = { "dice", "dice.csv", "one row a die: place, shift, defects, status", TRUE,
-                                  notch_report_dice };
-static const NotchReport overlay = { "overlay", "overlay.png", "the image with every defect marked", TRUE,
-                                     notch_report_overlay };
-static const NotchReport map = { "map", "map.png", "wafer map: dice by status, defects as dots", TRUE,
-                                 notch_report_map };
-static const NotchReport crops = { "crops", "crops/ID.png", "test, reference and difference of each defect", TRUE,
-                                   notch_report_crops };
-static const NotchReport spectrum = { "spectrum", "spectrum.png",
-                                      "power spectra, with the lattice of arrays and the notches", FALSE,
-                                      notch_report_spectrum };
-static const NotchReport haze = { "haze", "haze.png", "level and noise of a bare surface as maps", FALSE,
-                                  notch_report_haze };
-static const NotchReport haze_table = { "haze", "haze.csv", "the same as a table, a row a square of the mesh", FALSE,
-                                        notch_report_haze_table };
-static const NotchReport recipe = { "recipe", "recipe.ini", "the recipe as used", TRUE, write_recipe };
+static const NotchReport defects = { "defects", "defects.csv", "one row a defect, with every number measured",
+                                     TRUE,      FALSE,         notch_report_defects };
+static const NotchReport dice = { "dice", "dice.csv", "one row a die: place, shift, defects, status",
+                                  TRUE,   FALSE,      notch_report_dice };
+static const NotchReport overlay = { "overlay", "overlay.png", "the image with every defect marked",
+                                     TRUE,      TRUE,          notch_report_overlay };
+static const NotchReport map = { "map", "map.png", "wafer map: dice by status, defects as dots",
+                                 TRUE,  FALSE,     notch_report_map };
+static const NotchReport crops = { "crops", "crops/ID.png", "test, reference and difference of each defect",
+                                   TRUE,    FALSE,          notch_report_crops };
+static const NotchReport spectrum = {
+  "spectrum", "spectrum.png", "power spectra, with the lattice of arrays and the notches",
+  FALSE,      FALSE,          notch_report_spectrum
+};
+static const NotchReport haze = { "haze", "haze.png", "level and noise of a bare surface as maps",
+                                  FALSE,  FALSE,      notch_report_haze };
+static const NotchReport haze_table = { "haze", "haze.csv", "the same as a table, a row a square of the mesh",
+                                        FALSE,  FALSE,      notch_report_haze_table };
+static const NotchReport recipe = { "recipe", "recipe.ini", "the recipe as used", TRUE, FALSE, write_recipe };
 static const NotchReport json = { "json", "summary.json", "everything about the image for programs; always written",
-                                  TRUE, notch_report_json };
+                                  TRUE,   FALSE,          notch_report_json };
 
 const NotchReport *const notch_reports[] = { &defects, &dice,       &overlay, &map,  &crops, &spectrum,
                                              &haze,    &haze_table, &recipe,  &json, NULL };
@@ -121,6 +123,37 @@ notch_reports_remove (const char *folder)
   notch_aside_sweep (folder);
 }
 
+/* Reports that are written side by side. */
+typedef struct {
+  const NotchReportJob *job;
+  const NotchReport *report[G_N_ELEMENTS (notch_reports)];
+  GError *error[G_N_ELEMENTS (notch_reports)]; /* of each; NULL: written */
+  int n;
+} Desk;
+
+static void
+write_report (gpointer data, int i)
+{
+  Desk *desk = data;
+  desk->report[i]->write (desk->job, &desk->error[i]);
+}
+
+/* All of them; when several fail, the error is of the first. */
+static gboolean
+write_desk (Desk *desk, GError **error)
+{
+  GError *first = NULL;
+  notch_parallel (desk->job->jobs, desk->n, write_report, desk);
+  for (int i = 0; i < desk->n; i++)
+    if (first)
+      g_clear_error (&desk->error[i]);
+    else
+      first = desk->error[i];
+  if (first)
+    g_propagate_error (error, first);
+  return !first;
+}
+
 gboolean
 notch_reports_write (const NotchReportJob *job, const char *formats, GError **error)
 {
@@ -128,8 +161,14 @@ notch_reports_write (const NotchReportJob *job, const char *formats, GError **er
     return FALSE;
   NotchReportJob full = *job;
   full.formats = formats;
+  Desk desk = { .job = &full };
+  for (const NotchReport *const *report = notch_reports; *report != &json; report++)
+    if (!(*report)->reads_rows && notch_reports_wanted (*report, formats))
+      desk.report[desk.n++] = *report;
+  if (!notch_store_go_on (job->store, error) || !write_desk (&desk, error))
+    return FALSE;
   for (const NotchReport *const *report = notch_reports; *report; report++)
-    if (notch_reports_wanted (*report, formats)
+    if (((*report)->reads_rows || *report == &json) && notch_reports_wanted (*report, formats)
         && (!notch_store_go_on (job->store, error) || !(*report)->write (&full, error)))
       return FALSE;
   return TRUE;

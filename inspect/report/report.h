@@ -17,6 +17,7 @@ typedef struct {
   const char *files; /* what it writes, relative to the folder; "ID" stands for each defect's number */
   const char *summary;
   gboolean by_default;
+  gboolean reads_rows; /* from the store, which one thread may ask: the caller's writes it */
   gboolean (*write) (const NotchReportJob *job, GError **error);
 } NotchReport;
 
@@ -40,7 +41,8 @@ gboolean notch_reports_wanted (const NotchReport *report, const char *formats);
 /* Removes every file that a report of the table can have written into a folder, and what an interrupted run left of
  * them; other files stay. */
 void notch_reports_remove (const char *folder);
-/* Writes the reports of a list, in the order of the table. */
+/* Writes the reports of a list: side by side on job->jobs threads, then by this thread those that read rows, and last what
+ * marks a finished image. */
 gboolean notch_reports_write (const NotchReportJob *job, const char *formats, GError **error);
 
 /* The row of summary.csv for an image, and its header, both with a newline. */

@@ -5,6 +5,9 @@
 #include "kernels/math/fn.h"
 #include "kernels/math/noise.h"
 
+/* Squared distance, in the spreads of two templates together, at which one sees nothing more of the other's find. */
+#define NOTCH_TEMPLATE_END 18.0f
+
 /* A template taken for a Gaussian: its spreads, and the direction of the longer one. */
 typedef struct {
   float along, across; /* px */
@@ -61,7 +64,7 @@ notch_template_skirt (const NotchTemplate *own, const NotchTemplate *of, float d
   dx = ahead * own->ux - aside * own->uy, dy = ahead * own->uy + aside * own->ux;
   float q = (yy * dx * dx - 2.0f * xy * dx * dy + xx * dy * dy) / det;
   float likeness = 2.0f * sqrtf (own->along * own->across * of->along * of->across / det);
-  return q < 18.0f ? likeness * expf (-0.25f * q) : 0.0f;
+  return q < NOTCH_TEMPLATE_END ? likeness * expf (-0.25f * q) : 0.0f;
 }
 
 /* Is a response no more than what peaks around explain? `seen` is the sum of their skirts, sigmas; a quarter and two
