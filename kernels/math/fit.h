@@ -7,7 +7,7 @@
 /* At most so many samples a piece. Where most of it is one tone, what few pixels have of another tells the gain; with
  * 4096 of them a gain is off by a part in 400, which on a bright pad is five sigmas of a wide filter. */
 #define NOTCH_FIT_SAMPLES 16384
-#define NOTCH_FIT_LEAST   16   /* fewer tell nothing */
+#define NOTCH_FIT_LEAST   16 /* fewer tell nothing */
 
 /* The reference and its derivatives at a pixel. */
 typedef struct {
