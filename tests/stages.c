@@ -648,6 +648,62 @@ test_filter_calibration (void)
   bench_close (&bench);
 }
 
+/* Filters the same pixels on a lane. */
+static void
+score_on (NotchLane *lane, const NotchLaneSize *size, const float *z, float *score)
+{
+  NotchTile tile = { 0, 0, HALO, HALO, SIZE - 2 * HALO, SIZE - 2 * HALO, 0, 0, SIZE, SIZE, 0, 1, NULL };
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
+  NotchBatch batch = { .n_tiles = 1, .tile = &tile, .piece = &piece };
+  g_assert_nonnull (lane);
+  backend->gather (lane, &(NotchGather){ &batch });
+  backend->poke (lane, 0, NOTCH_PLANE_Z, z);
+  g_assert_cmpint (backend->filter (lane, &(NotchFilter){ &batch, size->n_channels, size->channel, NULL }), ==, 0);
+  backend->peek (lane, 0, NOTCH_PLANE_SCORE, score);
+}
+
+/* What a device has made for one lane does not change another's filters, be they the same, others, for noise of another
+ * colour or of fewer scales; and a lane keeps its own. */
+static void
+test_filter_lanes (void)
+{
+  char fault[256] = "";
+  g_autofree float *z = g_new (float, AREA), *score = g_new0 (float, AREA), *fresh = g_new0 (float, AREA),
+                   *whiten = g_new (float, AREA);
+  g_autoptr (GRand) random = g_rand_new_with_seed (3);
+  for (int i = 0; i < AREA; i++)
+    z[i] = (float) gaussian (random), whiten[i] = 1 + (float) (i % 7);
+  NotchLaneSize size[6];
+  for (int i = 0; i < 6; i++) { /* each is another than the last in one thing; the first two are the same */
+    size[i] = i == 0 ? tile_size : size[i - 1];
+    if (i == 0)
+      size[i].n_channels = 2, size[i].channel = bank;
+    if (i == 2)
+      size[i].whiten = whiten;
+    if (i == 3)
+      size[i].n_channels = 1;
+    if (i == 4)
+      size[i].channel = bank + 1;
+    if (i == 5)
+      size[i].halo = 4;
+  }
+  NotchDevice *device = backend->open (backend_device, fault);
+  NotchLane *lane[6];
+  for (int i = 0; i < 6; i++)
+    lane[i] = backend->lane_new (device, &size[i], fault);
+  for (int i = 0; i < 6; i++) {
+    NotchDevice *other = backend->open (backend_device, fault);
+    NotchLane *alone = backend->lane_new (other, &size[i], fault);
+    score_on (lane[i], &size[i], z, score);
+    score_on (alone, &size[i], z, fresh);
+    g_assert_cmpmem (score, sizeof (float) * AREA, fresh, sizeof (float) * AREA);
+    backend->lane_free (alone);
+    backend->close (other);
+    backend->lane_free (lane[i]);
+  }
+  backend->close (device);
+}
+
 /* A response against a plain sum over all frequencies, in double precision. */
 static void
 test_filter_sum (void)
@@ -1100,6 +1156,7 @@ main (int argc, char **argv)
   backend_add ("/stages/fit/overlap", (BackendTest){ .plain = test_fit_overlap });
   backend_add ("/stages/normalise", (BackendTest){ .plain = test_normalise });
   backend_add ("/stages/filter/calibration", (BackendTest){ .plain = test_filter_calibration });
+  backend_add ("/stages/filter/lanes", (BackendTest){ .plain = test_filter_lanes });
   backend_add ("/stages/filter/sum", (BackendTest){ .plain = test_filter_sum });
   backend_add ("/stages/power", (BackendTest){ .plain = test_power });
   backend_add ("/stages/label", (BackendTest){ .plain = test_label });

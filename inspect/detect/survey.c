@@ -284,10 +284,12 @@ notch_plan_make_bank (NotchPlan *plan, gboolean fast)
       };
 }
 
-static NotchLaneSize
-lane_size (const NotchPlan *plan, int n_channels, const NotchChannel *channel)
+/* Lanes with these filters. */
+static NotchCrew *
+crew_with (const NotchPlan *plan, const NotchCompute *compute, int n_channels, const NotchChannel *channel,
+           GError **error)
 {
-  return (NotchLaneSize){
+  NotchLaneSize size = {
     .batch = 1,
     .size = plan->tiling.size,
     .halo = plan->tiling.halo,
@@ -298,17 +300,13 @@ lane_size (const NotchPlan *plan, int n_channels, const NotchChannel *channel)
     .channel = channel,
     .whiten = plan->whiten,
   };
+  return notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
 }
 
-/* Every sample once through `work`, on lanes with these filters. */
+/* Every sample once through `work`. */
 static gboolean
-run_round (const NotchPlan *plan, const NotchCompute *compute, GPtrArray *samples, int n_channels,
-           const NotchChannel *channel, NotchCrewWork work, GError **error)
+run_round (const NotchPlan *plan, NotchCrew *crew, GPtrArray *samples, NotchCrewWork work, GError **error)
 {
-  NotchLaneSize size = lane_size (plan, n_channels, channel);
-  g_autoptr (NotchCrew) crew = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
-  if (!crew)
-    return FALSE;
   for (guint i = 0; i < samples->len; i++) {
     if (!notch_store_go_on (plan->store, NULL))
       notch_crew_cancel (crew);
@@ -345,15 +343,11 @@ choose_samples (const NotchPlan *plan, const NotchReference *reference, const No
 }
 
 static gboolean
-take_residuals (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, GPtrArray *samples,
-                GError **error)
+take_residuals (const NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, NotchCrew *crew,
+                GPtrArray *samples, GError **error)
 {
-  NotchLaneSize size = lane_size (plan, 0, NULL);
-  g_autoptr (NotchCrew) crew = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
   g_autoptr (NotchBand) band = NULL;
   gint64 band_row = -1;
-  if (!crew)
-    return FALSE;
   for (guint i = 0; i < samples->len; i++) {
     Sample *sample = samples->pdata[i];
     gint64 row = (sample->job->tile.y + plan->tiling.halo) / plan->tiling.core;
@@ -505,11 +499,11 @@ set_threshold (NotchPlan *plan, GPtrArray *samples, const GArray *areas)
  * than each pixel's variance says. With a share `s` of it from edges, of which the filter sees K times as much, the
  * response's is 1 - s + K s; the edges' terms are made as large as they look to the filter. */
 static gboolean
-widen_edges (NotchPlan *plan, const NotchCompute *compute, GPtrArray *samples, GError **error)
+widen_edges (NotchPlan *plan, NotchCrew *crew, GPtrArray *samples, GError **error)
 {
   for (int round = 0; round < EDGE_ROUNDS && (plan->noise.c > 0 || plan->noise.d > 0); round++) {
     double edge2 = 0, n_edge = 0, share = 0, flat2 = 0, n_flat = 0;
-    if (!run_round (plan, compute, samples, 1, screen, take_edges, error))
+    if (!run_round (plan, crew, samples, take_edges, error))
       return FALSE;
     for (guint i = 0; i < samples->len; i++) {
       const Sample *sample = samples->pdata[i];
@@ -522,6 +516,21 @@ widen_edges (NotchPlan *plan, const NotchCompute *compute, GPtrArray *samples, G
     plan->noise.c *= (float) wider, plan->noise.d *= (float) wider;
   }
   return TRUE;
+}
+
+/* What comes before the filters' null needs no filters but the screen's, and shares their lanes. */
+static gboolean
+measure_noise (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, GPtrArray *samples,
+               GError **error)
+{
+  g_autoptr (NotchCrew) crew = crew_with (plan, compute, N_SCREEN, screen, error);
+  if (!crew || !take_residuals (plan, reference, compute, crew, samples, error))
+    return FALSE;
+  fit_noise (plan, reference, samples);
+  if (!run_round (plan, crew, samples, take_screen, error))
+    return FALSE;
+  fit_noise (plan, reference, samples);
+  return widen_edges (plan, crew, samples, error) && run_round (plan, crew, samples, take_power, error);
 }
 
 gboolean
@@ -544,18 +553,10 @@ notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompu
     return FALSE;
   }
   g_autoptr (GArray) areas = notch_care_measure (plan, reference);
-  if (!take_residuals (plan, reference, compute, samples, error))
+  if (!measure_noise (plan, reference, compute, samples, error) || !fit_spectrum (plan, samples, error))
     return FALSE;
-  fit_noise (plan, reference, samples);
-  if (!run_round (plan, compute, samples, N_SCREEN, screen, take_screen, error))
-    return FALSE;
-  fit_noise (plan, reference, samples);
-  if (!widen_edges (plan, compute, samples, error))
-    return FALSE;
-  if (!run_round (plan, compute, samples, 1, plan->channel, take_power, error))
-    return FALSE;
-  if (!fit_spectrum (plan, samples, error)
-      || !run_round (plan, compute, samples, plan->n_channels, plan->channel, take_null, error))
+  g_autoptr (NotchCrew) crew = crew_with (plan, compute, plan->n_channels, plan->channel, error);
+  if (!crew || !run_round (plan, crew, samples, take_null, error))
     return FALSE;
   set_threshold (plan, samples, areas);
   return TRUE;

@@ -9,10 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-struct NotchDevice {
-  int processors;
-};
-
 static int
 count (void)
 {
@@ -29,12 +25,17 @@ open_device (int index, char fault[256])
   }
   long n = sysconf (_SC_NPROCESSORS_ONLN);
   device->processors = n > 0 ? (int) n : 1;
+  pthread_mutex_init (&device->lock, NULL);
   return device;
 }
 
 static void
 close_device (NotchDevice *device)
 {
+  if (!device)
+    return;
+  notch_cpu_bank_release (device->bank);
+  pthread_mutex_destroy (&device->lock);
   free (device);
 }
 
@@ -194,7 +195,7 @@ lane_new (NotchDevice *device, const NotchLaneSize *is, char fault[256])
   bool well = lane_allocate (lane);
   if (!well)
     snprintf (fault, 256, "out of memory for tiles of %d x %d pixels", is->size, is->size);
-  if (well && is->n_channels > 0 && notch_cpu_filter_new (lane) != 0) {
+  if (well && is->n_channels > 0 && notch_cpu_filter_new (lane, device) != 0) {
     snprintf (fault, 256, "%s", lane->fault);
     well = false;
   }

@@ -6,56 +6,137 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int
-make_filter (NotchLane *lane, int c)
+static bool
+make_filter (const NotchLaneSize *is, NotchFilterBank *bank, int c)
 {
-  const NotchChannel copy = lane->is.channel[c], *channel = &copy; /* nothing that is written below may be in it */
-  NotchFilterPlan *plan = &lane->filter[c];
-  int size = lane->is.size, level = notch_channel_level (channel->decimate);
-  if (level < 0 || size % (2 * channel->decimate) != 0)
-    return notch_cpu_fail (lane, "a filter cannot be reduced %d times in tiles of %d pixels", channel->decimate, size);
-  int side = size / channel->decimate, n_blocks = notch_cpu_n_blocks (side / 2);
+  const NotchChannel copy = is->channel[c], *channel = &copy; /* nothing that is written below may be in it */
+  NotchFilterPlan *plan = &bank->filter[c];
+  int size = is->size, side = size / channel->decimate, n_blocks = notch_cpu_n_blocks (side / 2);
   plan->decimate = channel->decimate;
   plan->side = side;
   plan->transfer = notch_fft_alloc ((size_t) side * (size_t) n_blocks * NOTCH_FFT_COLUMNS);
-  if (!lane->fft[level])
-    lane->fft[level] = notch_fft_pass_new (side, notch_cpu_product_stride (side));
-  if (level > 0 && !lane->reduced_score[level])
-    lane->reduced_score[level] = notch_fft_alloc ((size_t) side * (size_t) side);
-  if (!plan->transfer || !lane->fft[level] || (level > 0 && !lane->reduced_score[level]))
-    return notch_cpu_fail (lane, "out of memory for filters of %d x %d pixels", side, side);
+  if (!plan->transfer)
+    return false;
   double variance = 0;
   for (int y = 0; y < side; y++)
     for (int x = 0; x < n_blocks * NOTCH_FFT_COLUMNS; x++) {
-      double transfer = notch_channel_bin (channel, lane->is.whiten, lane->is.halo, size, side, x, y, &variance);
+      double transfer = notch_channel_bin (channel, is->whiten, is->halo, size, side, x, y, &variance);
       plan->transfer[((ptrdiff_t) (x / NOTCH_FFT_COLUMNS) * side + y) * NOTCH_FFT_COLUMNS + x % NOTCH_FFT_COLUMNS] =
           (float) transfer;
     }
   double scale = notch_channel_scale (variance, size);
   for (ptrdiff_t i = 0; i < (ptrdiff_t) side * n_blocks * NOTCH_FFT_COLUMNS; i++)
     plan->transfer[i] = (float) (plan->transfer[i] * scale);
+  return true;
+}
+
+void
+notch_cpu_bank_release (NotchFilterBank *bank)
+{
+  if (!bank || atomic_fetch_sub (&bank->refs, 1) > 1)
+    return;
+  for (int c = 0; c < bank->n_channels; c++)
+    notch_fft_release (bank->filter[c].transfer);
+  free (bank->whiten);
+  free (bank);
+}
+
+static size_t
+whiten_bytes (int size)
+{
+  return sizeof (float) * (size_t) size * (size_t) (size / 2 + 1);
+}
+
+/* NULL: out of memory. */
+static NotchFilterBank *
+bank_new (const NotchLaneSize *is)
+{
+  NotchFilterBank *bank = calloc (1, sizeof *bank);
+  if (!bank)
+    return NULL;
+  atomic_init (&bank->refs, 1);
+  bank->size = is->size, bank->halo = is->halo, bank->n_channels = is->n_channels;
+  memcpy (bank->channel, is->channel, sizeof *is->channel * (size_t) is->n_channels);
+  bool well = !is->whiten || (bank->whiten = malloc (whiten_bytes (is->size)));
+  if (well && is->whiten)
+    memcpy (bank->whiten, is->whiten, whiten_bytes (is->size));
+  for (int c = 0; c < is->n_channels && well; c++)
+    well = make_filter (is, bank, c);
+  if (well)
+    return bank;
+  notch_cpu_bank_release (bank);
+  return NULL;
+}
+
+/* Are these the filters of such a lane? Gains do not matter. */
+static bool
+bank_serves (const NotchFilterBank *bank, const NotchLaneSize *is)
+{
+  if (bank->size != is->size || bank->halo != is->halo || bank->n_channels != is->n_channels
+      || !bank->whiten != !is->whiten)
+    return false;
+  for (int c = 0; c < is->n_channels; c++) {
+    const NotchChannel *a = &bank->channel[c], *b = &is->channel[c];
+    if (a->kind != b->kind || a->sigma != b->sigma || a->length != b->length || a->angle != b->angle
+        || a->decimate != b->decimate)
+      return false;
+  }
+  return !is->whiten || memcmp (bank->whiten, is->whiten, whiten_bytes (is->size)) == 0;
+}
+
+/* The device's bank if it serves, else a new one in its place: whoever comes first makes it, and the others wait for it. */
+static NotchFilterBank *
+bank_acquire (NotchDevice *device, const NotchLaneSize *is)
+{
+  pthread_mutex_lock (&device->lock);
+  if (!device->bank || !bank_serves (device->bank, is)) {
+    notch_cpu_bank_release (device->bank);
+    device->bank = bank_new (is);
+  }
+  NotchFilterBank *bank = device->bank;
+  if (bank)
+    atomic_fetch_add (&bank->refs, 1);
+  pthread_mutex_unlock (&device->lock);
+  return bank;
+}
+
+/* The transforms of a level, and the score of one that is reduced. */
+static int
+make_level (NotchLane *lane, int level)
+{
+  int side = lane->is.size >> level;
+  if (!lane->fft[level])
+    lane->fft[level] = notch_fft_pass_new (side, notch_cpu_product_stride (side));
+  if (level > 0 && !lane->reduced_score[level])
+    lane->reduced_score[level] = notch_fft_alloc ((size_t) side * (size_t) side);
+  if (!lane->fft[level] || (level > 0 && !lane->reduced_score[level]))
+    return notch_cpu_fail (lane, "out of memory for filters of %d x %d pixels", side, side);
   return 0;
 }
 
 int
-notch_cpu_filter_new (NotchLane *lane)
+notch_cpu_filter_new (NotchLane *lane, NotchDevice *device)
 {
-  if (lane->is.n_channels > NOTCH_MAX_CHANNELS)
-    return notch_cpu_fail (lane, "%d filters are more than %d", lane->is.n_channels, NOTCH_MAX_CHANNELS);
-  for (int c = 0; c < lane->is.n_channels; c++)
-    if (make_filter (lane, c) != 0)
+  const NotchLaneSize *is = &lane->is;
+  if (is->n_channels > NOTCH_MAX_CHANNELS)
+    return notch_cpu_fail (lane, "%d filters are more than %d", is->n_channels, NOTCH_MAX_CHANNELS);
+  for (int c = 0; c < is->n_channels; c++) {
+    int decimate = is->channel[c].decimate, level = notch_channel_level (decimate);
+    if (level < 0 || is->size % (2 * decimate) != 0)
+      return notch_cpu_fail (lane, "a filter cannot be reduced %d times in tiles of %d pixels", decimate, is->size);
+    if (make_level (lane, level) != 0)
       return -1;
-  int stride = notch_cpu_product_stride (lane->is.size);
-  if (!lane->fft[0] && !(lane->fft[0] = notch_fft_pass_new (lane->is.size, stride)))
-    return notch_cpu_fail (lane, "no transform of %d x %d pixels", lane->is.size, lane->is.size);
-  return 0;
+  }
+  lane->bank = bank_acquire (device, is);
+  if (!lane->bank)
+    return notch_cpu_fail (lane, "out of memory for filters of %d x %d pixels", is->size, is->size);
+  return make_level (lane, 0);
 }
 
 void
 notch_cpu_filter_free (NotchLane *lane)
 {
-  for (int c = 0; c < NOTCH_MAX_CHANNELS; c++)
-    notch_fft_release (lane->filter[c].transfer);
+  notch_cpu_bank_release (lane->bank);
   for (int level = 1; level < 3; level++)
     notch_fft_release (lane->reduced_score[level]);
 }
@@ -144,7 +225,7 @@ scale_row (const float *from, float gain, int n, float *to)
 static void
 respond (NotchLane *lane, int c)
 {
-  const NotchFilterPlan *plan = &lane->filter[c];
+  const NotchFilterPlan *plan = &lane->bank->filter[c];
   int size = lane->is.size, side = plan->side,
       upper = side / 2 + 1; /* rows up to the highest frequency, then negative ones */
   const int many = NOTCH_FFT_COLUMNS;
@@ -163,10 +244,10 @@ respond (NotchLane *lane, int c)
 static const float *
 response_row (NotchLane *lane, int c, int y)
 {
-  int side = lane->filter[c].side;
+  int side = lane->bank->filter[c].side;
   float *row = lane->product + (ptrdiff_t) y * 2 * notch_cpu_product_stride (side);
   row[side] = row[side + 1] = 0; /* the highest frequency */
-  notch_fft_row_inverse (lane->fft[notch_channel_level (lane->filter[c].decimate)], row, lane->line);
+  notch_fft_row_inverse (lane->fft[notch_channel_level (lane->bank->filter[c].decimate)], row, lane->line);
   return lane->line;
 }
 
@@ -175,7 +256,7 @@ static void
 add_stats (const NotchLane *lane, int c, float gain, NotchChannelStats *stats)
 {
   const NotchTile *tile = lane->tile;
-  int d = lane->filter[c].decimate, side = lane->filter[c].side;
+  int d = lane->bank->filter[c].decimate, side = lane->bank->filter[c].side;
   int x0, y0, x1, y1;
   notch_null_range (tile->core_x, tile->core_w, d, &x0, &x1);
   notch_null_range (tile->core_y, tile->core_h, d, &y0, &y1);
@@ -236,7 +317,7 @@ notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
   }
   transform (lane);
   for (int c = 0; c < a->n_channels; c++) {
-    int d = lane->filter[c].decimate, side = lane->filter[c].side, level = notch_channel_level (d);
+    int d = lane->bank->filter[c].decimate, side = lane->bank->filter[c].side, level = notch_channel_level (d);
     float gain = a->channel[c].gain;
     int y0 = tile->core_y / d, y1 = (tile->core_y + tile->core_h - 1 + d / 2) / d + 1;
     y1 = y1 < side ? y1 : side;

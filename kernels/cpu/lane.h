@@ -6,6 +6,9 @@
 #include "kernels/math/fit.h"
 #include "kernels/math/skirt.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 /* The few hot loops are compiled for three generations of x86-64 and chosen at load time. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(NOTCH_NO_CLONES)
 #define NOTCH_CLONES __attribute__ ((target_clones ("arch=x86-64-v4", "arch=x86-64-v3", "default")))
@@ -22,6 +25,22 @@ typedef struct {
   float *transfer; /* a block of columns after the other: side rows of NOTCH_FFT_COLUMNS; 0 beyond side / 2 */
   int decimate, side;
 } NotchFilterPlan;
+
+/* Filters take long to make, and lanes that are made together, or one after the other for the same image, want the same
+ * ones: they share them, and a device keeps the last. Nothing but `refs` changes once they are made. */
+typedef struct {
+  atomic_int refs;
+  int size, halo, n_channels;
+  NotchChannel channel[NOTCH_MAX_CHANNELS];
+  float *whiten; /* as in NotchLaneSize, a copy */
+  NotchFilterPlan filter[NOTCH_MAX_CHANNELS];
+} NotchFilterBank;
+
+struct NotchDevice {
+  int processors;
+  pthread_mutex_t lock;  /* for the bank */
+  NotchFilterBank *bank; /* NULL: none was made yet */
+};
 
 /* A row's stretch of masked pixels. */
 typedef struct {
@@ -57,7 +76,8 @@ struct NotchLane {
   float *line;          /* a row in work, then its half spectrum */
   float *response;      /* of a filter, size x size at most; only where statistics are wanted. `refer`, `fit` and
                          * `label` keep bytes in it */
-  NotchFilterPlan filter[NOTCH_MAX_CHANNELS];
+
+  NotchFilterBank *bank; /* counted; NULL: the lane has no filters */
 
   float *stack;                 /* refer: ring of rows a source */
   float *basis, *normal_sorted; /* fit: sampled terms */
@@ -149,9 +169,10 @@ notch_cpu_spectrum_block (int size, int block)
   return (ptrdiff_t) block * (size + 1) * 2 * NOTCH_FFT_COLUMNS;
 }
 
-/* Makes the transfer functions of a lane's filters. */
-int notch_cpu_filter_new (NotchLane *lane);
+/* Gives a lane its filters, the device's where those are the same, and what they work on. */
+int notch_cpu_filter_new (NotchLane *lane, NotchDevice *device);
 void notch_cpu_filter_free (NotchLane *lane);
+void notch_cpu_bank_release (NotchFilterBank *bank); /* which may be NULL */
 
 #define NOTCH_STAGE(name, Args) int notch_cpu_##name (NotchLane *, const Args *);
 NOTCH_STAGES (NOTCH_STAGE)
