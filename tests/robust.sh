@@ -107,7 +107,7 @@ done
 ok "two images, twice: everything is written" test -s jobs1/float/crops/1.png -a -s jobs1/region/bytes/recipe.ini
 ok "one worker and two: the same, byte by byte" diff -r jobs1 jobs2
 ok "one worker and two hundred: the same" diff -r jobs1 jobs200
-if [ -r /proc/self/status ]; then
+if sh -c 'ulimit -v 1500000 && "$NOTCH" --version' >/dev/null 2>&1; then # under the address sanitizer nothing starts so
   sh -c 'ulimit -v 1500000; exec "$NOTCH" inspect -q -j 200 --format defects -o many bytes.tif' 2>message.txt
   is "workers that have nothing to do take no memory" "$?" 0
 else
