@@ -1,6 +1,5 @@
 /* refer.c - the reference of a tile: the median over the sources of each piece: refer */
 #include "kernels/cpu/source.h"
-#include "kernels/math/number.h"
 
 #include <string.h>
 
@@ -79,26 +78,6 @@ sort_block (const Network *network, int k, int n, Values v)
     v[0][i] = 0.5f * (low[i] + high[i]);
 }
 
-/* Likewise where a source may be no number: there the others' median counts; false where there is none. */
-static bool
-mend_value (int k, int at, Values v)
-{
-  float value[NOTCH_MAX_SOURCES];
-  int found = 0;
-  for (int j = 0; j < k; j++) {
-    float one = v[j][at];
-    int i = found;
-    if (!notch_is_number (one))
-      continue;
-    for (; i > 0 && value[i - 1] > one; i--)
-      value[i] = value[i - 1];
-    value[i] = one;
-    found++;
-  }
-  v[0][at] = found > 0 ? 0.5f * (value[(found - 1) / 2] + value[found / 2]) : 0;
-  return found > 0;
-}
-
 /* Medians of a row of w px, and where there is none, `lost`; that is looked for only in floats. */
 NOTCH_CLONES static bool
 median_row (const NotchSource *source, const Network *network, int k, int w, bool floats, float *to, uint8_t *lost)
@@ -116,7 +95,7 @@ median_row (const NotchSource *source, const Network *network, int k, int w, boo
       well &= notch_cpu_all_numbers (v[j], n);
     if (!well)
       for (int i = 0; i < n; i++) {
-        lost[x + i] = !mend_value (k, i, v);
+        lost[x + i] = !notch_source_median (v[0] + i, BLOCK, k, &v[0][i]);
         any_lost |= lost[x + i];
       }
     else if (k > 1 && n == BLOCK)

@@ -303,26 +303,6 @@ sorted_median (float (&v)[K], std::index_sequence<I...>)
   return 0.5f * (v[(K - 1) / 2] + v[K / 2]);
 }
 
-/* The median of those of K values that are numbers; false: none is. `v` is every CELL_W x CELL_H th float. */
-static __device__ bool
-mend_median (const float *v, int k, float *median)
-{
-  float value[NOTCH_MAX_SOURCES];
-  int found = 0;
-  for (int j = 0; j < k; j++) {
-    float one = v[j * CELL_W * CELL_H];
-    int i = found;
-    if (!notch_is_number (one))
-      continue;
-    for (; i > 0 && value[i - 1] > one; i--)
-      value[i] = value[i - 1];
-    value[i] = one;
-    found++;
-  }
-  *median = found > 0 ? 0.5f * (value[(found - 1) / 2] + value[found / 2]) : 0;
-  return found > 0;
-}
-
 /* ---- drawing -------------------------------------------------------------------------------------------------------------- */
 
 /* The samples of a source that a cell's pixels reach. (x, y): the cell's first pixel in the block. */
@@ -458,7 +438,7 @@ __launch_bounds__ (CELL_THREADS, 3) draw (NotchLane lane, Range range)
     if (well)
       median = K == 1 ? v[0] : sorted_median<K> (v, std::make_index_sequence<Length<K>::n> ());
     else
-      well = mend_median (value + i, K, &median);
+      well = notch_source_median (value + i, CELL_W * CELL_H, K, &median);
     store_pixel (lane, layer, at.x + x0 + x, at.y + y0 + y, median, !well);
   }
 }

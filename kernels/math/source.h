@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/kernels.h"
+#include "kernels/math/number.h"
 #include "kernels/math/resample.h"
 
 /* ---- place ------------------------------------------------------------------------------------------------------------ */
@@ -198,6 +199,27 @@ notch_ref_noise_add (NotchRefNoise *noise, const NotchRefNoise *part, double sha
   noise->slope_x += share * part->slope_x, noise->slope_y += share * part->slope_y;
   noise->level_bend += share * part->level_bend;
   noise->bend += share * part->bend;
+}
+
+/* The median of those of k sources' values that are numbers, at most NOTCH_MAX_SOURCES, `step` floats apart; false, and 0: none
+ * is. */
+NOTCH_FN bool
+notch_source_median (const float *v, ptrdiff_t step, int k, float *median)
+{
+  float value[NOTCH_MAX_SOURCES];
+  int found = 0;
+  for (int j = 0; j < k; j++) {
+    float one = v[j * step];
+    int i = found;
+    if (!notch_is_number (one))
+      continue;
+    for (; i > 0 && value[i - 1] > one; i--)
+      value[i] = value[i - 1];
+    value[i] = one;
+    found++;
+  }
+  *median = found > 0 ? 0.5f * (value[(found - 1) / 2] + value[found / 2]) : 0;
+  return found > 0;
 }
 
 /* ---- rims ----------------------------------------------------------------------------------------------------------------- */
