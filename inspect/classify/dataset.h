@@ -22,15 +22,16 @@ typedef struct {
 
 /* Reads what the paths hold, all into one dataset. A path is one of
  *
- *   a folder of `notch inspect`, or one that holds such folders, beside a truth: FOLDER=TRUTH.csv, or TRUTH.csv in it:
- *     a defect has the class of the truth that it is matched with, as `notch score` matches; where there is none it has
- *     no class
- *   the same with reviewed classes: review.csv in it (defect_id, class), or the column `reviewed` of defects.csv
- *   a folder with a folder of images for each class, each image the test alone or, as notch writes crops, in pages:
- *     test, reference
+ *   a folder of `notch inspect` (OUT/STEM), or one that holds such folders (OUT). Which class a defect is says review.csv in
+ *     it (defect_id or id, and class), or else the truth: truth.csv in it, or IMAGE-truth.csv beside the image, as
+ *     `notch simulate` names it; a defect has the class of the truth that it is matched with, as `notch score` matches
+ *   FOLDER=TRUTH.csv, the same with the truth named
+ *   a defects.csv whose column `class` was reviewed
+ *   a folder with a folder of images for each class, each image the test alone, or in two pages test and reference
  *
- * Patches are those of patches.tif, which `notch inspect --format patches` writes. The order of the paths and of what is
- * in them decides the order of the examples, nothing else does. */
+ * Patches are those of patches.tif, which `notch inspect --format patches` writes: two pages, test and reference, of
+ * side x (n side) px, a patch a row of defects.csv, floats; what is no number is not known, and a patch of nothing else is
+ * none. The order of the paths and of what is in them decides the order of the examples, nothing else does. */
 NotchDataset *notch_dataset_load (char **paths, GError **error);
 NotchDataset *notch_dataset_new (void);
 void notch_dataset_free (NotchDataset *dataset);
@@ -50,8 +51,8 @@ notch_example (const NotchDataset *dataset, guint i)
 /* What an example is for. */
 typedef enum { NOTCH_PART_NONE, NOTCH_PART_TRAIN, NOTCH_PART_HELD_OUT } NotchSplit;
 
-/* Deals whole wafers to training and to what is held out, about `share` of the examples (0 to 1); a wafer's place is by
- * its name and the seed, so that more data does not move it. One entry an example; examples without a class are in
+/* Deals whole wafers to training and to what is held out, about `share` of the examples (0 to 1) but at least one wafer,
+ * in an order that the wafers' names and the seed give. One NotchSplit an example; examples without a class are in
  * neither. With one wafer nothing can be held out and a note says so. Freed with g_free. */
 guint8 *notch_dataset_split (NotchDataset *dataset, double share, guint64 seed);
 /* Likewise k parts for cross-validation: the part of each example, 0 to k - 1; -1: no class. */

@@ -49,6 +49,11 @@ GBytes *notch_model_section (const NotchModel *model, const char *name, GError *
 /* The index of a class, -1 where it is none of the model's. */
 int notch_model_class (const NotchModel *model, const char *name);
 
+/* Which columns of a defect the features are, one each; freed with g_free. The error names the first that is none. */
+int *notch_model_columns (const NotchModel *model, GError **error);
+/* Fills the error with a line that begins with the model's file; FALSE. */
+gboolean notch_model_refuse (const NotchModel *model, GError **error, const char *format, ...) G_GNUC_PRINTF (3, 4);
+
 /* The file's bytes, a function of the model alone; sets `hash`. */
 GBytes *notch_model_to_bytes (NotchModel *model);
 /* `path` stands in errors. */
