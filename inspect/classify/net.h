@@ -9,8 +9,8 @@
 #pragma once
 
 #include "inspect/classify/model.h"
+#include "inspect/compute/device.h"
 #include "inspect/simulate/random.h"
-#include "kernels/kernels.h"
 
 enum { NOTCH_NET_MAX_BLOCKS = 12, NOTCH_NET_MAX_SIDE = 512, NOTCH_NET_MAX_WIDTH = 1024 };
 
@@ -27,13 +27,6 @@ typedef struct {
 } NotchNetShape;
 
 typedef struct NotchNet NotchNet;
-
-/* Where to compute: a backend and its device, or NULL for the processors. `jobs` threads; 0 means one for each processor. */
-typedef struct {
-  const NotchKernels *kernels;
-  NotchDevice *device;
-  int jobs;
-} NotchNetPlace;
 
 /* A network with weights by chance (He et al. 2015) that depend on the seed alone. NULL with NOTCH_ERROR_USAGE for a shape
  * that cannot be. */
@@ -61,8 +54,9 @@ struct NotchNetImages {
 /* ---- use --------------------------------------------------------------------------------------------------------- */
 
 /* The probability of each class for each image, n x classes; and, where it is not NULL, its embedding, n x embedding.
- * Labels are not looked at. FALSE where memory or a device does not do. */
-gboolean notch_net_apply (const NotchNet *net, const NotchNetImages *images, const NotchNetPlace *place,
+ * Labels are not looked at. `compute` may be NULL: on the processors, a thread each.
+ * FALSE where memory or a device does not do. */
+gboolean notch_net_apply (const NotchNet *net, const NotchNetImages *images, const NotchCompute *compute,
                           float *probability, float *embedding, GError **error);
 
 /* Puts the network into a model's settings ("net") and sections ("net.weights", "net.vectors"), and takes it out again.
@@ -106,4 +100,4 @@ typedef struct {
  * the data, the seed and the device's kind, not on the number of threads. FALSE where memory, a device or the checkpoint
  * does not do, or NOTCH_ERROR_CANCELLED when `step` ended it. */
 gboolean notch_net_train (NotchNet *net, const NotchNetImages *images, const NotchNetImages *held_out,
-                          const NotchNetTraining *how, const NotchNetPlace *place, GError **error);
+                          const NotchNetTraining *how, const NotchCompute *compute, GError **error);
