@@ -2,6 +2,7 @@
 #pragma once
 
 #include "inspect/compute/crew.h"
+#include "inspect/compute/device.h"
 #include "inspect/wafer/discover.h"
 #include "inspect/wafer/plan.h"
 
