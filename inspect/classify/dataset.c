@@ -60,6 +60,7 @@ void
 notch_dataset_sort_classes (NotchDataset *dataset)
 {
   g_autoptr (GPtrArray) before = g_ptr_array_copy (dataset->class_name, NULL, NULL);
+  g_ptr_array_set_free_func (before, NULL);
   g_autofree int *now = g_new (int, before->len + 1);
   g_ptr_array_sort (dataset->class_name, compare_names);
   for (guint i = 0; i < before->len; i++) {
