@@ -3,6 +3,7 @@
  * CSV, JSON, rules and the manual read this table; to add a feature, add it to the enumeration and here. */
 #include "inspect/detect/features.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "kernels/math/blob.h"
@@ -192,4 +193,14 @@ notch_features_measure (const NotchJoined *blob, const NotchFeatureContext *cont
   measure_feret (&m);
   for (int i = 0; i < NOTCH_N_FEATURES; i++)
     value[i] = measure[i](&m);
+}
+
+double
+notch_feature_as_written (NotchFeature feature, double value)
+{
+  char format[16], text[DBL_MAX_10_EXP + 64];
+  if (!isfinite (value))
+    return NAN;
+  g_snprintf (format, sizeof format, "%%.%df", notch_feature_info[feature].decimals);
+  return g_ascii_strtod (g_ascii_formatd (text, sizeof text, format, value), NULL) + 0.0; /* + 0.0 makes -0 a 0 */
 }

@@ -94,6 +94,15 @@ inspect_tiles (NotchLane *lane, gpointer data, GError **error)
   return TRUE;
 }
 
+/* How many crops are kept: those that become pictures, or what fills the budget. */
+static gsize
+most_patches (const NotchPlan *plan, int side)
+{
+  gsize pictures = (gsize) MAX (plan->recipe->report.crops, 0);
+  gsize bytes = 2 * sizeof (float) * (gsize) side * (gsize) side;
+  return plan->all_patches ? MAX (pictures, ((gsize) plan->recipe->detect.memory_mib << 20) / bytes) : pictures;
+}
+
 static NotchLaneSize
 lane_size (const NotchPlan *plan, int batch, int patch_side)
 {
@@ -187,7 +196,7 @@ notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, cons
     tiles_in_row[row] = (int) tiling->n_cols;
   Pass pass = { .plan = plan, .reference = reference, .kernels = compute->kernels, .patch_side = patch_side };
   pass.join = notch_join_new (plan->recipe->detect.merge_px, (int) tiling->n_rows, tiles_in_row, patch_side,
-                              (gsize) MAX (plan->recipe->report.crops, 0));
+                              most_patches (plan, patch_side));
   double candidate = plan->recipe->detect.candidate_sigma;
   if (candidate > 0 && candidate < plan->threshold)
     pass.candidates = notch_join_new (plan->recipe->detect.merge_px, (int) tiling->n_rows, tiles_in_row, 0, 0);

@@ -94,8 +94,9 @@ typedef struct {
   GArray *cluster, *repeater;     /* NotchCluster, NotchRepeater; NULL: not looked for */
   int reticle_cols, reticle_rows; /* dice that are exposed at once, 0: nothing tells */
   int patch_side;
-  GPtrArray *class_name;   /* char *, in the order of the rules, "other" last */
+  GPtrArray *class_name;   /* char *, in the order of the rules, "other" last, or of the model, "unknown" last */
   gint64 *class_count;     /* beside it */
+  char *model, *model_hash; /* of the classifier: its file and SHA-256; NULL: the recipe's rules */
   gint64 inspected_px;     /* pixels that were compared */
   double threshold;        /* sigmas */
   double noise[5];         /* a to e */
