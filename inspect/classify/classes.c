@@ -1,6 +1,7 @@
 /* classes.c - see classes.h */
 #include "inspect/classify/classes.h"
 
+#include "inspect/classify/known.h"
 #include "inspect/detect/features.h"
 
 NotchClasses *
@@ -51,9 +52,11 @@ notch_classes_assign_examples (const NotchClasses *classes, const NotchExample *
 {
   const gsize n_classes = classes->trained->model->class_name->len;
   g_autofree float *probability = g_new (float, (gsize) n *n_classes + 1);
+  g_autofree double *distance = g_new (double, n + 1);
   notch_trained_probabilities (classes->trained, example, n, patch_side, jobs, probability);
+  notch_known_distances (classes->trained, example, n, patch_side, jobs, distance);
   for (guint i = 0; i < n; i++)
-    class_index[i] = notch_trained_decide (classes->trained, probability + i * n_classes, &confidence[i]);
+    class_index[i] = notch_trained_decide (classes->trained, probability + i * n_classes, distance[i], &confidence[i]);
 }
 
 void

@@ -1,5 +1,5 @@
 /* classifier.c - the table of classifiers, and models that are ready to classify */
-#include "inspect/classify/classifier.h"
+#include "inspect/classify/known.h"
 
 #include <string.h>
 
@@ -36,9 +36,11 @@ notch_trained_new (NotchModel *model, GError **error)
   gpointer state = classifier->open (model, error);
   if (!state)
     return NULL;
-  NotchTrained *trained = g_new (NotchTrained, 1);
-  *trained = (NotchTrained){ g_steal_pointer (&owned), classifier, state };
-  return trained;
+  g_autoptr (NotchTrained) trained = g_new0 (NotchTrained, 1);
+  trained->model = g_steal_pointer (&owned);
+  trained->classifier = classifier;
+  trained->state = state;
+  return notch_known_open (trained, error) ? g_steal_pointer (&trained) : NULL;
 }
 
 NotchTrained *
@@ -60,6 +62,7 @@ notch_trained_free (NotchTrained *trained)
   if (!trained)
     return;
   trained->classifier->close (trained->state);
+  notch_novelty_free (trained->novelty);
   notch_model_free (trained->model);
   g_free (trained);
 }
@@ -75,12 +78,13 @@ notch_trained_probabilities (const NotchTrained *trained, const NotchExample *ex
 }
 
 int
-notch_trained_decide (const NotchTrained *trained, const float *probability, double *confidence)
+notch_trained_decide (const NotchTrained *trained, const float *probability, double distance, double *confidence)
 {
   const int n = (int) trained->model->class_name->len;
   const int best = notch_most_probable (probability, n);
   *confidence = (double) probability[best];
-  return *confidence < trained->model->threshold[best] ? n : best;
+  gboolean far = trained->novelty && distance > trained->novelty->limit;
+  return far || *confidence < trained->model->threshold[best] ? n : best;
 }
 
 char *
