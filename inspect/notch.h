@@ -149,6 +149,12 @@ typedef struct {
  * held out. */
 NOTCH_API gboolean notch_train (char **datasets, const char *path, const NotchTrainOptions *options,
                                 NotchTrainStep step, gpointer data, char **report, GError **error);
+/* Classifies the defects in finished output folders of an inspection again, by another model, without a look at the images:
+ * the columns class and confidence of every defects.csv, the counts and verdicts in summary.json and summary.csv. Each file
+ * is replaced as a whole. Pictures keep the classes that they were drawn with. `report` receives a line a folder. FALSE when
+ * a folder could not be done; `failed`, if not NULL, is told of each, and the others are done all the same. */
+NOTCH_API gboolean notch_classify (char **folders, const char *model, int jobs, void (*failed) (const char *line), char **report,
+                                   GError **error);
 /* One line a classifier that can be trained: its name and what it is. */
 NOTCH_API char *notch_classifiers_describe (void);
 

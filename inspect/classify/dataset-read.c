@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "inspect/classify/dataset.h"
+#include "inspect/classify/classifier.h"
 #include "inspect/image/source.h"
 #include "inspect/score/score.h"
 
@@ -178,10 +178,20 @@ read_defects (NotchDataset *dataset, const char *path, const char *wafer, GError
   return g_steal_pointer (&csv);
 }
 
+NotchCsv *
+notch_dataset_add_folder (NotchDataset *dataset, const char *folder, GError **error)
+{
+  const guint first = dataset->example->len;
+  g_autofree char *path = g_build_filename (folder, "defects.csv", NULL);
+  g_autoptr (NotchCsv) csv = read_defects (dataset, path, folder, error);
+  return csv && read_patches (dataset, first, folder, error) ? g_steal_pointer (&csv) : NULL;
+}
+
+/* Nothing, and "unknown", leaves it open. */
 static void
 set_class (NotchDataset *dataset, guint i, const char *name)
 {
-  if (*name)
+  if (*name && strcmp (name, NOTCH_UNKNOWN) != 0)
     g_array_index (dataset->example, NotchExample, i).class_index = notch_dataset_name (dataset->class_name, name);
 }
 

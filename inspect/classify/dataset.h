@@ -1,6 +1,7 @@
 /* dataset.h - defects of known class: what classifiers learn from and are measured on */
 #pragma once
 
+#include "inspect/csv.h"
 #include "inspect/detect/result.h"
 
 /* A defect as a classifier sees it. */
@@ -36,6 +37,10 @@ NotchDataset *notch_dataset_load (char **paths, GError **error);
 NotchDataset *notch_dataset_new (void);
 void notch_dataset_free (NotchDataset *dataset);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchDataset, notch_dataset_free)
+
+/* Adds the defects of a folder of `notch inspect` (OUT/STEM), without classes, and their patches where it has them. The
+ * table that they are from, owned by the caller. */
+NotchCsv *notch_dataset_add_folder (NotchDataset *dataset, const char *folder, GError **error);
 
 /* The index of a name in a list of char *, added at the end where there is none. */
 int notch_dataset_name (GPtrArray *list, const char *name);
