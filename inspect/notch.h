@@ -158,6 +158,11 @@ NOTCH_API gboolean notch_classify (char **folders, const char *model, int jobs, 
 /* One line a classifier that can be trained: its name and what it is. */
 NOTCH_API char *notch_classifiers_describe (void);
 
+/* Chooses the defects of finished output folders that are most worth a person's look: those that the model is torn about, that
+ * are far from what it has learned, and that differ from each other. A table (CSV), the most telling first, at most so many:
+ * folder (OUT/STEM), defect_id, x_px, y_px, class, confidence, distance, worth (0 to 1). Nothing is changed. */
+NOTCH_API char *notch_choose_for_review (char **folders, const char *model, int most, int jobs, GError **error);
+
 /* ---- validation ------------------------------------------------------------------------------------------------ */
 
 /* Fields that are 0 or NULL mean the default. Borrowed for the call. */
