@@ -196,26 +196,6 @@ leave_out (NotchValidation *v, int class_index, const guint8 *part, const NotchT
   return TRUE;
 }
 
-static gboolean
-leave_each_out (NotchValidation *v, const NotchTrainHow *how, GError **error)
-{
-  g_autofree guint8 *part = notch_dataset_split (v->dataset, LEFT_OUT_TEST, how->seed);
-  v->left_out = g_array_new (FALSE, FALSE, sizeof (NotchLeftOut));
-  g_array_set_clear_func (v->left_out, clear_left_out);
-  for (guint k = 0; k < v->dataset->class_name->len; k++) {
-    g_autofree char *line = g_strdup_printf ("training without class %s", (char *) v->dataset->class_name->pdata[k]);
-    if (how->step && !how->step (line, (double) k / v->dataset->class_name->len, how->data)) {
-      g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted; nothing was written");
-      return FALSE;
-    }
-    if (!leave_out (v, (int) k, part, how, error))
-      return FALSE;
-  }
-  return TRUE;
-}
-
-/* ---- the whole ----------------------------------------------------------------------------------------------------- */
-
 /* A training that is no news: only its cancelling is asked for. */
 typedef struct {
   NotchTrainStep step;
@@ -228,6 +208,29 @@ pass_on (G_GNUC_UNUSED const char *line, double done, gpointer data)
   const Listener *listener = data;
   return !listener->step || listener->step (NULL, done, listener->data);
 }
+
+static gboolean
+leave_each_out (NotchValidation *v, Listener *listener, int jobs, GError **error)
+{
+  const NotchTrainHow how = {
+    .seed = v->options->seed, .jobs = jobs, .device = v->options->device, .step = pass_on, .data = listener
+  };
+  g_autofree guint8 *part = notch_dataset_split (v->dataset, LEFT_OUT_TEST, how.seed);
+  v->left_out = g_array_new (FALSE, FALSE, sizeof (NotchLeftOut));
+  g_array_set_clear_func (v->left_out, clear_left_out);
+  for (guint k = 0; k < v->dataset->class_name->len; k++) {
+    g_autofree char *line = g_strdup_printf ("training without class %s", (char *) v->dataset->class_name->pdata[k]);
+    if (listener->step && !listener->step (line, (double) k / v->dataset->class_name->len, listener->data)) {
+      g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted; nothing was written");
+      return FALSE;
+    }
+    if (!leave_out (v, (int) k, part, &how, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------------------------- */
 
 static gboolean
 measure (NotchValidation *v, const char *model, char **datasets, int jobs, GError **error)
@@ -249,9 +252,8 @@ measure (NotchValidation *v, const char *model, char **datasets, int jobs, GErro
 
 /* The model with these figures in it. */
 static gboolean
-record (const NotchValidation *v, GError **error)
+record (const NotchValidation *v, JsonNode *node, GError **error)
 {
-  g_autoptr (JsonNode) node = notch_validation_json (v);
   NotchModel *model = v->trained->model;
   g_clear_pointer (&model->validation, json_object_unref);
   model->validation = json_node_dup_object (node);
@@ -264,9 +266,6 @@ notch_validate (const char *model, char **datasets, const NotchValidateOptions *
 {
   int jobs = options->jobs > 0 ? options->jobs : (int) g_get_num_processors ();
   Listener listener = { step, data };
-  const NotchTrainHow how = {
-    .seed = options->seed, .jobs = jobs, .device = options->device, .step = pass_on, .data = &listener
-  };
   g_auto (NotchValidation) v = { .options = options };
   g_autoptr (GPtrArray) lines = g_ptr_array_new_null_terminated (8, g_free, TRUE);
   if (!measure (&v, model, datasets, jobs, error))
@@ -277,20 +276,20 @@ notch_validate (const char *model, char **datasets, const NotchValidateOptions *
     if (!gate)
       return FALSE;
   }
-  if (options->leave_out && !leave_each_out (&v, &how, error))
+  if (options->leave_out && !leave_each_out (&v, &listener, jobs, error))
     return FALSE;
   if (gate)
     notch_gate_judge (gate, &v, lines);
   if (options->output && !notch_validation_write (&v, options->output, error))
     return FALSE;
-  if (options->record && !record (&v, error))
+  g_autofree char *text = notch_validation_text (&v); /* before the model has another name and hash */
+  g_autoptr (JsonNode) node = notch_validation_json (&v);
+  if (options->record && !record (&v, node, error))
     return FALSE;
   *unmet = (char **) g_ptr_array_free (g_steal_pointer (&lines), FALSE);
   if (report)
-    *report = notch_validation_text (&v);
-  if (json) {
-    g_autoptr (JsonNode) node = notch_validation_json (&v);
+    *report = g_steal_pointer (&text);
+  if (json)
     *json = notch_json_text (node);
-  }
   return TRUE;
 }
