@@ -206,7 +206,8 @@ test_split (void)
   int differ = 0;
   for (guint64 seed = 0; seed < 20; seed++) {
     g_autoptr (NotchDataset) dataset = make (10, 7);
-    g_autofree guint8 *part = notch_dataset_split (dataset, 0.2, seed), *again = notch_dataset_split (dataset, 0.2, seed);
+    g_autofree guint8 *part = notch_dataset_split (dataset, 0.2, seed),
+                      *again = notch_dataset_split (dataset, 0.2, seed);
     g_autofree guint8 *other = notch_dataset_split (dataset, 0.2, seed + 100);
     g_autofree int *fold = notch_dataset_folds (dataset, 4, seed);
     int held = 0, size[4] = { 0 };

@@ -18,7 +18,9 @@ static float
 any_value (GRand *rand)
 {
   double dice = g_rand_double (rand);
-  return dice < 0.1 ? NAN : dice < 0.5 ? (float) g_rand_int_range (rand, -3, 4) : (float) g_rand_double_range (rand, -4, 4);
+  return dice < 0.1   ? NAN
+         : dice < 0.5 ? (float) g_rand_int_range (rand, -3, 4)
+                      : (float) g_rand_double_range (rand, -4, 4);
 }
 
 /* Grows a tree from node `at`, its children at the end. */
@@ -138,7 +140,7 @@ compare (const char *objective, int classes, const char *const parameter[][2], i
   GRand *rand = g_rand_new_with_seed (11);
   g_autofree float *row = g_new (float, TRAIN *COLUMNS), *label = g_new (float, TRAIN),
                    *test = g_new (float, TEST *COLUMNS), *ignored = g_new (float, TEST),
-                   *ours = g_new (float, TEST * (gsize) MAX (classes, 2));
+                   *ours = g_new (float, TEST *(gsize) MAX (classes, 2));
   g_autofree char *number = g_strdup_printf ("%d", classes);
   g_autofree char *folder = g_dir_make_tmp ("notch-forest-XXXXXX", NULL);
   g_autofree char *path = g_build_filename (folder, "m.json", NULL);
@@ -188,8 +190,9 @@ static void
 test_library (void)
 {
   static const char *const plain[][2] = { { "tree_method", "hist" } };
-  static const char *const deep[][2] = { { "tree_method", "exact" }, { "max_depth", "12" }, { "eta", "0.3" },
-                                         { "base_score", "0.7" } };
+  static const char *const deep[][2] = {
+    { "tree_method", "exact" }, { "max_depth", "12" }, { "eta", "0.3" }, { "base_score", "0.7" }
+  };
   static const char *const forest[][2] = { { "num_parallel_tree", "3" }, { "subsample", "0.6" }, { "seed", "3" } };
   compare ("multi:softprob", 4, plain, 1, NULL);
   compare ("multi:softprob", 3, deep, 4, "one, other one,third");
@@ -260,11 +263,11 @@ static void
 test_json (void)
 {
 #define HEAD(objective, booster, names)                                                                                \
-  "{\"learner\":{\"attributes\":{},\"feature_names\":" names ",\"objective\":{\"name\":\"" objective "\"},"             \
-  "\"learner_model_param\":{\"base_score\":\"5E-1\",\"num_class\":\"2\"},\"gradient_booster\":{\"name\":\"" booster     \
+  "{\"learner\":{\"attributes\":{},\"feature_names\":" names ",\"objective\":{\"name\":\"" objective "\"},"            \
+  "\"learner_model_param\":{\"base_score\":\"5E-1\",\"num_class\":\"2\"},\"gradient_booster\":{\"name\":\"" booster    \
   "\",\"model\":{\"tree_info\":[0],\"trees\":["
 #define TREE(left, right, feature)                                                                                     \
-  "{\"left_children\":[" left ",-1,-1],\"right_children\":[" right ",-1,-1],\"split_indices\":[" feature ",0,0],"        \
+  "{\"left_children\":[" left ",-1,-1],\"right_children\":[" right ",-1,-1],\"split_indices\":[" feature ",0,0],"      \
   "\"split_conditions\":[1E0,2,-3.5E-1],\"default_left\":[1,0,0]}"
 #define TAIL "]}}}}"
   static const struct {

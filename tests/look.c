@@ -48,8 +48,8 @@ test_topology (void)
     float value;
     double polarity, touched, left;
   } defect[] = {
-    { "bridge", 30, 28, 34, 36, 60, 1, 2, 2 },      { "spur", 30, 28, 34, 32, 60, 1, 1, 1 },
-    { "island", 30, 30, 34, 34, 60, 1, 0, 1 },      { "open", 30, 20, 34, 28, -60, -1, 2, 2 },
+    { "bridge", 30, 28, 34, 36, 60, 1, 2, 2 },       { "spur", 30, 28, 34, 32, 60, 1, 1, 1 },
+    { "island", 30, 30, 34, 34, 60, 1, 0, 1 },       { "open", 30, 20, 34, 28, -60, -1, 2, 2 },
     { "mouse bite", 30, 20, 34, 24, -60, -1, 1, 1 }, { "pin hole", 30, 22, 33, 25, -60, -1, 0, 1 },
     { "faint bridge", 30, 28, 34, 36, 25, 1, 2, 2 },
   };
@@ -97,8 +97,9 @@ test_outline (void)
     GRand *rand = g_rand_new_with_seed (4);
     for (int i = 0; i < SIDE * SIDE; i++) {
       const double r = hypot (i % SIDE - 32, i / SIDE - 32);
-      const double delta = kind == 0 ? (r < 8 ? 40 : 0) : kind == 1 ? 40 * exp (-(r - 9) * (r - 9) / 3)
-                                                                    : 6 * exp (-r * r / 72);
+      const double delta = kind == 0   ? (r < 8 ? 40 : 0)
+                           : kind == 1 ? 40 * exp (-(r - 9) * (r - 9) / 3)
+                                       : 6 * exp (-r * r / 72);
       patch.value[SIDE * SIDE + i] = 90;
       patch.value[i] = (float) (90 - delta + g_rand_double_range (rand, -3, 3));
     }

@@ -11,8 +11,8 @@
 static NotchModel *
 small_model (void)
 {
-  static const NotchForestNode node[] = { { 1, 2, 0, 1, 10.5f }, { -1, -1, 0, 0, -0.25f }, { 3, 4, 1, 0, 2 },
-                                          { -1, -1, 0, 0, 0.5f }, { -1, -1, 0, 0, 1 },     { -1, -1, 0, 0, 0.125f } };
+  static const NotchForestNode node[] = { { 1, 2, 0, 1, 10.5f },  { -1, -1, 0, 0, -0.25f }, { 3, 4, 1, 0, 2 },
+                                          { -1, -1, 0, 0, 0.5f }, { -1, -1, 0, 0, 1 },      { -1, -1, 0, 0, 0.125f } };
   static const NotchForestTree tree[] = { { 5, 1 }, { 1, 0 } };
   g_autoptr (GArray) nodes = g_array_new (FALSE, FALSE, sizeof *node);
   g_autoptr (GArray) trees = g_array_new (FALSE, FALSE, sizeof *tree);
@@ -62,8 +62,8 @@ test_classify (void)
   static const struct {
     double area, elongation;
     float sums[2];
-  } row[] = { { 10, 9, { 0.125f, 0.25f } },   { NAN, 9, { 0.125f, 0.25f } },  { 10.5, 1.9, { 0.125f, 1 } },
-              { 11, 2, { 0.125f, 1.5f } },    { 11, NAN, { 0.125f, 1.5f } },  { INFINITY, -INFINITY, { 0.125f, 1 } },
+  } row[] = { { 10, 9, { 0.125f, 0.25f } },      { NAN, 9, { 0.125f, 0.25f } }, { 10.5, 1.9, { 0.125f, 1 } },
+              { 11, 2, { 0.125f, 1.5f } },       { 11, NAN, { 0.125f, 1.5f } }, { INFINITY, -INFINITY, { 0.125f, 1 } },
               { -1e300, NAN, { 0.125f, 0.25f } } };
   g_autoptr (GError) error = NULL;
   g_autoptr (NotchTrained) trained = notch_trained_new (small_model (), &error);
@@ -129,8 +129,8 @@ rewrite (NotchModel *model, const char *from, const char *to)
   g_assert_cmpint ((int) g_string_replace (text, from, to, 1), ==, 1);
   gsize now = (40 + text->len + 63) / 64 * 64;
   g_autoptr (GByteArray) all = g_byte_array_new ();
-  g_autofree char *line = g_strdup_printf ("notch model 1 %012" G_GSIZE_FORMAT " %012" G_GSIZE_FORMAT "\n", text->len,
-                                           now + n - begin);
+  g_autofree char *line =
+      g_strdup_printf ("notch model 1 %012" G_GSIZE_FORMAT " %012" G_GSIZE_FORMAT "\n", text->len, now + n - begin);
   g_byte_array_append (all, (const guint8 *) line, 40);
   g_byte_array_append (all, (const guint8 *) text->str, (guint) text->len);
   while (all->len < now)
@@ -186,17 +186,18 @@ static void
 test_trees (void)
 {
   static const NotchForestNode bad[][3] = {
-    { { 0, 1, 0, 0, 1 }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } },       /* leads to itself */
-    { { 1, 3, 0, 0, 1 }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } },       /* beyond the end */
-    { { 1, 1, 0, 0, 1 }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } },       /* twice the same */
-    { { 1, 2, 2, 0, 1 }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } },       /* no such feature */
-    { { 1, 2, 0, 0, NAN }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } },     /* compares with nothing */
-    { { 1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } },      /* half a leaf */
+    { { 0, 1, 0, 0, 1 }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } },   /* leads to itself */
+    { { 1, 3, 0, 0, 1 }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } },   /* beyond the end */
+    { { 1, 1, 0, 0, 1 }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } },   /* twice the same */
+    { { 1, 2, 2, 0, 1 }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } },   /* no such feature */
+    { { 1, 2, 0, 0, NAN }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } }, /* compares with nothing */
+    { { 1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } },  /* half a leaf */
     { { -5, 2, 0, 0, 1 }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } },
     { { 1, 2, 0, 0, 1 }, { -1, -1, 0, 0, INFINITY }, { -1, -1, 0, 0, 1 } },
   };
-  static const NotchForestTree rows[][2] = { { { 3, 0 }, { 0, 0 } }, { { 2, 0 }, { 2, 0 } }, { { 2, 0 }, { 1, 9 } },
-                                             { { 2, 0 }, { 0xffffffff, 0 } } };
+  static const NotchForestTree rows[][2] = {
+    { { 3, 0 }, { 0, 0 } }, { { 2, 0 }, { 2, 0 } }, { { 2, 0 }, { 1, 9 } }, { { 2, 0 }, { 0xffffffff, 0 } }
+  };
   for (gsize i = 0; i < G_N_ELEMENTS (bad) + G_N_ELEMENTS (rows); i++) {
     static const NotchForestNode leaf[] = { { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 }, { -1, -1, 0, 0, 1 } };
     const NotchForestTree whole = { 3, 0 };
