@@ -32,8 +32,8 @@ notch_limits_check (const NotchRecipe *recipe, const GPtrArray *class_names, GEr
     g_autoptr (GString) names = join_names (class_names);
     g_autofree char *key = g_strconcat ("class.", limit->name, NULL);
     g_autofree char *place = notch_recipe_place (recipe, "limits", key);
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "%s: nothing in [classify] gives this class; classes are %s",
-                 place, names->str);
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
+                 "%s: no rule or model of [classify] gives this class; classes are %s", place, names->str);
     return FALSE;
   }
   return TRUE;
