@@ -70,6 +70,7 @@ typedef struct {
   const char *output;        /* folder, "notch-out" */
   const char *reference;     /* template image */
   const char *golden;        /* golden reference */
+  const char *model;         /* trained classifier */
   const char *device;        /* "auto", "cpu", "cuda", "cuda:N" */
   const char *formats;       /* comma separated names of reports; NULL: all of the default set */
   int page;                  /* of a multi-page TIFF, from 1; 0: the first */
@@ -124,6 +125,66 @@ typedef struct {
  * and nothing is written. `report`, if not NULL, receives a line about what was learned. */
 NOTCH_API gboolean notch_learn (char **images, const char *path, const NotchLearnOptions *options,
                                 NotchProgressFunc progress, gpointer data, char **report, GError **error);
+
+/* ---- classifiers ----------------------------------------------------------------------------------------------- */
+
+/* Told how training goes: a line for people, or NULL, and how far it is (0 to 1); FALSE ends it. */
+typedef gboolean (*NotchTrainStep) (const char *line, double done, gpointer data);
+
+/* Fields that are 0 or NULL mean the default, which is in brackets. Borrowed for the call. */
+typedef struct {
+  const char *classifier; /* ["forest"] */
+  guint64 seed;           /* of the split, and of what training does by chance */
+  double hold_out;    /* share of the examples that is held out, whole images of it, 0 to 0.9; negative: none [0.2] */
+  double purity;      /* 0 to 1: what a class must have of those held out, else "unknown" is said [no class must] */
+  int rounds;         /* at most, of training: trees a class, or epochs [as many as help] */
+  int jobs;           /* CPU threads [one a core] */
+  const char *device; /* as in NotchInspectOptions */
+  const char *curve;  /* [none] a PNG file for the learning curve of a network */
+} NotchTrainOptions;
+
+/* Trains a classifier on all of the datasets together and writes a model file. Each is a folder of `notch inspect`, with a
+ * review or the truth of `notch simulate`, a reviewed defects.csv, or a folder of crops a class; see notch-train(1).
+ * The same data and seed give the same bytes. `report` receives lines on what was learned and how right it is on what was
+ * held out. */
+NOTCH_API gboolean notch_train (char **datasets, const char *path, const NotchTrainOptions *options,
+                                NotchTrainStep step, gpointer data, char **report, GError **error);
+/* Classifies the defects in finished output folders of an inspection again, by another model, without a look at the images:
+ * the columns class and confidence of every defects.csv, the counts and verdicts in summary.json and summary.csv. Each file
+ * is replaced as a whole. Pictures keep the classes that they were drawn with. `report` receives a line a folder. FALSE when
+ * a folder could not be done; `failed`, if not NULL, is told of each, and the others are done all the same. */
+NOTCH_API gboolean notch_classify (char **folders, const char *model, int jobs, void (*failed) (const char *line),
+                                   char **report, GError **error);
+/* One line a classifier that can be trained: its name and what it is. */
+NOTCH_API char *notch_classifiers_describe (void);
+
+/* Chooses the defects of finished output folders that are most worth a person's look: those that the model is torn about, that
+ * are far from what it has learned, and that differ from each other. A table (CSV), the most telling first, at most so many:
+ * folder (OUT/STEM), defect_id, x_px, y_px, class, confidence, distance, worth (0 to 1). Nothing is changed. */
+NOTCH_API char *notch_choose_for_review (char **folders, const char *model, int most, int jobs, GError **error);
+
+/* ---- validation ------------------------------------------------------------------------------------------------ */
+
+/* Fields that are 0 or NULL mean the default. Borrowed for the call. */
+typedef struct {
+  const char *output;    /* NULL, or a folder for metrics.json, confusion.csv, predictions.csv and pictures */
+  const char *gate;      /* NULL, or a file of limits */
+  const char *against;   /* NULL, or another model to compare with */
+  const char *record;    /* NULL, or a file for the model with these figures as its validation record */
+  const char *nuisances; /* NULL, or classes that are nuisances, comma separated, besides those named nuisance… */
+  gboolean all;          /* count what the model has learned from, too */
+  gboolean leave_out;    /* train anew without each class in turn: how well is it then known to be none? */
+  guint64 seed;          /* of intervals, and of what is trained anew */
+  const char *device;    /* for training, as in NotchInspectOptions */
+  int jobs;              /* threads; 0: one a processor */
+} NotchValidateOptions;
+
+/* Measures a model on examples of known class, datasets as for notch_train, without those of wafers that it has learned from.
+ * `unmet` receives a line for each limit of the gate that is not met, NULL-terminated, for g_strfreev; `report`, if not NULL,
+ * a table for people, `json` the same for machines. */
+NOTCH_API gboolean notch_validate (const char *model, char **datasets, const NotchValidateOptions *options,
+                                   NotchTrainStep step, gpointer data, char ***unmet, char **report, char **json,
+                                   GError **error);
 
 /* ---- devices --------------------------------------------------------------------------------------------------- */
 

@@ -176,9 +176,10 @@ test_check (Fixture *fixture, gconstpointer data)
   add_class_limit (fixture->recipe, "scratches", 3);
   g_assert_false (notch_limits_check (fixture->recipe, fixture->result->class_name, &error));
   g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE);
-  g_assert_cmpstr (error->message, ==,
-                   "[limits] class.scratches: no rule of [classify] gives this class; classes are particle, scratch, "
-                   "other");
+  g_assert_cmpstr (
+      error->message, ==,
+      "[limits] class.scratches: no rule or model of [classify] gives this class; classes are particle, scratch, "
+      "other");
 }
 
 #define ADD(name, test) g_test_add ("/limits/" name, Fixture, NULL, set_up, test, tear_down)

@@ -1,8 +1,9 @@
 /* classifier.c - the table of classifiers, and models that are ready to classify */
-#include "inspect/classify/classifier.h"
+#include "inspect/classify/known.h"
 
-#include <math.h>
 #include <string.h>
+
+#include "inspect/classify/metrics.h"
 
 const NotchClassifier *const notch_classifiers[] = { &notch_classifier_forest, NULL };
 
@@ -15,7 +16,8 @@ notch_classifier_find (const char *name, GError **error)
       return notch_classifiers[i];
     g_string_append_printf (known, "%s%s", i > 0 ? ", " : "", notch_classifiers[i]->name);
   }
-  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "there is no classifier \"%s\"; choose from %s", name, known->str);
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "there is no classifier \"%s\"; choose from %s", name,
+               known->str);
   return NULL;
 }
 
@@ -28,12 +30,19 @@ notch_trained_new (NotchModel *model, GError **error)
     notch_model_refuse (model, error, "its classifier is \"%s\", which this program does not know", model->classifier);
     return NULL;
   }
+  if (notch_model_class (model, NOTCH_UNKNOWN) >= 0) {
+    notch_model_refuse (model, error,
+                        "a class is named \"" NOTCH_UNKNOWN "\", which is said of what is none; rename it");
+    return NULL;
+  }
   gpointer state = classifier->open (model, error);
   if (!state)
     return NULL;
-  NotchTrained *trained = g_new (NotchTrained, 1);
-  *trained = (NotchTrained){ g_steal_pointer (&owned), classifier, state };
-  return trained;
+  g_autoptr (NotchTrained) trained = g_new0 (NotchTrained, 1);
+  trained->model = g_steal_pointer (&owned);
+  trained->classifier = classifier;
+  trained->state = state;
+  return notch_known_open (trained, error) ? g_steal_pointer (&trained) : NULL;
 }
 
 NotchTrained *
@@ -55,6 +64,7 @@ notch_trained_free (NotchTrained *trained)
   if (!trained)
     return;
   trained->classifier->close (trained->state);
+  notch_novelty_free (trained->novelty);
   notch_model_free (trained->model);
   g_free (trained);
 }
@@ -63,27 +73,27 @@ void
 notch_trained_probabilities (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
                              int jobs, float *probability)
 {
-  const guint n_classes = trained->model->class_name->len;
-  const double temperature = trained->model->temperature;
+  const int n_classes = (int) trained->model->class_name->len;
   trained->classifier->classify (trained->state, example, n, patch_side, jobs, probability);
-  for (gsize i = 0; i < n && temperature != 1; i++) {
-    float *row = probability + i * n_classes;
-    double whole = 0;
-    for (guint c = 0; c < n_classes; c++)
-      whole += pow ((double) row[c], 1 / temperature);
-    for (guint c = 0; c < n_classes && whole > 0; c++)
-      row[c] = (float) (pow ((double) row[c], 1 / temperature) / whole);
-  }
+  if (trained->model->temperature != 1)
+    notch_temper (probability, n, n_classes, trained->model->temperature);
 }
 
 int
-notch_trained_decide (const NotchTrained *trained, const float *probability, double *confidence)
+notch_trained_decide (const NotchTrained *trained, const float *probability, double distance, double *confidence)
 {
   const int n = (int) trained->model->class_name->len;
-  int best = 0;
-  for (int c = 1; c < n; c++)
-    if (probability[c] > probability[best])
-      best = c;
+  const int best = notch_most_probable (probability, n);
   *confidence = (double) probability[best];
-  return *confidence < trained->model->threshold[best] ? n : best;
+  gboolean far = trained->novelty && distance > trained->novelty->limit;
+  return far || *confidence < trained->model->threshold[best] ? n : best;
+}
+
+char *
+notch_classifiers_describe (void)
+{
+  GString *text = g_string_new (NULL);
+  for (int i = 0; notch_classifiers[i]; i++)
+    g_string_append_printf (text, "  %-8s %s\n", notch_classifiers[i]->name, notch_classifiers[i]->summary);
+  return g_string_free (text, FALSE);
 }

@@ -3,16 +3,15 @@
 
 #include "inspect/classify/dataset.h"
 #include "inspect/classify/model.h"
-
-/* Told how training goes: a line for people, and how far it is (0 to 1); FALSE ends it. */
-typedef gboolean (*NotchTrainStep) (const char *line, double done, gpointer data);
+#include "inspect/classify/novelty.h"
 
 /* Fields that are 0 or NULL mean the default. Borrowed for the call. */
 typedef struct {
   guint64 seed;
-  int rounds;        /* at most: trees a class, or epochs */
-  int jobs;          /* threads; the model does not depend on them */
-  const char *curve; /* NULL, or a PNG file for the learning curve of a network */
+  int rounds;         /* at most: trees a class, or epochs */
+  int jobs;           /* threads; the model does not depend on them */
+  const char *device; /* as in NotchInspectOptions */
+  const char *curve;  /* NULL, or a PNG file for the learning curve of a network */
   NotchTrainStep step;
   gpointer data;
 } NotchTrainHow;
@@ -43,11 +42,15 @@ extern const NotchClassifier notch_classifier_forest;
 /* The row of a name; the error lists the names. */
 const NotchClassifier *notch_classifier_find (const char *name, GError **error);
 
+/* What is said of a defect that is not sure to be any of a model's classes; no class has this name. */
+#define NOTCH_UNKNOWN "unknown"
+
 /* A model that is ready to classify. */
 typedef struct {
   NotchModel *model;
   const NotchClassifier *classifier;
   gpointer state;
+  NotchNovelty *novelty; /* distances from what it has learned; NULL: it cannot tell */
 } NotchTrained;
 /* Takes the model, also when it fails. */
 NotchTrained *notch_trained_new (NotchModel *model, GError **error);
@@ -60,5 +63,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTrained, notch_trained_free)
 void notch_trained_probabilities (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
                                   int jobs, float *probability);
 /* The most probable class of a row of probabilities, or class_name->len, which is "unknown", where that is below the
- * class's threshold. *confidence is the probability of the most probable class. */
-int notch_trained_decide (const NotchTrained *trained, const float *probability, double *confidence);
+ * class's threshold or the example's distance (known.h; NAN: not known) beyond what nearly all known examples are within.
+ * *confidence is the probability of the most probable class. */
+int notch_trained_decide (const NotchTrained *trained, const float *probability, double distance, double *confidence);

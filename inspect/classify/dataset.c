@@ -59,12 +59,13 @@ compare_names (gconstpointer a, gconstpointer b)
 void
 notch_dataset_sort_classes (NotchDataset *dataset)
 {
-  g_autoptr (GPtrArray) before = g_ptr_array_copy (dataset->class_name, NULL, NULL);
-  g_autofree int *now = g_new (int, before->len + 1);
+  const guint n = dataset->class_name->len;
+  g_autofree gpointer *before = g_memdup2 (dataset->class_name->pdata, n * sizeof *before);
+  g_autofree int *now = g_new (int, n + 1);
   g_ptr_array_sort (dataset->class_name, compare_names);
-  for (guint i = 0; i < before->len; i++) {
+  for (guint i = 0; i < n; i++) {
     guint at = 0;
-    g_ptr_array_find (dataset->class_name, before->pdata[i], &at);
+    g_ptr_array_find (dataset->class_name, before[i], &at);
     now[i] = (int) at;
   }
   for (guint i = 0; i < dataset->example->len; i++) {
@@ -78,7 +79,7 @@ notch_dataset_sort_classes (NotchDataset *dataset)
 
 typedef struct {
   int wafer;
-  gint64 n;      /* examples with a class */
+  gint64 n;       /* examples with a class */
   guint8 key[32]; /* by name and seed */
 } Wafer;
 
@@ -220,9 +221,9 @@ notch_dataset_check (NotchDataset *dataset, const guint8 *parts)
   Pairs conflict = { 0 }, across = { 0 }, twice = { 0 };
   for (guint c = 0; c < dataset->class_name->len; c++)
     if (count[c] < FEW)
-      g_ptr_array_add (dataset->note,
-                       g_strdup_printf ("class %s has %" G_GINT64_FORMAT " example%s; give at least %d",
-                                        (char *) dataset->class_name->pdata[c], count[c], count[c] == 1 ? "" : "s", FEW));
+      g_ptr_array_add (dataset->note, g_strdup_printf ("class %s has %" G_GINT64_FORMAT " example%s; give at least %d",
+                                                       (char *) dataset->class_name->pdata[c], count[c],
+                                                       count[c] == 1 ? "" : "s", FEW));
   for (guint i = 0; i < dataset->example->len; i++) {
     const NotchExample *example = notch_example (dataset, i);
     if (example->class_index < 0)

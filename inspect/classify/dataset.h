@@ -1,15 +1,17 @@
 /* dataset.h - defects of known class: what classifiers learn from and are measured on */
 #pragma once
 
+#include "inspect/csv.h"
 #include "inspect/detect/result.h"
 
 /* A defect as a classifier sees it. */
 typedef struct {
-  char *name;                     /* for messages: the folder or file, and the defect's number */
-  int class_index;                /* into NotchDataset.class_name; -1: not known */
-  int wafer;                      /* into NotchDataset.wafer_name: the image that it is from */
-  double value[NOTCH_N_FEATURES]; /* as defects.csv has them, so that classes do not depend on what it rounds; NAN: none */
-  float *patch;                   /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL */
+  char *name;      /* for messages: the folder or file, and the defect's number */
+  int class_index; /* into NotchDataset.class_name; -1: not known */
+  int wafer;       /* into NotchDataset.wafer_name: the image that it is from */
+  double
+      value[NOTCH_N_FEATURES]; /* as defects.csv has them, so that classes do not depend on what it rounds; NAN: none */
+  float *patch;                /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL */
 } NotchExample;
 
 typedef struct {
@@ -36,6 +38,10 @@ NotchDataset *notch_dataset_load (char **paths, GError **error);
 NotchDataset *notch_dataset_new (void);
 void notch_dataset_free (NotchDataset *dataset);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchDataset, notch_dataset_free)
+
+/* Adds the defects of a folder of `notch inspect` (OUT/STEM), without classes, and their patches where it has them. The
+ * table that they are from, owned by the caller. */
+NotchCsv *notch_dataset_add_folder (NotchDataset *dataset, const char *folder, GError **error);
 
 /* The index of a name in a list of char *, added at the end where there is none. */
 int notch_dataset_name (GPtrArray *list, const char *name);

@@ -39,6 +39,26 @@ typedef enum {
   NOTCH_FEATURE_PARTS,
   NOTCH_FEATURE_LENGTH_UM,
   NOTCH_FEATURE_DICE,
+  NOTCH_FEATURE_DIE_EDGE_PX,
+  NOTCH_FEATURE_POLARITY,
+  NOTCH_FEATURE_CORE_PX,
+  NOTCH_FEATURE_ROUNDNESS,
+  NOTCH_FEATURE_STRETCH,
+  NOTCH_FEATURE_HOLES,
+  NOTCH_FEATURE_HOLLOW,
+  NOTCH_FEATURE_SKIRT,
+  NOTCH_FEATURE_ROUGHNESS,
+  NOTCH_FEATURE_CLARITY,
+  NOTCH_FEATURE_STEP,
+  NOTCH_FEATURE_TONE,
+  NOTCH_FEATURE_BRIGHT,
+  NOTCH_FEATURE_CHANGED,
+  NOTCH_FEATURE_TOUCHED,
+  NOTCH_FEATURE_LEFT,
+  NOTCH_FEATURE_TAKEN,
+  NOTCH_FEATURE_RIM,
+  NOTCH_FEATURE_EDGE_FIT,
+  NOTCH_FEATURE_TONE_FIT,
   NOTCH_N_FEATURES
 } NotchFeature;
 
@@ -76,6 +96,12 @@ typedef struct {
   double p;                     /* chance of as many dice with a defect at one place */
 } NotchRepeater;
 
+/* How far what was found is from what the model learned from: a population stability index (classify/drift.h). */
+typedef struct {
+  char *name; /* of a column; "class": the mix of classes */
+  double index;
+} NotchDrift;
+
 typedef struct {
   char *path, *stem;
   char *asked; /* what --resume compares; NULL: nothing */
@@ -94,13 +120,15 @@ typedef struct {
   GArray *cluster, *repeater;     /* NotchCluster, NotchRepeater; NULL: not looked for */
   int reticle_cols, reticle_rows; /* dice that are exposed at once, 0: nothing tells */
   int patch_side;
-  GPtrArray *class_name;   /* char *, in the order of the rules, "other" last */
-  gint64 *class_count;     /* beside it */
-  gint64 inspected_px;     /* pixels that were compared */
-  double threshold;        /* sigmas */
-  double noise[5];         /* a to e */
-  double z_rms;            /* of the normalised residual, 1 when the noise model is right */
-  NotchArrays *arrays;     /* NULL: none */
+  GPtrArray *class_name;    /* char *, in the order of the rules, "other" last, or of the model, "unknown" last */
+  gint64 *class_count;      /* beside it */
+  char *model, *model_hash; /* of the classifier: its file and SHA-256; NULL: the recipe's rules */
+  GArray *drift;       /* NotchDrift, of every column that the model looks at, then of the classes; NULL: not known */
+  gint64 inspected_px; /* pixels that were compared */
+  double threshold;    /* sigmas */
+  double noise[5];     /* a to e */
+  double z_rms;        /* of the normalised residual, 1 when the noise model is right */
+  NotchArrays *arrays; /* NULL: none */
   NotchSpectrum *spectrum; /* NULL: nothing was uniform enough */
   NotchMesh *mesh;         /* NULL: no surface was inspected */
   double shift_rms;        /* px, of the dice against the lattice, or of a template's patches against its warp */
@@ -119,4 +147,6 @@ typedef struct {
 
 /* Frees everything but `recipe`; patches too, so `defect` has no clear function. The pointer arrays free their strings. */
 void notch_result_free (NotchResult *result);
+/* The largest of a list, the first of equals. */
+const NotchDrift *notch_drift_largest (const GArray *drift);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchResult, notch_result_free)

@@ -280,6 +280,40 @@ add_counts (JsonBuilder *to, const NotchResult *result)
   json_builder_end_object (to);
 }
 
+/* null where the model does not know what it learned from. */
+static void
+add_drift (JsonBuilder *to, const GArray *drift)
+{
+  if (!drift) {
+    add_text (to, "drift", NULL);
+    return;
+  }
+  const NotchDrift *largest = notch_drift_largest (drift);
+  begin (to, "drift");
+  add_number (to, "largest", largest->index);
+  add_text (to, "column", largest->name);
+  begin (to, "columns");
+  for (guint i = 0; i < drift->len; i++)
+    add_number (to, g_array_index (drift, NotchDrift, i).name, g_array_index (drift, NotchDrift, i).index);
+  json_builder_end_object (to);
+  json_builder_end_object (to);
+}
+
+/* What decided the classes; null: the recipe's rules. */
+static void
+add_model (JsonBuilder *to, const NotchResult *result)
+{
+  if (!result->model) {
+    add_text (to, "model", NULL);
+    return;
+  }
+  begin (to, "model");
+  add_text (to, "file", result->model);
+  add_text (to, "sha256", result->model_hash);
+  add_drift (to, result->drift);
+  json_builder_end_object (to);
+}
+
 /* Limits that are not set are null. */
 static void
 add_limits (JsonBuilder *to, const NotchRecipe *recipe)
@@ -290,7 +324,8 @@ add_limits (JsonBuilder *to, const NotchRecipe *recipe)
   } limit[] = { { "defects", recipe->limits.defects },
                 { "defects_per_die", recipe->limits.defects_per_die },
                 { "density_per_cm2", recipe->limits.density_per_cm2 },
-                { "failed_dice", recipe->limits.failed_dice } };
+                { "failed_dice", recipe->limits.failed_dice },
+                { "drift", recipe->limits.drift } };
   begin (to, "limits");
   for (guint i = 0; i < G_N_ELEMENTS (limit); i++)
     add_number (to, limit[i].name, limit[i].most < 0 ? NAN : limit[i].most);
@@ -356,6 +391,7 @@ notch_report_json (const NotchReportJob *job, GError **error)
   add_lines (to, "reasons", result->reason);
   add_lines (to, "warnings", result->warning);
   add_counts (to, result);
+  add_model (to, result);
   add_clusters (to, result);
   add_scratches (to, result);
   add_repeaters (to, result);

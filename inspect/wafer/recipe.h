@@ -88,10 +88,11 @@ struct NotchRecipe {
   } detect;
   GPtrArray *region; /* NotchRegion */
   struct {
+    char *model;     /* what notch train made; NULL: the rules count */
     GPtrArray *rule; /* NotchRule, in order */
   } classify;
   struct { /* -1: no limit */
-    double defects, defects_per_die, density_per_cm2, failed_dice;
+    double defects, defects_per_die, density_per_cm2, failed_dice, drift;
     GPtrArray *per_class; /* NotchClassLimit */
   } limits;
   struct {
