@@ -7,7 +7,12 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST_SIDE = 64, CHANNELS = 3 };
+enum {
+  MOST_SIDE = 64,
+  CHANNELS = 3,
+  BATCH = 64,
+  LEAST_PER_EPOCH = 5000 /* few examples are shown more often, each time changed */
+};
 
 /* 0.4 million weights; a patch of 64 px takes 15 million products. */
 static NotchNetShape
@@ -194,7 +199,12 @@ train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how
   const NotchNetImages images = images_of (&learn, &patches[0]), held_out = images_of (&held, &patches[1]);
   g_autoptr (JsonArray) curve = json_array_new ();
   Told told = { how, curve };
-  const NotchNetTraining training = { .seed = how->seed, .epochs = how->rounds, .step = tell, .data = &told };
+  const NotchNetTraining training = { .seed = how->seed,
+                                      .epochs = how->rounds,
+                                      .batch = BATCH,
+                                      .per_epoch = MAX (learn.example->len, LEAST_PER_EPOCH),
+                                      .step = tell,
+                                      .data = &told };
   const NotchCompute compute = { .jobs = how->jobs };
   if (!notch_net_train (net, &images, &held_out, &training, &compute, error))
     return NULL;
