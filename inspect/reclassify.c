@@ -153,10 +153,10 @@ set_verdict (Image *image, JsonObject *summary, JsonArray *reasons)
 {
   const guint n = json_array_get_length (reasons);
   const char *before = text_of (json_object_get_member (summary, "verdict"));
-  image->verdict = notch_verdict_name[g_strcmp0 (before, notch_verdict_name[NOTCH_VERDICT_TROUBLE]) == 0
-                                          ? NOTCH_VERDICT_TROUBLE
-                                      : n > 0 ? NOTCH_VERDICT_REJECT
-                                              : NOTCH_VERDICT_PASS];
+  image->verdict =
+      notch_verdict_name[g_strcmp0 (before, notch_verdict_name[NOTCH_VERDICT_TROUBLE]) == 0 ? NOTCH_VERDICT_TROUBLE
+                         : n > 0                                                            ? NOTCH_VERDICT_REJECT
+                                                                                            : NOTCH_VERDICT_PASS];
   g_autoptr (GString) joined = g_string_new (NULL);
   for (guint i = 0; i < n; i++)
     g_string_append_printf (joined, "%s%s", i > 0 ? "; " : "", json_array_get_string_element (reasons, i));
@@ -168,20 +168,15 @@ static gboolean
 classify_summary (const Reclassify *work, Image *image, GError **error)
 {
   g_autofree char *text = notch_text_load (image->summary, "a summary.json", error);
-  g_autoptr (JsonNode) loaded = text ? notch_json_parse (text, strlen (text), image->summary, error) : NULL;
-  if (!loaded)
+  g_autoptr (JsonNode) root = text ? notch_json_parse (text, strlen (text), image->summary, error) : NULL;
+  if (!root)
     return FALSE;
-  if (!JSON_NODE_HOLDS_OBJECT (loaded)) {
+  if (!JSON_NODE_HOLDS_OBJECT (root)) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: is no summary of an inspection; inspect the image anew",
                  image->summary);
     return FALSE;
   }
-  g_autoptr (JsonNode) root = json_node_copy (loaded); /* what was parsed cannot be changed */
-  JsonObject *summary = json_object_new ();
-  g_autoptr (GList) members = json_object_get_members (json_node_get_object (loaded));
-  for (GList *l = members; l; l = l->next)
-    json_object_set_member (summary, l->data, json_node_copy (json_object_get_member (json_node_get_object (loaded), l->data)));
-  json_node_take_object (root, summary);
+  JsonObject *summary = json_node_get_object (root);
   JsonArray *reasons = judge_again (work, image, summary);
   set_verdict (image, summary, reasons);
   json_object_set_array_member (summary, "reasons", reasons);

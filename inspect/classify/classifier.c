@@ -16,7 +16,8 @@ notch_classifier_find (const char *name, GError **error)
       return notch_classifiers[i];
     g_string_append_printf (known, "%s%s", i > 0 ? ", " : "", notch_classifiers[i]->name);
   }
-  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "there is no classifier \"%s\"; choose from %s", name, known->str);
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "there is no classifier \"%s\"; choose from %s", name,
+               known->str);
   return NULL;
 }
 
@@ -30,7 +31,8 @@ notch_trained_new (NotchModel *model, GError **error)
     return NULL;
   }
   if (notch_model_class (model, NOTCH_UNKNOWN) >= 0) {
-    notch_model_refuse (model, error, "a class is named \"" NOTCH_UNKNOWN "\", which is said of what is none; rename it");
+    notch_model_refuse (model, error,
+                        "a class is named \"" NOTCH_UNKNOWN "\", which is said of what is none; rename it");
     return NULL;
   }
   gpointer state = classifier->open (model, error);

@@ -7,10 +7,10 @@
 /* Fields that are 0 or NULL mean the default. Borrowed for the call. */
 typedef struct {
   guint64 seed;
-  int rounds;        /* at most: trees a class, or epochs */
-  int jobs;          /* threads; the model does not depend on them */
+  int rounds;         /* at most: trees a class, or epochs */
+  int jobs;           /* threads; the model does not depend on them */
   const char *device; /* as in NotchInspectOptions */
-  const char *curve; /* NULL, or a PNG file for the learning curve of a network */
+  const char *curve;  /* NULL, or a PNG file for the learning curve of a network */
   NotchTrainStep step;
   gpointer data;
 } NotchTrainHow;

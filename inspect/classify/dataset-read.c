@@ -59,8 +59,8 @@ read_page (const char *path, int page, gint64 *width, gint64 *height, GError **e
   gsize n = (gsize) source->width * (gsize) source->height;
   if (source->width > MOST_PATCH || source->height > G_MAXINT32 || n > G_MAXSIZE / 8) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
-                 "%s: is %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT " px, too large for a crop of at most %d px a side", path,
-                 source->width, source->height, MOST_PATCH);
+                 "%s: is %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT " px, too large for a crop of at most %d px a side",
+                 path, source->width, source->height, MOST_PATCH);
     return NULL;
   }
   g_autofree void *raw = g_try_malloc (n * notch_sample_size (source->sample));
@@ -241,7 +241,8 @@ take_review (NotchDataset *dataset, guint first, const NotchCsv *defects, const 
     if (at == 0) {
       g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
                    "%s: line %" G_GINT64_FORMAT ": there is no defect %s in %s; was the image inspected again since?",
-                   from->review, g_array_index (review->line, gint64, i), notch_csv_text (review, i, id), from->defects);
+                   from->review, g_array_index (review->line, gint64, i), notch_csv_text (review, i, id),
+                   from->defects);
       return FALSE;
     }
     set_class (dataset, first + at - 1, notch_csv_text (review, i, name));

@@ -6,11 +6,12 @@
 
 /* A defect as a classifier sees it. */
 typedef struct {
-  char *name;                     /* for messages: the folder or file, and the defect's number */
-  int class_index;                /* into NotchDataset.class_name; -1: not known */
-  int wafer;                      /* into NotchDataset.wafer_name: the image that it is from */
-  double value[NOTCH_N_FEATURES]; /* as defects.csv has them, so that classes do not depend on what it rounds; NAN: none */
-  float *patch;                   /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL */
+  char *name;      /* for messages: the folder or file, and the defect's number */
+  int class_index; /* into NotchDataset.class_name; -1: not known */
+  int wafer;       /* into NotchDataset.wafer_name: the image that it is from */
+  double
+      value[NOTCH_N_FEATURES]; /* as defects.csv has them, so that classes do not depend on what it rounds; NAN: none */
+  float *patch;                /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL */
 } NotchExample;
 
 typedef struct {
