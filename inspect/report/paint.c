@@ -6,8 +6,9 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "inspect/compute/parallel.h"
+#include "inspect/parallel.h"
 #include "inspect/image/write.h"
+#include "inspect/parallel.h"
 
 /* ---- palette --------------------------------------------------------------------------------------------------- */
 
