@@ -190,11 +190,23 @@ run_command (const NotchCommand *command, int argc, char **argv)
   return status;
 }
 
+/* A copy of notch that brings a font along (make bundle) draws with it, for its machine may have none. */
+static void
+use_own_font (void)
+{
+  g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
+  g_autofree char *folder = program ? g_path_get_dirname (program) : NULL;
+  g_autofree char *fonts = folder ? g_canonicalize_filename ("../share/notch/fonts/fonts.conf", folder) : NULL;
+  if (fonts && g_file_test (fonts, G_FILE_TEST_EXISTS))
+    g_setenv ("FONTCONFIG_FILE", fonts, FALSE);
+}
+
 int
 main (int argc, char **argv)
 {
   setlocale (LC_ALL, "");
   atexit (check_put);
+  use_own_font ();
   if (argc < 2 || strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0 || strcmp (argv[1], "help") == 0) {
     print_help ();
     return argc < 2 ? NOTCH_EXIT_TROUBLE : NOTCH_EXIT_OK;

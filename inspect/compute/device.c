@@ -18,15 +18,16 @@ module_folders (void)
     g_strv_builder_add (folders, only);
     return g_strv_builder_end (folders);
   }
-  g_strv_builder_add (folders, NOTCH_MODULE_DIR);
   g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
-  if (program) {
-    g_autofree char *beside = g_path_get_dirname (program);
-    g_autofree char *built =
-        g_canonicalize_filename ("../kernels/.libs", beside); /* libtool's place, seen from its .libs */
-    g_strv_builder_add (folders, beside);
-    g_strv_builder_add (folders, built);
-  }
+  g_autofree char *beside = program ? g_path_get_dirname (program) : NULL;
+  g_autofree char *moved = beside ? g_canonicalize_filename ("../lib/notch", beside) : NULL;
+  g_autofree char *built =
+      beside ? g_canonicalize_filename ("../kernels/.libs", beside) : NULL; /* libtool's place, seen from its .libs */
+  /* What came with the program is before what another version may have installed. */
+  const char *const order[] = { moved, NOTCH_MODULE_DIR, beside, built };
+  for (gsize i = 0; i < G_N_ELEMENTS (order); i++)
+    if (order[i])
+      g_strv_builder_add (folders, order[i]);
   return g_strv_builder_end (folders);
 }
 

@@ -2,7 +2,8 @@
  *
  * The CPU backend is linked in. A GPU's is a module, notch-cuda.so, that is opened when it is first asked for, so that
  * the program itself starts on machines without a driver. It is looked for in the folder NOTCH_MODULES alone where that
- * is set in the environment; else where notch was installed, then beside the program and in its build tree. */
+ * is set in the environment; else in ../lib/notch from the program, for an installation may be moved as a whole; where notch
+ * was installed; beside the program; and in its build tree. */
 #pragma once
 
 #include "inspect/notch.h"
