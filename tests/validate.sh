@@ -9,11 +9,6 @@ if "$NOTCH" train -o "$dir/none" "$srcdir/samples" 2>&1 | grep -q 'without XGBoo
   done_testing
   exit 0
 fi
-# number NAME FILE: the first such number of a JSON file, by itself or first in a list.
-number () {
-  tr -d '\n' <"$2" | sed -n "s/.*\"$1\" *: *\\[\\{0,1\\} *\\([-0-9.e]*\\).*/\\1/p"
-}
-
 ok "simulate, train, validate, gate, deploy, inspect, monitor" sh -c '"$1" "$2" >"$2.txt" 2>&1 || { cat "$2.txt"; exit 1; }' - \
   "$srcdir/docs/classify.sh" "$dir/work"
 cd "$dir/work" || exit 1
@@ -25,7 +20,7 @@ for file in confusion.csv predictions.csv confusion.png reliability.png metrics.
   ok "$file is written" test -s validation/$file
 done
 is "a column a class, and unknown" "$(head -n 1 validation/confusion.csv)" class,bridge,open,particle,pit,scratch,stain,unknown
-is "a row an example" "$(($(wc -l <validation/predictions.csv) - 1))" "$(number examples validation/metrics.json | head -n 1)"
+is "a row an example" "$(($(wc -l <validation/predictions.csv) - 1))" "$(sed -n 's/^ *"examples" *: *\([0-9]*\).*/\1/p' validation/metrics.json | head -n 1)"
 
 ok "the same seed, the same figures, whatever the threads" sh -c '"$0" validate --json -j1 first.model out/wafer-5 out/wafer-6 >one &&
   "$0" validate --json -j3 first.model out/wafer-5 out/wafer-6 >two && cmp one two' "$NOTCH"
