@@ -179,7 +179,7 @@ static NotchEngine *
 engine_for (NotchNet *net, const NotchCompute *compute, GError **error)
 {
   const NotchCompute wanted = compute ? *compute : (NotchCompute){ 0 };
-  if (net->engine && net->compute.kernels == wanted.kernels && net->compute.device == wanted.device
+  if (net->engine && net->compute.kernels == wanted.kernels && net->compute.device[0] == wanted.device[0]
       && net->compute.jobs == wanted.jobs)
     return net->engine;
   g_clear_pointer (&net->engine, notch_engine_free);
