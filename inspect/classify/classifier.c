@@ -5,7 +5,7 @@
 
 #include "inspect/classify/metrics.h"
 
-const NotchClassifier *const notch_classifiers[] = { &notch_classifier_forest, NULL };
+const NotchClassifier *const notch_classifiers[] = { &notch_classifier_forest, &notch_classifier_net, NULL };
 
 const NotchClassifier *
 notch_classifier_find (const char *name, GError **error)

@@ -2,6 +2,7 @@
 #include "kernels/cuda/launch.cuh"
 
 #include <cub/cub.cuh>
+#include <cublas_v2.h>
 #include <cufft.h>
 #include <math.h>
 #include <numeric>
@@ -308,6 +309,41 @@ transform (bool gaps)
   return well & (cufftDestroy (forward) == CUFFT_SUCCESS) & (cufftDestroy (inverse) == CUFFT_SUCCESS);
 }
 
+/* A product of matrices with gaps between the columns, either of them turned or not; what is outside of it stays. */
+static bool
+multiply (bool turn_a, bool turn_b, float keep)
+{
+  const int m = 7, n = 5, k = 9, gap = 3, lda = (turn_a ? k : m) + gap, ldb = (turn_b ? n : k) + gap, ldc = m + gap;
+  std::vector<float> a ((size_t) lda * (turn_a ? m : k)), b ((size_t) ldb * (turn_b ? k : n)), c ((size_t) ldc * n);
+  for (size_t i = 0; i < a.size (); i++)
+    a[i] = (float) (i * 37 % 101) - 50;
+  for (size_t i = 0; i < b.size (); i++)
+    b[i] = (float) (i * 53 % 97) - 48;
+  for (size_t i = 0; i < c.size (); i++)
+    c[i] = keep != 0 || i % (size_t) ldc >= (size_t) m ? (float) i : NAN;
+  Array<float> at_a (a), at_b (b), at_c (c);
+  const float two = 2;
+  cublasHandle_t handle;
+  bool well =
+      cublasCreate (&handle) == CUBLAS_STATUS_SUCCESS && cublasSetStream (handle, NULL) == CUBLAS_STATUS_SUCCESS;
+  well &= cublasSgemm (handle, turn_a ? CUBLAS_OP_T : CUBLAS_OP_N, turn_b ? CUBLAS_OP_T : CUBLAS_OP_N, m, n, k, &two,
+                       at_a.at, lda, at_b.at, ldb, &keep, at_c.at, ldc)
+          == CUBLAS_STATUS_SUCCESS;
+  std::vector<float> got = at_c.home ();
+  for (int j = 0; j < n; j++)
+    for (int i = 0; i < ldc; i++) {
+      float sum = 0; /* of whole numbers: exact in any order */
+      for (int p = 0; p < k && i < m; p++)
+        sum += (turn_a ? a[i * lda + p] : a[p * lda + i]) * (turn_b ? b[p * ldb + j] : b[j * ldb + p]);
+      float was = c[j * ldc + i];
+      well &= got[j * ldc + i] == (i >= m ? was : 2 * sum + (keep != 0 ? keep * was : 0));
+    }
+  well &=
+      cublasSgemm (handle, CUBLAS_OP_N, CUBLAS_OP_N, m, n, k, &two, at_a.at, m - 1, at_b.at, ldb, &keep, at_c.at, ldc)
+      == CUBLAS_STATUS_INVALID_VALUE;
+  return well & (cublasDestroy (handle) == CUBLAS_STATUS_SUCCESS);
+}
+
 struct Odd {
   __host__ __device__ bool operator() (int i) const
   {
@@ -390,6 +426,8 @@ main ()
   test_streams ();
   ok (transform (false), "cuFFT: plain layout");
   ok (transform (true), "cuFFT: rows with gaps");
+  for (int turns = 0; turns < 4; turns++)
+    ok (multiply (turns & 1, turns & 2, turns == 3 ? 0.5f : 0), "cuBLAS: products");
   test_cub ();
   printf ("1..%d\n", tests);
   return failures != 0;
