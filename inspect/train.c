@@ -4,6 +4,7 @@
 
 #include "inspect/classify/known.h"
 #include "inspect/classify/metrics.h"
+#include "inspect/validate/plots.h"
 
 typedef struct {
   const NotchTrainOptions *options;
@@ -150,6 +151,33 @@ judge (Training *training)
                           number[0], number[1], number[2], number[3]);
 }
 
+/* ---- the learning curve ---------------------------------------------------------------------------------------- */
+
+/* Row by row what a network's settings have of each epoch: loss and accuracy, and those of what is held out. */
+static gboolean
+draw_curve (const NotchModel *model, const char *path, GError **error)
+{
+  JsonNode *node = json_object_get_member (model->settings, "curve");
+  JsonArray *curve = node && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  if (!curve) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--curve: a %s has no learning curve; leave it out",
+                 model->classifier);
+    return FALSE;
+  }
+  const gsize n = json_array_get_length (curve);
+  g_autofree double *value = g_new (double, 4 * n + 1);
+  NotchLearning learning = { n, value, value + 2 * n, value + n, value + 3 * n, 0 };
+  for (gsize i = 0; i < n; i++) {
+    JsonArray *row = json_array_get_array_element (curve, (guint) i);
+    for (gsize k = 0; k < 4; k++)
+      value[k * n + i] =
+          json_array_get_null_element (row, (guint) k) ? NAN : json_array_get_double_element (row, (guint) k);
+    if (!isnan (value[2 * n + i]) && (learning.best == 0 || value[2 * n + i] < value[2 * n + learning.best - 1]))
+      learning.best = i + 1;
+  }
+  return notch_plot_learning (&learning, path, error);
+}
+
 static gboolean
 train (Training *training, const char *path, GError **error)
 {
@@ -172,6 +200,8 @@ train (Training *training, const char *path, GError **error)
     return FALSE;
   notch_known_learn (training->trained, training->dataset, training->part, training->how.jobs);
   judge (training);
+  if (training->options->curve && !draw_curve (training->trained->model, training->options->curve, error))
+    return FALSE;
   if (!notch_model_save (training->trained->model, path, error))
     return FALSE;
   g_string_append_printf (training->report, "%s: %s of %u classes, %.12s\n", path, classifier->name,

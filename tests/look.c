@@ -133,13 +133,16 @@ test_wander (void)
   for (int x = 0; x < SIDE; x++)
     patch.value[28 * SIDE + x] = 120; /* the conductor's lower edge is a pixel further down */
   patch.place.wander = 2;
-  add (&patch, 31, 29, 35, 33, 60);
+  add (&patch, 30, 31, 34, 35, 60);
+  g_assert_cmpfloat (look_at (&patch).touched, ==, 0); /* an island */
+  g_assert_cmpfloat (look_at (&patch).core_px, <, 3);
+  add (&patch, 30, 29, 34, 31, 60);
   NotchLook look = look_at (&patch);
-  g_assert_cmpfloat (look.touched, ==, 0);
-  g_assert_cmpfloat (look.core_px, <, 3);
+  g_assert_cmpfloat (look.touched, ==, 1); /* a spur, which begins where edges may wander */
+  g_assert_cmpfloat (look.core_px, <, 4.5);
   patch.place.wander = 0;
   look = look_at (&patch);
-  g_assert_cmpfloat (look.core_px, >, 3); /* the edge is part of it */
+  g_assert_cmpfloat (look.core_px, >, 4.5); /* all of the edge is part of it */
 }
 
 /* Without any number there is nothing to see, and nothing to fall over; half without is fine. */

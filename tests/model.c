@@ -79,7 +79,7 @@ test_classify (void)
     double second = 1 / (1 + exp ((double) row[i].sums[0] - (double) row[i].sums[1]));
     g_assert_cmpfloat_with_epsilon ((double) probability[1], second, 1e-6);
     g_assert_cmpfloat_with_epsilon ((double) (probability[0] + probability[1]), 1, 1e-6);
-    int called = notch_trained_decide (trained, probability, &confidence);
+    int called = notch_trained_decide (trained, probability, NAN, &confidence);
     g_assert_cmpint (called, ==, second < 0.5 ? 0 : second < 0.7 ? 2 : 1);
     g_assert_cmpfloat (confidence, ==, (double) MAX (probability[0], probability[1]));
   }

@@ -348,7 +348,7 @@ classify (gconstpointer data, const NotchExample *example, guint n, G_GNUC_UNUSE
           float *probability)
 {
   const State *state = data;
-  g_autofree float *row = g_new (float, (gsize) n *state->n_features + 1);
+  g_autofree float *row = g_new (float, (gsize) n * state->n_features + 1);
   for (gsize r = 0; r < n; r++)
     for (gsize f = 0; f < state->n_features; f++)
       row[r * state->n_features + f] = (float) example[r].value[state->column[f]];

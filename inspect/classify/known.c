@@ -171,22 +171,40 @@ notch_known_wafers (const NotchModel *model, const NotchDataset *dataset)
 
 /* ---- profiles ------------------------------------------------------------------------------------------------------ */
 
-/* The values of the model's columns, n x columns. */
-static double *
-take_values (const NotchModel *model, const NotchExample *example, guint n)
+/* The columns that a profile is of: those that the model looks at, or, where it looks at patches only, all that mean the same
+ * on every wafer. Freed with g_free. */
+static int *
+profile_columns (const NotchModel *model, int *n)
 {
-  g_autofree int *column = notch_model_columns (model, NULL);
-  gsize d = model->feature->len;
+  *n = (int) model->feature->len;
+  if (*n > 0)
+    return notch_model_columns (model, NULL);
+  int *column = g_new (int, NOTCH_N_FEATURES);
+  for (int f = 0; f < NOTCH_N_FEATURES; f++)
+    if (notch_feature_info[f].learn)
+      column[(*n)++] = f;
+  return column;
+}
+
+/* The values of those columns, n x n_columns. */
+static double *
+take_values (const int *column, int n_columns, const NotchExample *example, guint n)
+{
+  gsize d = (gsize) n_columns;
   double *value = g_new (double, n *d + 1);
   for (guint i = 0; i < n; i++)
     for (gsize j = 0; j < d; j++)
-      value[i * d + j] = column ? example[i].value[column[j]] : NAN;
+      value[i * d + j] = example[i].value[column[j]];
   return value;
 }
 
 static void
 record_profile (const NotchModel *model, const NotchDataset *dataset, const guint8 *part)
 {
+  int n_columns = 0;
+  g_autofree int *column = profile_columns (model, &n_columns);
+  if (!column)
+    return;
   g_autoptr (GArray) example = g_array_new (FALSE, FALSE, sizeof (NotchExample)),
                      called = g_array_new (FALSE, FALSE, sizeof (int));
   for (guint i = 0; i < dataset->example->len; i++)
@@ -195,25 +213,32 @@ record_profile (const NotchModel *model, const NotchDataset *dataset, const guin
       g_array_append_val (example, *notch_example (dataset, i));
       g_array_append_val (called, known);
     }
-  g_autofree double *value = take_values (model, (const NotchExample *) (gpointer) example->data, example->len);
-  g_autoptr (GPtrArray) profile = notch_profile_new (value, (const int *) (gpointer) called->data, example->len,
-                                                     (const char *const *) model->feature->pdata,
-                                                     (int) model->feature->len, (int) model->class_name->len + 1);
+  const char *name[NOTCH_N_FEATURES];
+  for (int j = 0; j < n_columns; j++)
+    name[j] = notch_feature_info[column[j]].name;
+  g_autofree double *value =
+      take_values (column, n_columns, (const NotchExample *) (gpointer) example->data, example->len);
+  g_autoptr (GPtrArray) profile = notch_profile_new (value, (const int *) (gpointer) called->data, example->len, name,
+                                                     n_columns, (int) model->class_name->len + 1);
   json_object_set_member (model->training, "profile", notch_profile_to_json (profile));
 }
 
 GPtrArray *
 notch_known_profile (const NotchModel *model)
 {
+  int n_columns = 0;
+  g_autofree int *column = profile_columns (model, &n_columns);
   JsonNode *node = model->training ? json_object_get_member (model->training, "profile") : NULL;
-  return notch_profile_from_json (node, (int) model->feature->len, (int) model->class_name->len + 1);
+  return column ? notch_profile_from_json (node, n_columns, (int) model->class_name->len + 1) : NULL;
 }
 
 GPtrArray *
 notch_known_profile_of (const NotchModel *model, const GPtrArray *profile, const NotchExample *example,
                         const int *called, guint n)
 {
-  g_autofree double *value = take_values (model, example, n);
+  int n_columns = 0;
+  g_autofree int *column = profile_columns (model, &n_columns);
+  g_autofree double *value = take_values (column, n_columns, example, n);
   return notch_profile_like (profile, value, called, n);
 }
 

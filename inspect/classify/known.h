@@ -1,7 +1,7 @@
 /* known.h - what a model remembers of the examples that it learned from, and how far others are from them
  *
  * In the training record "wafers" has a digest of each wafer's examples, "profile" the histograms of the columns that the
- * model looks at (drift.h) and of its classes. Section "novelty" has where the classes lie (novelty.h). */
+ * model looks at, or of all that mean the same everywhere where it looks at patches only (drift.h), and of its classes. Section "novelty" has where the classes lie (novelty.h). */
 #pragma once
 
 #include "inspect/classify/classifier.h"

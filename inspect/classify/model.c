@@ -442,8 +442,9 @@ notch_model_from_bytes (GBytes *bytes, const char *path, GError **error)
   guint8 hash[HASH_BYTES];
   compute_hash ((const guint8 *) data, n - HASH_BYTES, hash);
   if (memcmp (hash, data + n - HASH_BYTES, HASH_BYTES) != 0)
-    return notch_model_refuse (model, error, "the model is damaged: its content does not fit its hash; copy or train it "
-                                             "anew"),
+    return notch_model_refuse (model, error,
+                               "the model is damaged: its content does not fit its hash; copy or train it "
+                               "anew"),
            NULL;
   take_hash (model, hash);
   return read_header (model, data + FIRST_LINE_BYTES, n_header, bytes, error) ? g_steal_pointer (&model) : NULL;

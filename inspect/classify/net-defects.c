@@ -205,10 +205,12 @@ train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how
                                       .per_epoch = MAX (learn.example->len, LEAST_PER_EPOCH),
                                       .step = tell,
                                       .data = &told };
-  const NotchCompute compute = { .jobs = how->jobs };
-  if (!notch_net_train (net, &images, &held_out, &training, &compute, error))
+  NotchCompute compute;
+  if (!notch_compute_open (&compute, how->device, 1, how->jobs, NULL, error))
     return NULL;
-  return make_model (dataset, net, curve);
+  gboolean well = notch_net_train (net, &images, &held_out, &training, &compute, error);
+  notch_compute_close (&compute);
+  return well ? make_model (dataset, net, curve) : NULL;
 }
 
 /* ---- use --------------------------------------------------------------------------------------------------------- */

@@ -57,6 +57,7 @@ static void
 clear_trainer (Trainer *t)
 {
   notch_engine_free (t->engine);
+  g_clear_pointer (&t->net->engine, notch_engine_free); /* the device may be closed once training is over */
   if (t->deck)
     g_ptr_array_unref (t->deck);
   g_free (t->order);
@@ -435,7 +436,7 @@ take_best (Trainer *t, GError **error)
                  g_strerror (errno));
     return FALSE;
   }
-  return notch_net_changed (t->net, error);
+  return TRUE;
 }
 
 gboolean

@@ -54,8 +54,9 @@ struct NotchNetImages {
 /* ---- use --------------------------------------------------------------------------------------------------------- */
 
 /* The probability of each class for each image, n x classes; and, where it is not NULL, its embedding, n x embedding.
- * Labels are not looked at. `compute` may be NULL: on the processors, a thread each.
- * FALSE where memory or a device does not do. */
+ * Labels are not looked at. `compute` may be NULL: on the processors, a thread each; else its first device computes, and the
+ * network keeps memory there until it is freed, which is to be before the device is closed. FALSE where memory or a device does
+ * not do. */
 gboolean notch_net_apply (const NotchNet *net, const NotchNetImages *images, const NotchCompute *compute,
                           float *probability, float *embedding, GError **error);
 

@@ -157,6 +157,26 @@ beside (const Look *l, int at, int label)
          || (y > 0 && l->label[at - l->side] == label) || (y < l->side - 1 && l->label[at + l->side] == label);
 }
 
+/* Where edges may wander, what is near one is no difference, and a spur seems to stand beside its conductor: takes back what
+ * differs all the same within that reach of the core. */
+static void
+grow_core (Look *l, int wander, float least)
+{
+  for (int step = 1; step <= wander; step++) {
+    for (int i = 0; i < l->n; i++)
+      if (!l->label[i] && l->known[i] && beside (l, i, step)
+          && (float) l->sign * (l->test[i] - l->reference[i]) > least)
+        l->label[i] = step + 1;
+    for (int i = 0; i < l->n; i++) /* also what lies beside an earlier ring only through this one */
+      l->label[i] = l->label[i] == step ? step + 1 : l->label[i];
+  }
+  l->n_core = 0;
+  for (int i = 0; i < l->n; i++) {
+    l->label[i] = l->label[i] != 0;
+    l->n_core += l->label[i];
+  }
+}
+
 /* ---- the core -------------------------------------------------------------------------------------------------- */
 
 static gboolean
@@ -176,7 +196,8 @@ find_core (Look *l, const NotchLookPlace *place, NotchLook *look)
   for (int i = 0; i < l->n; i++)
     l->core[i] = (float) l->sign * l->smooth[i] > least;
   memset (l->label, 0, (gsize) l->n * sizeof *l->label);
-  l->n_core = flood (l, peak, l->core, 1, NULL, TRUE, 1);
+  flood (l, peak, l->core, 1, NULL, TRUE, 1);
+  grow_core (l, place->wander, least);
   double sx = 0, sy = 0, sxx = 0, syy = 0, sxy = 0, edges = 0;
   for (int i = 0; i < l->n; i++) {
     l->core[i] = l->label[i] == 1;

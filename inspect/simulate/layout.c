@@ -2,8 +2,8 @@
 #include "inspect/simulate/layout.h"
 
 #include "inspect/image/source.h"
-#include "inspect/simulate/gds.h"
 #include "inspect/random.h"
+#include "inspect/simulate/gds.h"
 
 #include <string.h>
 
