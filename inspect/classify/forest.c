@@ -6,7 +6,7 @@
 
 #include "inspect/classify/boost.h"
 #include "inspect/classify/classifier.h"
-#include "inspect/parallel.h"
+#include "inspect/compute/parallel.h"
 #include "kernels/cpu/trees.h"
 
 /* ---- sections -------------------------------------------------------------------------------------------------- */

@@ -5,7 +5,7 @@
 #include "inspect/classify/net.h"
 
 #include "inspect/classify/engine.h"
-#include "inspect/parallel.h"
+#include "inspect/compute/parallel.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>

@@ -2,7 +2,7 @@
 #include "inspect/classify/net.h"
 
 #include "inspect/classify/engine.h"
-#include "inspect/parallel.h"
+#include "inspect/compute/parallel.h"
 
 #include <math.h>
 #include <string.h>
