@@ -198,6 +198,11 @@ typedef struct {
   int n_repeaters, n_clusters, n_long_scratches; /* besides */
   gint64 reticle_cols, reticle_rows;             /* dice of a field: repeaters are in one of them */
   int n_nuisances;
+  int n_maps;             /* wafer maps; 0: an image */
+  const char *signatures; /* of the maps: comma separated, "all", "mixed" */
+  double map_side_min, map_side_max;       /* dice across, as likely in each octave */
+  double map_density_min, map_density_max; /* part of the dice that fail whatever the signature */
+  double map_edge_min, map_edge_max;       /* how much more of them at the wafer's edge, times */
   const char *clean; /* NULL, or where the image without noise and defects goes */
   int clean_bits;    /* its depth; 0: the image's */
   const char *mask;  /* NULL, or where the image of ids goes */
@@ -222,6 +227,9 @@ NOTCH_API char *notch_simulation_suites (void);
  * them leaves it out, and beside a device or a pipe there is nothing. The same simulation gives the same bytes. */
 NOTCH_API gboolean notch_simulate (const NotchSimulation *simulation, const char *image_path, const char *truth_path,
                                    const char *dice_path, GError **error);
+/* Writes n_maps wafer maps as a table: index, split (empty), class, width and height (dice), map: width x height digits row
+ * by row, 0 no die, 1 pass, 2 fail. The same simulation gives the same bytes. */
+NOTCH_API gboolean notch_simulate_maps (const NotchSimulation *simulation, const char *path, GError **error);
 
 /* A truth file and what was found of it. */
 typedef struct {

@@ -6,7 +6,11 @@
 enum { NOTCH_BIN_NONE, NOTCH_BIN_PASS, NOTCH_BIN_FAIL };
 
 /* The side, in dice, of the map that all maps are brought to, and the most that a map may have. */
-enum { NOTCH_RASTER_SIDE = 26, NOTCH_RASTER_CELLS = NOTCH_RASTER_SIDE * NOTCH_RASTER_SIDE, NOTCH_BINMAP_MOST_SIDE = 4096 };
+enum {
+  NOTCH_RASTER_SIDE = 26,
+  NOTCH_RASTER_CELLS = NOTCH_RASTER_SIDE * NOTCH_RASTER_SIDE,
+  NOTCH_BINMAP_MOST_SIDE = 4096
+};
 
 typedef struct {
   int width, height; /* columns and rows of dice, 1 to NOTCH_BINMAP_MOST_SIDE */

@@ -390,9 +390,9 @@ hull_area (const int *cells, int n)
   }
   /* by the first coordinate, then the second: rows' corners come in nearly that order */
   for (int i = 1; i < m; i++)
-    for (int j = i; j > 0
-                    && (point[j - 1][0] > point[j][0]
-                        || (!(point[j - 1][0] < point[j][0]) && point[j - 1][1] > point[j][1]));
+    for (int j = i;
+         j > 0
+         && (point[j - 1][0] > point[j][0] || (!(point[j - 1][0] < point[j][0]) && point[j - 1][1] > point[j][1]));
          j--)
       for (int k = 0; k < 2; k++) {
         double swap = point[j][k];
@@ -548,7 +548,7 @@ static const struct {
 } groups[] = {
   { "density", 2, measure_density },
   { "ring", N_RINGS, measure_rings },
-  { "harmonic", N_ANNULI * N_HARMONICS, measure_harmonics },
+  { "harmonic", N_ANNULI *N_HARMONICS, measure_harmonics },
   { "edge", 12, measure_edge },
   { "projection", 3 * N_OFFSETS, measure_projections },
   { "blob", N_SCALES * 8, measure_blobs },
