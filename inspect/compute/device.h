@@ -8,6 +8,13 @@
 #include "inspect/notch.h"
 #include "kernels/kernels.h"
 
+/* A device that is open, and how many threads may work for it. */
+typedef struct {
+  const NotchKernels *kernels;
+  NotchDevice *device;
+  int jobs;
+} NotchCompute;
+
 /* Chooses by name: "auto" or NULL takes the first GPU that opens, else the CPU; "cpu"; "cuda" is "cuda:0"; "cuda:N"
  * from 0. `index` is what to give to the backend's open. `why`, if not NULL, receives one line that says what was taken
  * and, for "auto", why not a GPU; free it. Returns static memory, or NULL with NOTCH_ERROR_USAGE for a name that means

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "inspect/compute/parallel.h"
 #include "inspect/report/paint.h"
 #include "inspect/wafer/median.h"
 

@@ -1,6 +1,7 @@
 /* report.c - the table of reports, and what several of them need */
 #include "inspect/report/report.h"
 
+#include "inspect/compute/parallel.h"
 #include "inspect/image/write.h"
 #include "inspect/report/paint.h"
 

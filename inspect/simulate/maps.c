@@ -7,7 +7,7 @@
 #include "inspect/simulate/maps.h"
 
 #include "inspect/image/write.h"
-#include "inspect/simulate/random.h"
+#include "inspect/random.h"
 #include "inspect/simulate/settings.h"
 
 #include <math.h>

@@ -23,6 +23,7 @@ typedef enum {
   NOTCH_STREAM_HOT,
   NOTCH_STREAM_TEXTURE,
   NOTCH_STREAM_MAPS,
+  NOTCH_STREAM_BOOTSTRAP,
 } NotchStream;
 
 typedef struct {
