@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static const NotchCommand *const commands[] = {
-  &notch_command_simulate, &notch_command_score,   &notch_command_inspect, &notch_command_learn,
+  &notch_command_simulate, &notch_command_score, &notch_command_inspect, &notch_command_learn, &notch_command_train,
   &notch_command_recipe,   &notch_command_devices, &notch_command_bench,   NULL,
 };
 

@@ -125,6 +125,32 @@ typedef struct {
 NOTCH_API gboolean notch_learn (char **images, const char *path, const NotchLearnOptions *options,
                                 NotchProgressFunc progress, gpointer data, char **report, GError **error);
 
+/* ---- classifiers ----------------------------------------------------------------------------------------------- */
+
+/* Told how training goes: a line for people, or NULL, and how far it is (0 to 1); FALSE ends it. */
+typedef gboolean (*NotchTrainStep) (const char *line, double done, gpointer data);
+
+/* Fields that are 0 or NULL mean the default, which is in brackets. Borrowed for the call. */
+typedef struct {
+  const char *classifier; /* ["forest"] */
+  guint64 seed;           /* of the split, and of what training does by chance */
+  double hold_out;        /* share of the examples that is held out, whole images of it, 0 to 0.9; negative: none [0.2] */
+  double purity;          /* 0 to 1: what a class must have of those held out, else "unknown" is said [no class must] */
+  int rounds;             /* at most, of training: trees a class, or epochs [as many as help] */
+  int jobs;               /* CPU threads [one a core] */
+  const char *device;     /* as in NotchInspectOptions */
+  const char *curve;      /* [none] a PNG file for the learning curve of a network */
+} NotchTrainOptions;
+
+/* Trains a classifier on all of the datasets together and writes a model file. Each is a folder of `notch inspect`, with a
+ * review or the truth of `notch simulate`, a reviewed defects.csv, or a folder of crops a class; see notch-train(1).
+ * The same data and seed give the same bytes. `report` receives lines on what was learned and how right it is on what was
+ * held out. */
+NOTCH_API gboolean notch_train (char **datasets, const char *path, const NotchTrainOptions *options,
+                                NotchTrainStep step, gpointer data, char **report, GError **error);
+/* One line a classifier that can be trained: its name and what it is. */
+NOTCH_API char *notch_classifiers_describe (void);
+
 /* ---- devices --------------------------------------------------------------------------------------------------- */
 
 /* One line a device: what can compute here, and which `auto` would take and why. */

@@ -60,7 +60,7 @@ json_depth (const char *text, gsize n)
     else if (text[i] == '"')
       quoted = !quoted;
     else if (!quoted && (text[i] == '[' || text[i] == '{'))
-      most = MAX (most, ++depth);
+      depth++, most = MAX (most, depth);
     else if (!quoted && (text[i] == ']' || text[i] == '}'))
       depth--;
   }

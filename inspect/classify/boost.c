@@ -127,7 +127,8 @@ run_rounds (Boost *boost, int *best)
     g_ascii_formatd (text[1], sizeof text[1], "%.4f", held);
     g_autofree char *line = boost->held ? g_strdup_printf ("round %d: loss %s, held out %s", round + 1, text[0], text[1])
                                         : g_strdup_printf ("round %d: loss %s", round + 1, text[0]);
-    if (how->step && !how->step (line, (round + 1.0) / most, how->data)) {
+    gboolean tell = round % 10 == 9 || round + 1 == most;
+    if (how->step && !how->step (tell ? line : NULL, (round + 1.0) / most, how->data)) {
       g_set_error_literal (boost->error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted; no model was written");
       return FALSE;
     }

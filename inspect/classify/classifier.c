@@ -1,8 +1,9 @@
 /* classifier.c - the table of classifiers, and models that are ready to classify */
 #include "inspect/classify/classifier.h"
 
-#include <math.h>
 #include <string.h>
+
+#include "inspect/classify/metrics.h"
 
 const NotchClassifier *const notch_classifiers[] = { &notch_classifier_forest, NULL };
 
@@ -63,27 +64,26 @@ void
 notch_trained_probabilities (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
                              int jobs, float *probability)
 {
-  const guint n_classes = trained->model->class_name->len;
-  const double temperature = trained->model->temperature;
+  const int n_classes = (int) trained->model->class_name->len;
   trained->classifier->classify (trained->state, example, n, patch_side, jobs, probability);
-  for (gsize i = 0; i < n && temperature != 1; i++) {
-    float *row = probability + i * n_classes;
-    double whole = 0;
-    for (guint c = 0; c < n_classes; c++)
-      whole += pow ((double) row[c], 1 / temperature);
-    for (guint c = 0; c < n_classes && whole > 0; c++)
-      row[c] = (float) (pow ((double) row[c], 1 / temperature) / whole);
-  }
+  if (trained->model->temperature != 1)
+    notch_temper (probability, n, n_classes, trained->model->temperature);
 }
 
 int
 notch_trained_decide (const NotchTrained *trained, const float *probability, double *confidence)
 {
   const int n = (int) trained->model->class_name->len;
-  int best = 0;
-  for (int c = 1; c < n; c++)
-    if (probability[c] > probability[best])
-      best = c;
+  const int best = notch_most_probable (probability, n);
   *confidence = (double) probability[best];
   return *confidence < trained->model->threshold[best] ? n : best;
+}
+
+char *
+notch_classifiers_describe (void)
+{
+  GString *text = g_string_new (NULL);
+  for (int i = 0; notch_classifiers[i]; i++)
+    g_string_append_printf (text, "  %-8s %s\n", notch_classifiers[i]->name, notch_classifiers[i]->summary);
+  return g_string_free (text, FALSE);
 }

@@ -4,14 +4,12 @@
 #include "inspect/classify/dataset.h"
 #include "inspect/classify/model.h"
 
-/* Told how training goes: a line for people, and how far it is (0 to 1); FALSE ends it. */
-typedef gboolean (*NotchTrainStep) (const char *line, double done, gpointer data);
-
 /* Fields that are 0 or NULL mean the default. Borrowed for the call. */
 typedef struct {
   guint64 seed;
   int rounds;        /* at most: trees a class, or epochs */
   int jobs;          /* threads; the model does not depend on them */
+  const char *device; /* as in NotchInspectOptions */
   const char *curve; /* NULL, or a PNG file for the learning curve of a network */
   NotchTrainStep step;
   gpointer data;

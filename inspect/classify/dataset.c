@@ -59,12 +59,13 @@ compare_names (gconstpointer a, gconstpointer b)
 void
 notch_dataset_sort_classes (NotchDataset *dataset)
 {
-  g_autoptr (GPtrArray) before = g_ptr_array_copy (dataset->class_name, NULL, NULL);
-  g_autofree int *now = g_new (int, before->len + 1);
+  const guint n = dataset->class_name->len;
+  g_autofree gpointer *before = g_memdup2 (dataset->class_name->pdata, n * sizeof *before);
+  g_autofree int *now = g_new (int, n + 1);
   g_ptr_array_sort (dataset->class_name, compare_names);
-  for (guint i = 0; i < before->len; i++) {
+  for (guint i = 0; i < n; i++) {
     guint at = 0;
-    g_ptr_array_find (dataset->class_name, before->pdata[i], &at);
+    g_ptr_array_find (dataset->class_name, before[i], &at);
     now[i] = (int) at;
   }
   for (guint i = 0; i < dataset->example->len; i++) {
