@@ -81,18 +81,33 @@ make_booster (Boost *boost)
   DMatrixHandle known[] = { boost->train, boost->held };
   g_autofree char *classes = g_strdup_printf ("%u", boost->data->class_name->len);
   g_autofree char *seed = g_strdup_printf ("%" G_GUINT64_FORMAT, boost->how->seed & G_MAXINT32);
+  g_autofree char *depth = g_strdup_printf ("%d", boost->data->depth > 0 ? boost->data->depth : 6);
+  char rate[G_ASCII_DTOSTR_BUF_SIZE], rows[G_ASCII_DTOSTR_BUF_SIZE], columns[G_ASCII_DTOSTR_BUF_SIZE];
+  g_ascii_dtostr (rate, sizeof rate, boost->data->rate > 0 ? boost->data->rate : 0.1);
+  g_ascii_dtostr (rows, sizeof rows, boost->data->rows > 0 ? boost->data->rows : 1);
+  g_ascii_dtostr (columns, sizeof columns, boost->data->columns > 0 ? boost->data->columns : 1);
   const char *const parameter[][2] = {
-    { "objective", "multi:softprob" }, { "num_class", classes }, { "tree_method", "hist" }, { "max_depth", "6" },
-    { "eta", "0.1" },                  { "lambda", "1" },        { "seed", seed },          { "nthread", "1" },
-    { "verbosity", "0" },              { "eval_metric", "mlogloss" }
+    { "objective", "multi:softprob" },
+    { "num_class", classes },
+    { "tree_method", "hist" },
+    { "max_depth", depth },
+    { "eta", rate },
+    { "lambda", "1" },
+    { "subsample", rows },
+    { "colsample_bynode", columns },
+    { "seed", seed },
+    { "nthread", "1" },
+    { "verbosity", "0" },
+    { "eval_metric", "mlogloss" },
   };
   if (!fine (boost, XGBoosterCreate (known, boost->held ? 2 : 1, &boost->booster)))
     return FALSE;
   for (gsize i = 0; i < G_N_ELEMENTS (parameter); i++)
     if (!fine (boost, XGBoosterSetParam (boost->booster, parameter[i][0], parameter[i][1])))
       return FALSE;
-  return fine (boost, XGBoosterSetStrFeatureInfo (boost->booster, "feature_name",
-                                                  (const char **) boost->data->feature->pdata, boost->data->feature->len));
+  return fine (boost,
+               XGBoosterSetStrFeatureInfo (boost->booster, "feature_name", (const char **) boost->data->feature->pdata,
+                                           boost->data->feature->len));
 }
 
 /* The loss that a name stands for in "[3]\ttrain-mlogloss:0.5\theld-mlogloss:0.6". */
@@ -125,8 +140,9 @@ run_rounds (Boost *boost, int *best)
     char text[2][G_ASCII_DTOSTR_BUF_SIZE];
     g_ascii_formatd (text[0], sizeof text[0], "%.4f", loss);
     g_ascii_formatd (text[1], sizeof text[1], "%.4f", held);
-    g_autofree char *line = boost->held ? g_strdup_printf ("round %d: loss %s, held out %s", round + 1, text[0], text[1])
-                                        : g_strdup_printf ("round %d: loss %s", round + 1, text[0]);
+    g_autofree char *line = boost->held
+                                ? g_strdup_printf ("round %d: loss %s, held out %s", round + 1, text[0], text[1])
+                                : g_strdup_printf ("round %d: loss %s", round + 1, text[0]);
     gboolean tell = round % 10 == 9 || round + 1 == most;
     if (how->step && !how->step (tell ? line : NULL, (round + 1.0) / most, how->data)) {
       g_set_error_literal (boost->error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted; no model was written");
@@ -208,9 +224,10 @@ notch_boost_library (void)
 NotchModel *
 notch_boost_fit (G_GNUC_UNUSED const NotchBoostData *data, G_GNUC_UNUSED const NotchTrainHow *how, GError **error)
 {
-  g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
-                       "training: this notch was built without XGBoost, which trains forests; install libxgboost-dev and "
-                       "build it anew, or train in Python and give its JSON as the model");
+  g_set_error_literal (
+      error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+      "training: this notch was built without XGBoost, which trains forests; install libxgboost-dev and "
+      "build it anew, or train in Python and give its JSON as the model");
   return NULL;
 }
 
@@ -233,7 +250,7 @@ notch_boost_train (const NotchDataset *dataset, const guint8 *part, const NotchT
       column[feature->len] = f;
       g_ptr_array_add (feature, (gpointer) notch_feature_info[f].name);
     }
-  g_autofree float *row = g_new (float, (gsize) n *feature->len + 1);
+  g_autofree float *row = g_new (float, (gsize) n * feature->len + 1);
   g_autofree int *class_index = g_new (int, n + 1);
   for (guint i = 0; i < n; i++) {
     const NotchExample *example = notch_example (dataset, i);
@@ -241,6 +258,8 @@ notch_boost_train (const NotchDataset *dataset, const guint8 *part, const NotchT
     for (guint f = 0; f < feature->len; f++)
       row[(gsize) i * feature->len + f] = (float) example->value[column[f]];
   }
-  const NotchBoostData data = { feature, dataset->class_name, row, class_index, part, n };
+  const NotchBoostData data = {
+    .feature = feature, .class_name = dataset->class_name, .row = row, .class_index = class_index, .part = part, .n = n
+  };
   return notch_boost_fit (&data, how, error);
 }

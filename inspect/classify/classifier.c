@@ -5,7 +5,7 @@
 
 #include "inspect/classify/metrics.h"
 
-const NotchClassifier *const notch_classifiers[] = { &notch_classifier_forest, NULL };
+const NotchClassifier *const notch_classifiers[] = { &notch_classifier_forest, &notch_classifier_signature, NULL };
 
 const NotchClassifier *
 notch_classifier_find (const char *name, GError **error)
@@ -16,7 +16,8 @@ notch_classifier_find (const char *name, GError **error)
       return notch_classifiers[i];
     g_string_append_printf (known, "%s%s", i > 0 ? ", " : "", notch_classifiers[i]->name);
   }
-  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "there is no classifier \"%s\"; choose from %s", name, known->str);
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "there is no classifier \"%s\"; choose from %s", name,
+               known->str);
   return NULL;
 }
 

@@ -7,10 +7,10 @@
 /* Fields that are 0 or NULL mean the default. Borrowed for the call. */
 typedef struct {
   guint64 seed;
-  int rounds;        /* at most: trees a class, or epochs */
-  int jobs;          /* threads; the model does not depend on them */
+  int rounds;         /* at most: trees a class, or epochs */
+  int jobs;           /* threads; the model does not depend on them */
   const char *device; /* as in NotchInspectOptions */
-  const char *curve; /* NULL, or a PNG file for the learning curve of a network */
+  const char *curve;  /* NULL, or a PNG file for the learning curve of a network */
   NotchTrainStep step;
   gpointer data;
 } NotchTrainHow;
@@ -36,7 +36,7 @@ typedef struct {
 } NotchClassifier;
 
 extern const NotchClassifier *const notch_classifiers[]; /* NULL at the end */
-extern const NotchClassifier notch_classifier_forest;
+extern const NotchClassifier notch_classifier_forest, notch_classifier_signature;
 
 /* The row of a name; the error lists the names. */
 const NotchClassifier *notch_classifier_find (const char *name, GError **error);

@@ -17,18 +17,18 @@
 enum { NOTCH_FEATURES_VERSION = 1 };
 
 typedef struct {
-  char *path;            /* that it was loaded from, or NULL */
-  char *hash;            /* SHA-256 of the file, 64 hexadecimal digits; NULL before it is saved or loaded */
-  char *purpose;         /* "defects": classes of defects; "signature": of wafer maps */
-  char *classifier;      /* its row in the table of classifiers */
-  GPtrArray *class_name; /* char * */
-  GPtrArray *feature;    /* char *: columns that it looks at, in its order; of a network none */
-  double temperature;    /* logarithms of probabilities are divided by it before they count; 1: as they come */
-  double *threshold;     /* class_name->len: what is less probable than this is "unknown"; 0 to 1 */
-  JsonObject *settings;  /* the classifier's own: shape of the input, normalisation */
-  JsonObject *training;  /* record: data, counts, seed, rounds, date; or NULL */
+  char *path;             /* that it was loaded from, or NULL */
+  char *hash;             /* SHA-256 of the file, 64 hexadecimal digits; NULL before it is saved or loaded */
+  char *purpose;          /* "defects": classes of defects; "signature": of wafer maps */
+  char *classifier;       /* its row in the table of classifiers */
+  GPtrArray *class_name;  /* char * */
+  GPtrArray *feature;     /* char *: columns that it looks at, in its order; of a network none */
+  double temperature;     /* logarithms of probabilities are divided by it before they count; 1: as they come */
+  double *threshold;      /* class_name->len: what is less probable than this is "unknown"; 0 to 1 */
+  JsonObject *settings;   /* the classifier's own: shape of the input, normalisation */
+  JsonObject *training;   /* record: data, counts, seed, rounds, date; or NULL */
   JsonObject *validation; /* record of `notch validate`, or NULL */
-  GPtrArray *section;    /* NotchSection */
+  GPtrArray *section;     /* NotchSection */
 } NotchModel;
 
 typedef struct {

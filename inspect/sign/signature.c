@@ -252,27 +252,59 @@ measure_blobs (const Map *map, double *to)
 
 /* ---- lines ----------------------------------------------------------------------------------------------------- */
 
-/* Dice along a line from a cell, n steps of one cell along the axis that it is nearer to; between two cells both count by how near they
- * are. What is not there is left out. */
-static double
-along (const Map *map, double x, double y, double dx, double dy, int n, double *weight)
+/* A cell of a line, counted from its middle, and how much of it is in the line. */
+typedef struct {
+  int x, y;
+  double part;
+} Step;
+
+/* Steps of a line through the middle of a cell, nearest first; between two cells both count by how near they are. *aside:
+ * where the lines beside it, two cells away, have their middle. */
+static int
+draw_line (double c, double s, int length, Step *step, int aside[2])
 {
-  double sum = 0;
-  *weight = 0;
-  const gboolean flat = fabs (dx) >= fabs (dy);
-  for (int i = 0; i < n; i++, x += dx, y += dy) {
-    int u = (int) floor (x + (flat ? 0.5 : 0)), v = (int) floor (y + (flat ? 0 : 0.5));
-    double far = flat ? y - v : x - u;
-    for (int k = 0; k < 2; k++) {
-      int cu = flat ? u : u + k, cv = flat ? v + k : v;
-      if (cu < 0 || cu >= SIDE || cv < 0 || cv >= SIDE)
-        continue;
-      double w = (k ? far : 1 - far) * (double) map->raster->present[cv * SIDE + cu];
-      *weight += w;
-      sum += w * (double) map->raster->fail[cv * SIDE + cu];
+  const gboolean flat = fabs (c) > fabs (s);
+  const double along = MAX (fabs (c), fabs (s)), slope = flat ? s / c : c / s;
+  const int half = (int) floor (length * along / 2);
+  int n = 0;
+  for (int k = 0; k < 2 * half + 1; k++) {
+    int at = k % 2 ? -(k + 1) / 2 : k / 2;
+    double across = at * slope, low = floor (across);
+    for (int far = 0; far < 2; far++) {
+      double part = far ? across - low : 1 - across + low;
+      int side = (int) low + far;
+      if (part > 0)
+        step[n++] = (Step){ flat ? at : side, flat ? side : at, part };
     }
   }
+  aside[0] = (int) lrint (-2 * s);
+  aside[1] = (int) lrint (2 * c);
+  return n;
+}
+
+/* Failed dice on a line around (x, y); *present: all of them. */
+static double
+along_line (const Map *map, int x, int y, const Step *step, int n, double *present)
+{
+  double sum = 0, whole = 0;
+  for (int k = 0; k < n; k++) {
+    int u = x + step[k].x, v = y + step[k].y;
+    if (u < 0 || u >= SIDE || v < 0 || v >= SIDE)
+      continue;
+    double w = step[k].part * (double) map->raster->present[v * SIDE + u];
+    whole += w;
+    sum += w * (double) map->raster->fail[v * SIDE + u];
+  }
+  *present = whole;
   return sum;
+}
+
+/* The same as a density; the background where less than half of the line is on the wafer. */
+static double
+beside_line (const Map *map, int x, int y, const Step *step, int n, double length)
+{
+  double present, sum = along_line (map, x, y, step, n, &present);
+  return present > length / 2 ? sum / present : map->background;
 }
 
 /* The line that stands out most, by its own density and by that of the lines beside it: a scratch is thin. */
@@ -280,34 +312,33 @@ static void
 measure_lines (const Map *map, double *to)
 {
   for (int l = 0; l < N_LENGTHS; l++) {
-    double best = -9, thin = -9, flank = 0, radius = 0, turn = 0, dense = 0;
-    for (int d = 0; d < 2 * N_DIRECTIONS; d++) {
+    double best = -9, dense = 0, thin = -9, flank = 0, radius = 0, turn = 0;
+    for (int d = 0; d < N_DIRECTIONS; d++) {
+      Step step[2 * LONGEST + 2];
+      int aside[2];
       double c = cos (d * G_PI / N_DIRECTIONS), s = sin (d * G_PI / N_DIRECTIONS);
-      double step = MAX (fabs (c), fabs (s)), dx = c / step, dy = s / step;
-      int n = MAX ((int) lrint (line_cells[l] * step), 1);
+      int n = draw_line (c, s, line_cells[l], step, aside);
+      double length = 0;
+      for (int k = 0; k < n; k++)
+        length += step[k].part;
       for (int i = 0; i < CELLS; i++) {
-        if (map->raster->present[i] <= 0)
+        int x = i % SIDE, y = i / SIDE;
+        double present, sum = along_line (map, x, y, step, n, &present);
+        if (present < 0.7 * length)
           continue;
-        double x = i % SIDE, y = i / SIDE, weight, left_weight, right_weight;
-        double sum = along (map, x, y, dx, dy, n, &weight);
-        if (weight < 0.7 * n)
+        double chance = map->background * present;
+        best = MAX (best, (sum - chance) / sqrt (chance * (1 - map->background)));
+        dense = MAX (dense, sum / present);
+        if (sum < 0.5 * present)
           continue;
-        double z = (sum - map->background * weight) / sqrt (map->background * (1 - map->background) * weight);
-        best = MAX (best, z);
-        dense = MAX (dense, sum / weight);
-        if (sum < 0.6 * weight)
-          continue;
-        double left = along (map, x - 2 * s, y + 2 * c, dx, dy, n, &left_weight);
-        double right = along (map, x + 2 * s, y - 2 * c, dx, dy, n, &right_weight);
-        left = left_weight > 0.5 * n ? left / left_weight : map->background;
-        right = right_weight > 0.5 * n ? right / right_weight : map->background;
-        double contrast = (sum / weight - MAX (left, right));
+        double left = beside_line (map, x + aside[0], y + aside[1], step, n, length);
+        double right = beside_line (map, x - aside[0], y - aside[1], step, n, length);
+        double contrast = sum / present - MAX (left, right);
         if (contrast > thin) {
-          double mx = (x + dx * (n - 1) / 2 + 0.5) * 2 / SIDE - 1, my = (y + dy * (n - 1) / 2 + 0.5) * 2 / SIDE - 1;
           thin = contrast;
           flank = MIN (left, right);
-          radius = hypot (mx, my);
-          turn = radius > 0 ? fabs (c * mx + s * my) / radius : 0;
+          radius = map->radius[i];
+          turn = fabs (c * map->x[i] + s * map->y[i]) / radius;
         }
       }
     }

@@ -1,0 +1,128 @@
+/* signature.c - the row "signature" of the table of classifiers: trees over what wafer maps measure
+ *
+ * Examples are those of dataset-maps.c. What the trees look at does not change when a map is turned by a right angle or
+ * mirrored, so no map needs to be shown to them twice. */
+#include "inspect/sign/signature.h"
+#include "inspect/classify/boost.h"
+#include "inspect/classify/classifier.h"
+#include "inspect/classify/forest.h"
+#include "inspect/compute/parallel.h"
+
+#include <string.h>
+
+/* Maps are few and what they measure is much: shallow trees, each of which sees a part of the maps and few numbers at a
+ * split. */
+#define DEPTH   4
+#define RATE    0.1
+#define ROWS    0.7
+#define COLUMNS 0.15
+
+typedef struct {
+  const NotchExample *example;
+  gsize n_features;
+  float *row;
+} Measuring;
+
+static void
+measure_map (gpointer data, int i)
+{
+  const Measuring *measuring = data;
+  NotchRaster raster;
+  double value[NOTCH_SIGNATURE_MOST];
+  memcpy (&raster, measuring->example[i].patch, sizeof raster);
+  notch_signature_measure (&raster, value);
+  for (gsize f = 0; f < measuring->n_features; f++)
+    measuring->row[(gsize) i * measuring->n_features + f] = (float) value[f];
+}
+
+/* n rows of what the examples' maps measure; freed with g_free. */
+static float *
+measure_maps (const NotchExample *example, guint n, int jobs)
+{
+  gsize n_features = (gsize) notch_signature_count ();
+  Measuring measuring = { example, n_features, g_new (float, (gsize) n *n_features + 1) };
+  notch_parallel (jobs, (int) n, measure_map, &measuring);
+  return measuring.row;
+}
+
+static GPtrArray *
+feature_names (void)
+{
+  GPtrArray *names = g_ptr_array_new ();
+  for (int f = 0; f < notch_signature_count (); f++)
+    g_ptr_array_add (names, (gpointer) notch_signature_name (f));
+  return names;
+}
+
+static NotchModel *
+train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how, GError **error)
+{
+  if (!dataset->maps) {
+    g_set_error_literal (
+        error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+        "the classifier \"signature\" learns from wafer maps; give such, or choose another classifier");
+    return NULL;
+  }
+  const guint n = dataset->example->len;
+  g_autoptr (GPtrArray) feature = feature_names ();
+  g_autofree float *row = measure_maps ((const NotchExample *) (gpointer) dataset->example->data, n, how->jobs);
+  g_autofree int *class_index = g_new (int, n + 1);
+  for (guint i = 0; i < n; i++)
+    class_index[i] = notch_example (dataset, i)->class_index;
+  const NotchBoostData data = { .feature = feature,
+                                .class_name = dataset->class_name,
+                                .row = row,
+                                .class_index = class_index,
+                                .part = part,
+                                .n = n,
+                                .depth = DEPTH,
+                                .rate = RATE,
+                                .rows = ROWS,
+                                .columns = COLUMNS };
+  NotchModel *model = notch_boost_fit (&data, how, error);
+  if (!model)
+    return NULL;
+  g_free (model->purpose);
+  g_free (model->classifier);
+  model->purpose = g_strdup ("signature");
+  model->classifier = g_strdup ("signature");
+  return model;
+}
+
+static gpointer
+open_model (const NotchModel *model, GError **error)
+{
+  g_autoptr (GPtrArray) feature = feature_names ();
+  gboolean same = model->feature->len == feature->len;
+  for (guint f = 0; f < feature->len && same; f++)
+    same = strcmp (model->feature->pdata[f], feature->pdata[f]) == 0;
+  if (same)
+    return notch_forest_new (model, error);
+  notch_model_refuse (model, error,
+                      "it looks at other numbers of a wafer map than this program measures; train it anew");
+  return NULL;
+}
+
+static void
+classify (gconstpointer state, const NotchExample *example, guint n, G_GNUC_UNUSED int patch_side, int jobs,
+          float *probability)
+{
+  g_autofree float *row = measure_maps (example, n, jobs);
+  notch_forest_probabilities (state, row, n, jobs, probability);
+}
+
+static void
+close_model (gpointer state)
+{
+  notch_forest_free (state);
+}
+
+const NotchClassifier notch_classifier_signature = {
+  .name = "signature",
+  .summary = "gradient-boosted trees over what wafer maps measure",
+  .patches = TRUE,
+  .train = train,
+  .open = open_model,
+  .classify = classify,
+  .close = close_model,
+};
