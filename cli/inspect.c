@@ -87,6 +87,7 @@ run (int n, char **arguments, const NotchCommon *common)
     .output = output,
     .reference = reference,
     .golden = golden,
+    .model = model,
     .device = common->device,
     .formats = formats,
     .resume = resume,
@@ -105,10 +106,6 @@ run (int n, char **arguments, const NotchCommon *common)
     return NOTCH_EXIT_TROUBLE;
   if (!parse_shard (&options)) {
     notch_say ("--shard %s: give I/N with I from 1 to N", shard);
-    return NOTCH_EXIT_TROUBLE;
-  }
-  if (model) {
-    notch_say ("--model: this version classifies by the recipe's rules only; leave the option out");
     return NOTCH_EXIT_TROUBLE;
   }
   struct sigaction action = { .sa_handler = catch, .sa_flags = (int) SA_RESETHAND }; /* a second one ends it at once */

@@ -70,6 +70,7 @@ typedef struct {
   const char *output;        /* folder, "notch-out" */
   const char *reference;     /* template image */
   const char *golden;        /* golden reference */
+  const char *model;         /* trained classifier */
   const char *device;        /* "auto", "cpu", "cuda", "cuda:N" */
   const char *formats;       /* comma separated names of reports; NULL: all of the default set */
   int page;                  /* of a multi-page TIFF, from 1; 0: the first */

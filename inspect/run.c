@@ -27,7 +27,7 @@ typedef struct {
 typedef struct {
   const NotchInspectOptions *options;
   NotchRecipe *recipe;
-  NotchRules *rules;
+  NotchClasses *classes;
   NotchCompute compute;
   char *device; /* for the results */
   const char *output;
@@ -129,6 +129,8 @@ ask (const Run *run, int i)
   append_file (text, run->image[i]);
   append_file (text, run->recipe->reference.image);
   append_file (text, run->recipe->reference.golden);
+  if (run->classes->trained)
+    g_string_append_printf (text, "model %s\n", run->classes->trained->model->hash);
   for (guint k = 0; k < run->recipe->region->len; k++) {
     const NotchRegion *region = run->recipe->region->pdata[k];
     append_file (text, region->mask);
@@ -384,7 +386,8 @@ inspect_on (Run *run, int i, const NotchCompute *compute, GError **error)
     return NULL;
   run->pixels = inspection->source->width * inspection->source->height;
   notch_store_watch (inspection->store, go_on, run);
-  if (!notch_inspection_run (inspection, compute, run->rules, options->fast, tell_step, run, error))
+  inspection->patches = notch_reports_want (options->formats, "patches");
+  if (!notch_inspection_run (inspection, compute, run->classes, options->fast, tell_step, run, error))
     return NULL;
   return g_steal_pointer (&inspection);
 }
@@ -518,6 +521,11 @@ prepare (Run *run, GError **error)
     if (run->recipe->reference.method == NOTCH_REFERENCE_AUTO)
       run->recipe->reference.method = NOTCH_REFERENCE_GOLDEN;
   }
+  if (options->model) {
+    g_free (run->recipe->classify.model);
+    run->recipe->classify.model = g_canonicalize_filename (options->model, NULL);
+  }
+  make_whole (&run->recipe->classify.model);
   if (options->n_shards < 0 || (options->n_shards > 0 && (options->shard < 1 || options->shard > options->n_shards))) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--shard %d/%d: give I/N with I from 1 to N", options->shard,
                  options->n_shards);
@@ -525,10 +533,10 @@ prepare (Run *run, GError **error)
   }
   if (!notch_recipe_check (run->recipe, error) || !notch_reports_check (options->formats, error))
     return FALSE;
-  run->rules = notch_rules_new (run->recipe, error);
-  if (!run->rules)
+  run->classes = notch_classes_new (run->recipe, error);
+  if (!run->classes)
     return FALSE;
-  g_autoptr (GPtrArray) names = notch_rules_class_names (run->rules);
+  GPtrArray *names = run->classes->name;
   if (!notch_limits_check (run->recipe, names, error) || !check_regions (run->recipe, error))
     return FALSE;
   gint64 none = 0;
@@ -555,7 +563,7 @@ clear_run (Run *run)
 {
   if (run->compute.device)
     run->compute.kernels->close (run->compute.device);
-  g_clear_pointer (&run->rules, notch_rules_free);
+  g_clear_pointer (&run->classes, notch_classes_free);
   g_clear_pointer (&run->recipe, notch_recipe_free);
   g_clear_object (&run->json);
   g_strfreev (run->stem);
@@ -587,7 +595,8 @@ note_earlier (Run *run, int i)
 static void
 note_failure (Run *run, int i, const GError *error)
 {
-  g_autoptr (GPtrArray) classes = notch_rules_class_names (run->rules), reason = g_ptr_array_new ();
+  GPtrArray *classes = run->classes->name;
+  g_autoptr (GPtrArray) reason = g_ptr_array_new ();
   g_autofree gint64 *class_count = g_new0 (gint64, classes->len);
   g_ptr_array_add (reason, error->message);
   NotchResult nothing = {

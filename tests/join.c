@@ -424,7 +424,7 @@ one_trial (GRand *rand, int width, int height, gint64 x, gint64 y)
     shuffle (rand, order, n_parts);
     for (int i = 0; i < n_parts; i++) {
       const int t = round == 0 ? i : order[i];
-      notch_join_add (join, part[t].row, &part[t].tile, &part[t].found);
+      notch_join_add (join, part[t].row, &part[t].tile, &part[t].found, NULL);
     }
     g_autoptr (GArray) found = notch_join_finish (join);
     check_same (found, want, has_patch);
@@ -478,7 +478,7 @@ test_huge (void)
     NotchTile tile = model;
     tile.x = i % n * core;
     tile.y = i / n * core;
-    notch_join_add (join, i / n, &tile, &found);
+    notch_join_add (join, i / n, &tile, &found, NULL);
   }
   g_autoptr (GArray) joined = notch_join_finish (join);
   g_assert_cmpuint (joined->len, ==, 1);
@@ -505,9 +505,9 @@ test_gaps (void)
   const NotchTile within = { .x = 10, .y = 13, .core_w = 1, .core_h = 1 };
   const NotchTile beyond = { .x = 14, .y = 14, .core_w = 1, .core_h = 1 };
 
-  notch_join_add (join, 4, &beyond, &found);
-  notch_join_add (join, 3, &within, &found);
-  notch_join_add (join, 1, &one, &found);
+  notch_join_add (join, 4, &beyond, &found, NULL);
+  notch_join_add (join, 3, &within, &found, NULL);
+  notch_join_add (join, 1, &one, &found, NULL);
   g_autoptr (GArray) joined = notch_join_finish (join);
   g_assert_cmpuint (joined->len, ==, 2);
   g_assert_cmpint (g_array_index (joined, NotchJoined, 0).n, ==, 2);
@@ -588,7 +588,7 @@ one_label_trial (GRand *rand, NotchLane *lane, int size, int halo)
     g_assert_cmpint (notch_kernels_cpu.label (lane, &label), ==, 0);
     g_assert_cmpint (notch_kernels_cpu.finish (lane, &found), ==, 0);
     g_assert_false (found.swamped);
-    notch_join_add (join, order[i] / n_cols, &tile, &found);
+    notch_join_add (join, order[i] / n_cols, &tile, &found, NULL);
   }
   g_autoptr (GArray) found = notch_join_finish (join);
   check_same (found, want, has_patch);

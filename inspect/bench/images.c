@@ -125,8 +125,8 @@ static gboolean
 run_once (NotchBench *bench, const Folder *folder, guint kind, GError **error)
 {
   g_autoptr (NotchRecipe) recipe = notch_recipe_new ();
-  g_autoptr (NotchRules) rules = notch_rules_new (recipe, error);
-  if (!rules)
+  g_autoptr (NotchClasses) classes = notch_classes_new (recipe, error);
+  if (!classes)
     return FALSE;
   guint16 *pixel = kinds[kind].file ? NULL : g_try_malloc (folder->bytes);
   if (!kinds[kind].file && !pixel) {
@@ -138,7 +138,7 @@ run_once (NotchBench *bench, const Folder *folder, guint kind, GError **error)
     memcpy (pixel, folder->pixel, folder->bytes);
   double start = notch_bench_now ();
   g_autoptr (NotchInspection) inspection = open_image (bench, folder, kinds[kind].file, pixel, recipe, error);
-  if (!inspection || !notch_inspection_run (inspection, &bench->compute, rules, kinds[kind].fast, go_on, bench, error))
+  if (!inspection || !notch_inspection_run (inspection, &bench->compute, classes, kinds[kind].fast, go_on, bench, error))
     return FALSE;
   double inspected = notch_bench_now ();
   NotchResult *result = inspection->result;

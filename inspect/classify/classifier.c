@@ -30,6 +30,10 @@ notch_trained_new (NotchModel *model, GError **error)
     notch_model_refuse (model, error, "its classifier is \"%s\", which this program does not know", model->classifier);
     return NULL;
   }
+  if (notch_model_class (model, NOTCH_UNKNOWN) >= 0) {
+    notch_model_refuse (model, error, "a class is named \"" NOTCH_UNKNOWN "\", which is said of what is none; rename it");
+    return NULL;
+  }
   gpointer state = classifier->open (model, error);
   if (!state)
     return NULL;

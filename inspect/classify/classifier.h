@@ -41,6 +41,9 @@ extern const NotchClassifier notch_classifier_forest, notch_classifier_signature
 /* The row of a name; the error lists the names. */
 const NotchClassifier *notch_classifier_find (const char *name, GError **error);
 
+/* What is said of a defect that is not sure to be any of a model's classes; no class has this name. */
+#define NOTCH_UNKNOWN "unknown"
+
 /* A model that is ready to classify. */
 typedef struct {
   NotchModel *model;

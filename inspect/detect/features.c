@@ -3,6 +3,7 @@
  * CSV, JSON, rules and the manual read this table; to add a feature, add it to the enumeration and here. */
 #include "inspect/detect/features.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "kernels/math/blob.h"
@@ -58,45 +59,78 @@ bipolarity (const NotchJoined *blob)
   return blob->res_abs > 0 ? 1 - (double) sum / (double) blob->res_abs : NAN;
 }
 
+/* Along the die's sides, whatever the lattice's angle. */
+static double
+die_edge (const Measured *m)
+{
+  const NotchGrid *grid = m->context->grid;
+  double col = NAN, row = NAN;
+  if (!m->die)
+    return NAN;
+  notch_grid_to_cells (grid, m->x - m->die->dx, m->y - m->die->dy, &col, &row);
+  const double u = col - floor (col), v = row - floor (row);
+  return MIN (MIN (u, 1 - u) * hypot (grid->ax, grid->ay), MIN (v, 1 - v) * hypot (grid->bx, grid->by));
+}
+
 /* clang-format off */
 #define FEATURES(F)                                                                                                    \
-  F (X, "x_px", "px", 3, OWN, "SNR-weighted centroid in the image, to the right", m->x)                                     \
-  F (Y, "y_px", "px", 3, OWN, "SNR-weighted centroid in the image, down", m->y)                                             \
-  F (WIDTH, "width_px", "px", 0, ALL, "width of the bounding box", box_width (m->blob))                                     \
-  F (HEIGHT, "height_px", "px", 0, ALL, "height of the bounding box", box_height (m->blob))                                 \
-  F (AREA, "area_px", "px", 0, ALL, "number of pixels", (double) m->blob->n)                                                \
-  F (DIE_COL, "die_col", "", 0, OWN, "column of the die", m->die ? m->die->col : NAN)                                       \
-  F (DIE_ROW, "die_row", "", 0, OWN, "row of the die", m->die ? m->die->row : NAN)                                          \
-  F (DIE_X_UM, "die_x_um", "um", 3, OWN, "from the die's lower left corner, to the right", m->die_x)                        \
-  F (DIE_Y_UM, "die_y_um", "um", 3, OWN, "from the die's lower left corner, up", m->die_y)                                  \
-  F (WAFER_X_UM, "wafer_x_um", "um", 3, OWN, "from the wafer's centre, to the right", m->wafer_x)                           \
-  F (WAFER_Y_UM, "wafer_y_um", "um", 3, OWN, "from the wafer's centre, up", m->wafer_y)                                     \
-  F (SIZE_UM, "size_um", "um", 3, OWN, "largest Feret diameter", m->feret * m->context->frame.pixel_um)                     \
-  F (AREA_UM2, "area_um2", "um2", 3, OWN, "area",                                                                           \
+  F (X, "x_px", "px", 3, OWN, "SNR-weighted centroid in the image, to the right", m->x)                                \
+  F (Y, "y_px", "px", 3, OWN, "SNR-weighted centroid in the image, down", m->y)                                        \
+  F (WIDTH, "width_px", "px", 0, ALL, "width of the bounding box", box_width (m->blob))                                \
+  F (HEIGHT, "height_px", "px", 0, ALL, "height of the bounding box", box_height (m->blob))                            \
+  F (AREA, "area_px", "px", 0, ALL, "number of pixels", (double) m->blob->n)                                           \
+  F (DIE_COL, "die_col", "", 0, OWN, "column of the die", m->die ? m->die->col : NAN)                                  \
+  F (DIE_ROW, "die_row", "", 0, OWN, "row of the die", m->die ? m->die->row : NAN)                                     \
+  F (DIE_X_UM, "die_x_um", "um", 3, OWN, "from the die's lower left corner, to the right", m->die_x)                   \
+  F (DIE_Y_UM, "die_y_um", "um", 3, OWN, "from the die's lower left corner, up", m->die_y)                             \
+  F (WAFER_X_UM, "wafer_x_um", "um", 3, OWN, "from the wafer's centre, to the right", m->wafer_x)                      \
+  F (WAFER_Y_UM, "wafer_y_um", "um", 3, OWN, "from the wafer's centre, up", m->wafer_y)                                \
+  F (SIZE_UM, "size_um", "um", 3, OWN, "largest Feret diameter", m->feret * m->context->frame.pixel_um)                \
+  F (AREA_UM2, "area_um2", "um2", 3, OWN, "area",                                                                      \
      (double) m->blob->n * m->context->frame.pixel_um * m->context->frame.pixel_um)                                    \
-  F (PEAK_SNR, "peak_snr", "sigma", 3, ALL, "largest response of a matched filter", m->blob->peak / 256.0)                  \
-  F (CONTRAST, "contrast", "grey levels", 3, OWN, "mean signed residual; above zero is brighter than the reference",        \
+  F (PEAK_SNR, "peak_snr", "sigma", 3, ALL, "largest response of a matched filter", m->blob->peak / 256.0)             \
+  F (CONTRAST, "contrast", "grey levels", 3, OWN, "mean signed residual; above zero is brighter than the reference",   \
      mean (m, m->blob->res))                                                                                           \
-  F (ELONGATION, "elongation", "", 3, ALL, "axis ratio from second moments", sqrt (m->major / m->minor))                    \
-  F (ANGLE_DEG, "angle_deg", "deg", 2, OWN, "major axis from +x, counter-clockwise", m->angle)                              \
-  F (CLUSTER, "cluster", "", 0, OWN, "number of the cluster, 0 for none", 0)                                                \
-  F (REPEATER, "repeater", "", 0, OWN, "number of the repeater, 0 for none", 0)                                             \
-  F (SEED_PX, "seed_px", "px", 0, ALL, "pixels at or above the detection threshold", (double) m->blob->n_seed)              \
-  F (FLUX, "flux", "grey levels", 3, OWN, "sum of signed residuals", (double) m->blob->res / 256)                           \
-  F (BIPOLARITY, "bipolarity", "", 3, ALL, "0: all brighter or all darker; 1: as much of either", bipolarity (m->blob))     \
-  F (SCALE_PX, "scale_px", "px", 3, ALL, "sigma of the filter that responds most",                                          \
+  F (ELONGATION, "elongation", "", 3, ALL, "axis ratio from second moments", sqrt (m->major / m->minor))               \
+  F (ANGLE_DEG, "angle_deg", "deg", 2, OWN, "major axis from +x, counter-clockwise", m->angle)                         \
+  F (CLUSTER, "cluster", "", 0, OWN, "number of the cluster, 0 for none", 0)                                           \
+  F (REPEATER, "repeater", "", 0, OWN, "number of the repeater, 0 for none", 0)                                        \
+  F (SEED_PX, "seed_px", "px", 0, ALL, "pixels at or above the detection threshold", (double) m->blob->n_seed)         \
+  F (FLUX, "flux", "grey levels", 3, OWN, "sum of signed residuals", (double) m->blob->res / 256)                      \
+  F (BIPOLARITY, "bipolarity", "", 3, ALL, "0: all brighter or all darker; 1: as much of either", bipolarity (m->blob)) \
+  F (SCALE_PX, "scale_px", "px", 3, ALL, "sigma of the filter that responds most",                                     \
      m->filter ? (double) m->filter->sigma : NAN)                                                                      \
-  F (FILL, "fill", "", 3, ALL, "pixels over those of the bounding box",                                                     \
+  F (FILL, "fill", "", 3, ALL, "pixels over those of the bounding box",                                                \
      (double) m->blob->n / (box_width (m->blob) * box_height (m->blob)))                                               \
-  F (REFERENCE, "reference", "grey levels", 3, OWN, "mean of the reference under the defect", mean (m, m->blob->ref))       \
-  F (EDGE, "edge", "grey levels a px", 3, OWN, "mean gradient of the reference under the defect",                           \
+  F (REFERENCE, "reference", "grey levels", 3, OWN, "mean of the reference under the defect", mean (m, m->blob->ref))  \
+  F (EDGE, "edge", "grey levels a px", 3, OWN, "mean gradient of the reference under the defect",                      \
      mean (m, m->blob->ref_edge))                                                                                      \
-  F (LINE, "line", "", 0, ALL, "1 when a filter for lines responds most, else 0",                                           \
+  F (LINE, "line", "", 0, ALL, "1 when a filter for lines responds most, else 0",                                      \
      m->filter ? m->filter->kind == NOTCH_CHANNEL_LINE : NAN)                                                          \
-  F (PARTS, "parts", "", 0, OWN, "pieces that a scratch was linked of", MAX (m->blob->linked.parts, 1))                     \
-  F (LENGTH_UM, "length_um", "um", 3, OWN, "from end to end along the pieces",                                              \
+  F (PARTS, "parts", "", 0, OWN, "pieces that a scratch was linked of", MAX (m->blob->linked.parts, 1))                \
+  F (LENGTH_UM, "length_um", "um", 3, OWN, "from end to end along the pieces",                                         \
      MAX (m->blob->linked.length, m->feret) * m->context->frame.pixel_um)                                              \
-  F (DICE, "dice", "", 0, OWN, "dice that the pieces lie in", MAX (m->blob->linked.n_dice, m->die != NULL))
+  F (DICE, "dice", "", 0, OWN, "dice that the pieces lie in", MAX (m->blob->linked.n_dice, m->die != NULL))            \
+  F (DIE_EDGE_PX, "die_edge_px", "px", 3, ALL, "distance to the nearest border of its die", die_edge (m))              \
+  F (POLARITY, "polarity", "", 0, ALL, "1: brighter than the reference, -1: darker, where it is strongest", m->blob->look.polarity) \
+  F (CORE_PX, "core_px", "px", 3, ALL, "radius of a disc as large as the core: where the smoothed residual is above half of its peak", m->blob->look.core_px) \
+  F (ROUNDNESS, "roundness", "", 3, ALL, "4 pi area / perimeter^2 of the core: 1 for a disc", m->blob->look.roundness) \
+  F (STRETCH, "stretch", "", 3, ALL, "axis ratio of the core", m->blob->look.stretch)                                  \
+  F (HOLES, "holes", "", 0, ALL, "holes in the core", m->blob->look.holes)                                             \
+  F (HOLLOW, "hollow", "", 3, ALL, "mean residual in the inner half of the core over that in its outer half", m->blob->look.hollow) \
+  F (SKIRT, "skirt", "", 3, ALL, "mean residual around the core over that in it", m->blob->look.skirt)                 \
+  F (ROUGHNESS, "roughness", "", 3, ALL, "fine texture of the residual in the core over that around it", m->blob->look.roughness) \
+  F (CLARITY, "clarity", "", 3, ALL, "peak of the smoothed residual over its sigma nearby", m->blob->look.clarity)     \
+  F (STEP, "step", "", 3, ALL, "mean residual of the core over the difference of the pattern's two tones", m->blob->look.step) \
+  F (TONE, "tone", "", 3, ALL, "tone of the reference under the core: 0 dark, 1 bright", m->blob->look.tone)           \
+  F (BRIGHT, "bright", "", 3, ALL, "share of the surroundings that is bright", m->blob->look.bright)                   \
+  F (CHANGED, "changed", "", 3, ALL, "share of the core that is of the tone that the defect takes away", m->blob->look.changed) \
+  F (TOUCHED, "touched", "", 0, ALL, "parts of the other tone that it touches: a bridge 2, a spur 1, an island 0", m->blob->look.touched) \
+  F (LEFT, "left", "", 0, ALL, "pieces left around it of what it takes away: an open 2, a mouse bite 1, a missing part 0", m->blob->look.left) \
+  F (TAKEN, "taken", "", 3, ALL, "share of those parts that it takes away", m->blob->look.taken)                       \
+  F (RIM, "rim", "", 3, ALL, "share of its outline there that lies on the pattern's edge", m->blob->look.rim)          \
+  F (EDGE_FIT, "edge_fit", "", 3, ALL, "correlation of the residual with the pattern's edges", m->blob->look.edge_fit) \
+  F (TONE_FIT, "tone_fit", "", 3, ALL, "correlation of the residual with the pattern", m->blob->look.tone_fit)
 /* clang-format on */
 
 /* Clusters and repeaters are known once all defects are (inspect/sign/). */
@@ -192,4 +226,14 @@ notch_features_measure (const NotchJoined *blob, const NotchFeatureContext *cont
   measure_feret (&m);
   for (int i = 0; i < NOTCH_N_FEATURES; i++)
     value[i] = measure[i](&m);
+}
+
+double
+notch_feature_as_written (NotchFeature feature, double value)
+{
+  char format[16], text[DBL_MAX_10_EXP + 64];
+  if (!isfinite (value))
+    return NAN;
+  g_snprintf (format, sizeof format, "%%.%df", notch_feature_info[feature].decimals);
+  return g_ascii_strtod (g_ascii_formatd (text, sizeof text, format, value), NULL) + 0.0; /* + 0.0 makes -0 a 0 */
 }

@@ -24,3 +24,6 @@ typedef struct {
  * short), get 1 px, as if a pixel were a disc: then a size does not depend on the direction. */
 void notch_features_measure (const NotchJoined *blob, const NotchFeatureContext *context,
                              double value[NOTCH_N_FEATURES]);
+
+/* What a reader of defects.csv makes of a value: it is written with so many decimals. */
+double notch_feature_as_written (NotchFeature feature, double value);

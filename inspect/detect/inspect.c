@@ -231,7 +231,8 @@ count_in_dice (const NotchResult *result, const NotchDefect *defect)
 }
 
 static void
-collect_defects (NotchInspection *inspection, const NotchPlan *plan, const NotchRules *rules, NotchFound *found)
+collect_defects (NotchInspection *inspection, const NotchPlan *plan, const NotchClasses *classes, int jobs,
+                 NotchFound *found)
 {
   NotchResult *result = inspection->result;
   NotchFeatureContext context = {
@@ -257,10 +258,11 @@ collect_defects (NotchInspection *inspection, const NotchPlan *plan, const Notch
   }
   g_array_sort (result->defect, compare_defects);
   notch_sign_defects (result, plan);
+  notch_classes_assign (classes, (NotchDefect *) (gpointer) result->defect->data, result->defect->len,
+                        result->patch_side, jobs);
   for (guint i = 0; i < result->defect->len; i++) {
     NotchDefect *defect = &g_array_index (result->defect, NotchDefect, i);
     defect->id = i + 1;
-    defect->class_index = notch_rules_classify (rules, defect->value, &defect->confidence);
     result->class_count[defect->class_index]++;
     count_in_dice (result, defect);
   }
@@ -395,7 +397,7 @@ tell_noise (NotchResult *result, const NotchPlan *plan)
 }
 
 static NotchResult *
-result_new (const NotchInspection *inspection, const NotchRules *rules, const NotchReference *reference)
+result_new (const NotchInspection *inspection, const NotchClasses *classes, const NotchReference *reference)
 {
   const NotchSource *source = inspection->source;
   NotchResult *result = g_new0 (NotchResult, 1);
@@ -406,7 +408,11 @@ result_new (const NotchInspection *inspection, const NotchRules *rules, const No
   result->recipe = inspection->recipe;
   result->reference_name = g_strdup (reference->name);
   result->defect = g_array_new (FALSE, TRUE, sizeof (NotchDefect));
-  result->class_name = notch_rules_class_names (rules);
+  result->class_name = notch_classes_names (classes);
+  if (classes->trained) {
+    result->model = g_strdup (classes->trained->model->path);
+    result->model_hash = g_strdup (classes->trained->model->hash);
+  }
   result->class_count = g_new0 (gint64, result->class_name->len);
   result->warning = g_ptr_array_new_with_free_func (g_free);
   result->reason = g_ptr_array_new_with_free_func (g_free);
@@ -458,19 +464,20 @@ tell_inspecting (double done, gpointer data)
 }
 
 gboolean
-notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, const NotchRules *rules, gboolean fast,
+notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, const NotchClasses *classes, gboolean fast,
                       NotchInspectStep step, gpointer data, GError **error)
 {
   const NotchSource *source = inspection->source;
   const NotchReference *reference = notch_reference_of (inspection->recipe);
   gint64 start = g_get_monotonic_time ();
-  NotchResult *result = inspection->result = result_new (inspection, rules, reference);
+  NotchResult *result = inspection->result = result_new (inspection, classes, reference);
   g_autoptr (NotchPlan) plan = g_new0 (NotchPlan, 1);
   plan->recipe = inspection->recipe;
   plan->source = inspection->source;
   plan->store = inspection->store;
   plan->tiling = notch_tiling_new (source->width, source->height, inspection->recipe->detect.tile_px,
                                    inspection->recipe->detect.halo_px);
+  plan->all_patches = inspection->patches || (classes->trained && classes->trained->classifier->patches);
   plan->warning = g_ptr_array_new_with_free_func (g_free);
   double pixel_um = inspection->recipe->wafer.pixel_um > 0 ? inspection->recipe->wafer.pixel_um : source->pixel_um_x;
   plan->pixel_known = pixel_um > 0;
@@ -500,7 +507,7 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   result->patch_side = MIN (inspection->recipe->report.crop_px, 2 * plan->tiling.halo);
   take_plan (result, plan);
   plan->grid = result->grid; /* lent back while features are measured */
-  collect_defects (inspection, plan, rules, &found);
+  collect_defects (inspection, plan, classes, compute->jobs, &found);
   plan->grid = NULL;
   g_array_unref (found.blob);
   g_clear_pointer (&found.candidate, g_array_unref);

@@ -1,7 +1,7 @@
 /* inspect.h - one image, from its file to its results */
 #pragma once
 
-#include "inspect/classify/rules.h"
+#include "inspect/classify/classes.h"
 #include "inspect/detect/pipeline.h"
 #include "inspect/detect/result.h"
 
@@ -11,6 +11,7 @@ typedef struct {
   NotchStore *store;
   NotchRecipe *recipe; /* as used */
   NotchResult *result;
+  gboolean patches; /* wanted of all defects, as far as the recipe's memory allows, not of those with a picture only */
 } NotchInspection;
 
 void notch_inspection_free (NotchInspection *inspection);
@@ -26,5 +27,5 @@ NotchInspection *notch_inspection_new (NotchSource *source, const NotchRecipe *r
 typedef gboolean (*NotchInspectStep) (const char *step, double done, gpointer data);
 
 /* Surveys, inspects, measures and classifies; `inspection->result` is whole but for the reports' time. */
-gboolean notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, const NotchRules *rules,
+gboolean notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, const NotchClasses *classes,
                                gboolean fast, NotchInspectStep step, gpointer data, GError **error);

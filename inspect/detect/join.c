@@ -71,6 +71,7 @@ notch_joined_init (NotchJoined *joined, const NotchBlob *blob, gint64 x, gint64 
     .peak_y = y + blob->peak_y,
     .peak_dx = blob->peak_dx,
     .peak_dy = blob->peak_dy,
+    .look = notch_look_none,
   };
   for (int k = 0; k < NOTCH_FERET_DIRECTIONS; k++)
     joined->feret[k] = blob->feret[k] + x * feret_cos[k] + y * feret_sin[k];
@@ -112,6 +113,7 @@ take_patch (NotchJoined *to, NotchJoined *from)
 {
   g_free (to->patch);
   to->patch = g_steal_pointer (&from->patch);
+  to->look = from->look;
   to->patch_peak = from->patch_peak;
   to->patch_x = from->patch_x;
   to->patch_y = from->patch_y;
@@ -150,7 +152,7 @@ notch_joined_merge (NotchJoined *to, NotchJoined *from)
     to->peak_dx = from->peak_dx;
     to->peak_dy = from->peak_dy;
   }
-  if (from->patch != NULL && (to->patch == NULL || compare_patches (from, to) < 0))
+  if (from->patch_peak > 0 && (to->patch_peak == 0 || compare_patches (from, to) < 0))
     take_patch (to, from);
   notch_joined_clear (from);
 }
@@ -426,7 +428,8 @@ notch_join_free (NotchJoin *join)
 }
 
 void
-notch_join_add (NotchJoin *join, int row_index, const NotchTile *tile, const NotchTileFound *found)
+notch_join_add (NotchJoin *join, int row_index, const NotchTile *tile, const NotchTileFound *found,
+                const NotchLook *look)
 {
   g_return_if_fail (row_index >= join->next_row && row_index < join->n_rows && join->row[row_index].missing > 0);
 
@@ -453,6 +456,8 @@ notch_join_add (NotchJoin *join, int row_index, const NotchTile *tile, const Not
     joined->patch_peak = joined->peak;
     joined->patch_x = joined->peak_x;
     joined->patch_y = joined->peak_y;
+    if (look)
+      joined->look = look[i];
     if (patch_counts (join, joined))
       joined->patch = g_memdup2 (found->patch + i * floats, floats * sizeof (float));
   }

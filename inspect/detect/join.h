@@ -7,6 +7,7 @@
 #pragma once
 
 #include "inspect/notch.h"
+#include "inspect/detect/look.h"
 #include "kernels/kernels.h"
 
 /* Sums of absolute coordinates: products of 10^9 px and as many pixels as an image has, without rounding. */
@@ -39,7 +40,8 @@ typedef struct {
   gint64 peak_x, peak_y; /* px */
   int peak_dx, peak_dy;  /* 1/256 px */
   float *patch;          /* 2 x side x side (test, reference) of the strongest part that has one, or NULL */
-  int patch_peak;        /* that part's peak, and where */
+  NotchLook look;        /* of that part, with or without a patch that is kept */
+  int patch_peak;        /* that part's peak, and where; 0: there was none */
   gint64 patch_x, patch_y;
   NotchLinked linked;
 } NotchJoined;
@@ -65,10 +67,11 @@ NotchJoin *notch_join_new (int reach, int n_rows, const int *tiles_in_row, int p
 void notch_join_free (NotchJoin *join);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchJoin, notch_join_free)
 
-/* Adds a tile of row `row`, in any order; everything is copied. One thread at a time. Once all tiles of a row and of
+/* Adds a tile of row `row`, in any order, and what its patches look like, beside them, or NULL; everything is copied. One thread at a time. Once all tiles of a row and of
  * the rows above it are there, their seams are resolved, and only blobs that a later row can touch stay open: besides
  * the result, memory is that of the rows with tiles missing. */
-void notch_join_add (NotchJoin *join, int row, const NotchTile *tile, const NotchTileFound *found);
+void notch_join_add (NotchJoin *join, int row, const NotchTile *tile, const NotchTileFound *found,
+                     const NotchLook *look);
 
 /* The blobs with a seed, ordered by y0, x0, then peak (NotchJoined, owned by the caller). Tiles that were never added
  * count as empty. The join holds nothing afterwards. */

@@ -2,6 +2,7 @@
 #include "inspect/detect/pipeline.h"
 
 #include "inspect/detect/join.h"
+#include "kernels/math/blob.h"
 
 #define MAX_BLOBS   4096 /* a tile; beyond that a tile differs everywhere and all becomes one blob */
 #define MAX_PATCHES 32   /* a tile */
@@ -33,15 +34,41 @@ task_free (Task *task)
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Task, task_free)
 
+/* What the patches of a tile look like, beside them; freed with g_free. */
+static NotchLook *
+look_at (const Pass *pass, const NotchTileFound *found)
+{
+  const NotchPlan *plan = pass->plan;
+  const int side = pass->patch_side, size = plan->tiling.size;
+  NotchLook *look = g_new (NotchLook, found->n_patches + 1);
+  for (int i = 0; i < found->n_patches; i++) {
+    const NotchBlob *blob = &found->blob[found->patch_blob[i]];
+    const int x = notch_blob_crop (blob, blob->wx, blob->x, side, size);
+    const int y = notch_blob_crop (blob, blob->wy, blob->y, side, size);
+    const gboolean filtered = blob->peak_channel >= 0 && blob->peak_channel < plan->n_channels;
+    const NotchLookPlace place = { blob->x0 - x,
+                                   blob->y0 - y,
+                                   blob->x1 - x,
+                                   blob->y1 - y,
+                                   filtered ? (double) plan->channel[blob->peak_channel].sigma : 1,
+                                   plan->recipe->reference.wander_px };
+    look[i] = notch_look_measure (found->patch + 2 * (gsize) i * (gsize) side * (gsize) side, side, &place);
+  }
+  return look;
+}
+
 /* Joins what was found in a task's tiles; `counted`: how much was looked at, too. */
 static void
 join_found (const Task *task, NotchJoin *join, const NotchTileFound *found, gboolean counted)
 {
+  g_autoptr (GPtrArray) looks = g_ptr_array_new_with_free_func (g_free);
+  for (guint i = 0; i < task->job->len; i++)
+    g_ptr_array_add (looks, look_at (task->pass, &found[i]));
   Pass *pass = task->pass;
   g_mutex_lock (&pass->lock);
   for (guint i = 0; i < task->job->len; i++) {
     const NotchTileJob *job = task->job->pdata[i];
-    notch_join_add (join, task->row, &job->tile, &found[i]);
+    notch_join_add (join, task->row, &job->tile, &found[i], looks->pdata[i]);
     if (!counted)
       continue;
     pass->found.inspected_px += found[i].n_inspected;
@@ -94,6 +121,15 @@ inspect_tiles (NotchLane *lane, gpointer data, GError **error)
   return TRUE;
 }
 
+/* How many crops are kept: those that become pictures, or what fills the budget. */
+static gsize
+most_patches (const NotchPlan *plan, int side)
+{
+  gsize pictures = (gsize) MAX (plan->recipe->report.crops, 0);
+  gsize bytes = 2 * sizeof (float) * (gsize) side * (gsize) side;
+  return plan->all_patches ? MAX (pictures, ((gsize) plan->recipe->detect.memory_mib << 20) / bytes) : pictures;
+}
+
 static NotchLaneSize
 lane_size (const NotchPlan *plan, int batch, int patch_side)
 {
@@ -117,9 +153,9 @@ add_empty (Pass *pass, int row)
   const NotchTile tile = { 0 };
   const NotchTileFound nothing = { 0 };
   g_mutex_lock (&pass->lock);
-  notch_join_add (pass->join, row, &tile, &nothing);
+  notch_join_add (pass->join, row, &tile, &nothing, NULL);
   if (pass->candidates)
-    notch_join_add (pass->candidates, row, &tile, &nothing);
+    notch_join_add (pass->candidates, row, &tile, &nothing, NULL);
   g_mutex_unlock (&pass->lock);
 }
 
@@ -187,7 +223,7 @@ notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, cons
     tiles_in_row[row] = (int) tiling->n_cols;
   Pass pass = { .plan = plan, .reference = reference, .kernels = compute->kernels, .patch_side = patch_side };
   pass.join = notch_join_new (plan->recipe->detect.merge_px, (int) tiling->n_rows, tiles_in_row, patch_side,
-                              (gsize) MAX (plan->recipe->report.crops, 0));
+                              most_patches (plan, patch_side));
   double candidate = plan->recipe->detect.candidate_sigma;
   if (candidate > 0 && candidate < plan->threshold)
     pass.candidates = notch_join_new (plan->recipe->detect.merge_px, (int) tiling->n_rows, tiles_in_row, 0, 0);

@@ -31,6 +31,8 @@ notch_result_free (NotchResult *result)
   g_free (result->reference_name);
   g_clear_pointer (&result->reference_names, g_ptr_array_unref);
   g_free (result->class_count);
+  g_free (result->model);
+  g_free (result->model_hash);
   g_free (result->device);
   g_free (result->reduced);
   g_free (result);

@@ -39,6 +39,26 @@ typedef enum {
   NOTCH_FEATURE_PARTS,
   NOTCH_FEATURE_LENGTH_UM,
   NOTCH_FEATURE_DICE,
+  NOTCH_FEATURE_DIE_EDGE_PX,
+  NOTCH_FEATURE_POLARITY,
+  NOTCH_FEATURE_CORE_PX,
+  NOTCH_FEATURE_ROUNDNESS,
+  NOTCH_FEATURE_STRETCH,
+  NOTCH_FEATURE_HOLES,
+  NOTCH_FEATURE_HOLLOW,
+  NOTCH_FEATURE_SKIRT,
+  NOTCH_FEATURE_ROUGHNESS,
+  NOTCH_FEATURE_CLARITY,
+  NOTCH_FEATURE_STEP,
+  NOTCH_FEATURE_TONE,
+  NOTCH_FEATURE_BRIGHT,
+  NOTCH_FEATURE_CHANGED,
+  NOTCH_FEATURE_TOUCHED,
+  NOTCH_FEATURE_LEFT,
+  NOTCH_FEATURE_TAKEN,
+  NOTCH_FEATURE_RIM,
+  NOTCH_FEATURE_EDGE_FIT,
+  NOTCH_FEATURE_TONE_FIT,
   NOTCH_N_FEATURES
 } NotchFeature;
 
@@ -94,8 +114,9 @@ typedef struct {
   GArray *cluster, *repeater;     /* NotchCluster, NotchRepeater; NULL: not looked for */
   int reticle_cols, reticle_rows; /* dice that are exposed at once, 0: nothing tells */
   int patch_side;
-  GPtrArray *class_name;   /* char *, in the order of the rules, "other" last */
+  GPtrArray *class_name;   /* char *, in the order of the rules, "other" last, or of the model, "unknown" last */
   gint64 *class_count;     /* beside it */
+  char *model, *model_hash; /* of the classifier: its file and SHA-256; NULL: the recipe's rules */
   gint64 inspected_px;     /* pixels that were compared */
   double threshold;        /* sigmas */
   double noise[5];         /* a to e */

@@ -280,6 +280,20 @@ add_counts (JsonBuilder *to, const NotchResult *result)
   json_builder_end_object (to);
 }
 
+/* What decided the classes; null: the recipe's rules. */
+static void
+add_model (JsonBuilder *to, const NotchResult *result)
+{
+  if (!result->model) {
+    add_text (to, "model", NULL);
+    return;
+  }
+  begin (to, "model");
+  add_text (to, "file", result->model);
+  add_text (to, "sha256", result->model_hash);
+  json_builder_end_object (to);
+}
+
 /* Limits that are not set are null. */
 static void
 add_limits (JsonBuilder *to, const NotchRecipe *recipe)
@@ -356,6 +370,7 @@ notch_report_json (const NotchReportJob *job, GError **error)
   add_lines (to, "reasons", result->reason);
   add_lines (to, "warnings", result->warning);
   add_counts (to, result);
+  add_model (to, result);
   add_clusters (to, result);
   add_scratches (to, result);
   add_repeaters (to, result);

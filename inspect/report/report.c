@@ -31,6 +31,10 @@ static const NotchReport map = { "map", "map.png", "wafer map: dice by status, d
                                  TRUE,  FALSE,     notch_report_map };
 static const NotchReport crops = { "crops", "crops/ID.png", "test, reference and difference of each defect",
                                    TRUE,    FALSE,          notch_report_crops };
+static const NotchReport patches = {
+  "patches", "patches.tif", "test and reference around each defect as numbers, for notch train",
+  FALSE,     FALSE,         notch_report_patches
+};
 static const NotchReport spectrum = {
   "spectrum", "spectrum.png", "power spectra, with the lattice of arrays and the notches",
   FALSE,      FALSE,          notch_report_spectrum
@@ -43,8 +47,8 @@ static const NotchReport recipe = { "recipe", "recipe.ini", "the recipe as used"
 static const NotchReport json = { "json", "summary.json", "everything about the image for programs; always written",
                                   TRUE,   FALSE,          notch_report_json };
 
-const NotchReport *const notch_reports[] = { &defects, &dice,       &overlay, &map,  &crops, &spectrum,
-                                             &haze,    &haze_table, &recipe,  &json, NULL };
+const NotchReport *const notch_reports[] = { &defects, &dice,       &overlay, &map,  &crops, &patches,
+                                             &spectrum, &haze, &haze_table, &recipe,  &json, NULL };
 
 gboolean
 notch_reports_check (const char *formats, GError **error)
@@ -90,6 +94,15 @@ notch_reports_wanted (const NotchReport *report, const char *formats)
   for (char **n = name; *n; n++)
     if (!strcmp (g_strstrip (*n), report->name))
       return TRUE;
+  return FALSE;
+}
+
+gboolean
+notch_reports_want (const char *formats, const char *name)
+{
+  for (const NotchReport *const *report = notch_reports; *report; report++)
+    if (strcmp ((*report)->name, name) == 0)
+      return notch_reports_wanted (*report, formats);
   return FALSE;
 }
 

@@ -29,6 +29,7 @@ gboolean notch_report_dice (const NotchReportJob *job, GError **error);
 gboolean notch_report_overlay (const NotchReportJob *job, GError **error);
 gboolean notch_report_map (const NotchReportJob *job, GError **error);
 gboolean notch_report_crops (const NotchReportJob *job, GError **error);
+gboolean notch_report_patches (const NotchReportJob *job, GError **error);
 gboolean notch_report_spectrum (const NotchReportJob *job, GError **error);
 gboolean notch_report_haze (const NotchReportJob *job, GError **error);
 gboolean notch_report_haze_table (const NotchReportJob *job, GError **error);
@@ -38,6 +39,8 @@ gboolean notch_report_json (const NotchReportJob *job, GError **error);
 gboolean notch_reports_check (const char *formats, GError **error);
 /* Is a report in the list? What marks a finished image is in every list. */
 gboolean notch_reports_wanted (const NotchReport *report, const char *formats);
+/* Likewise of a report by its name. */
+gboolean notch_reports_want (const char *formats, const char *name);
 /* Removes every file that a report of the table can have written into a folder, and what an interrupted run left of
  * them; other files stay. */
 void notch_reports_remove (const char *folder);

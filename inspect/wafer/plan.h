@@ -37,6 +37,7 @@ typedef struct NotchMesh NotchMesh;
 
 typedef struct {
   const NotchRecipe *recipe;              /* borrowed */
+  gboolean all_patches;                   /* crops of all defects are kept, as far as the budget goes */
   NotchSource *source;                    /* borrowed */
   NotchStore *store;                      /* borrowed: rows of the image */
   NotchSource *mem_source[NOTCH_MAX_MEM]; /* owned: what the method compares with; NULL where it needs none. The */

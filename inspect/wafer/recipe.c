@@ -140,6 +140,9 @@ const NotchKey notch_keys[] = {
     "against other regions: 2 finds defects of half the strength of those that 1 finds. The false alarms stay as many as "
     "are asked for" },
 
+  { "classify", "model", KEY_STRING, AT (classify.model), 0, 0, 0, "", NULL,
+    "a trained classifier's file, which decides instead of the rules: beside the recipe if the recipe names it, else (--set, "
+    "--model) in the current folder; notch train makes one" },
   { "classify", "class.", KEY_RULES, AT (classify.rule), 0, 0, 0, "", NULL,
     "an expression over a defect's columns; the first that holds gives the class, else it is \"other\"" },
 
@@ -169,7 +172,7 @@ const char *const notch_key_groups[][2] = {
   { "reference", "What a place should look like." },
   { "detect", "What counts as a difference." },
   { "region", "[region NAME], any number: parts of the die, the wafer or the image." },
-  { "classify", "class.NAME = expression, tried in this order." },
+  { "classify", "What a defect is: class.NAME = expression, tried in this order, or a trained model." },
   { "limits", "When an image is rejected." },
   { "report", "What is written." },
 };
@@ -293,6 +296,7 @@ notch_recipe_copy (const NotchRecipe *recipe)
   copy->path = g_strdup (recipe->path);
   copy->reference.image = g_strdup (recipe->reference.image);
   copy->reference.golden = g_strdup (recipe->reference.golden);
+  copy->classify.model = g_strdup (recipe->classify.model);
   copy->dice.excluded = g_array_copy (recipe->dice.excluded);
   copy->region = g_ptr_array_new_with_free_func (free_region);
   for (guint i = 0; i < recipe->region->len; i++) {
@@ -329,6 +333,7 @@ notch_recipe_free (NotchRecipe *recipe)
   g_free (recipe->path);
   g_free (recipe->reference.image);
   g_free (recipe->reference.golden);
+  g_free (recipe->classify.model);
   g_array_unref (recipe->dice.excluded);
   g_ptr_array_unref (recipe->region);
   g_ptr_array_unref (recipe->classify.rule);

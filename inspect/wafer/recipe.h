@@ -88,6 +88,7 @@ struct NotchRecipe {
   } detect;
   GPtrArray *region; /* NotchRegion */
   struct {
+    char *model;     /* what notch train made; NULL: the rules count */
     GPtrArray *rule; /* NotchRule, in order */
   } classify;
   struct { /* -1: no limit */

@@ -1,0 +1,24 @@
+/* classes.h - which class a defect is: by the recipe's model, or without one by its rules */
+#pragma once
+
+#include "inspect/classify/classifier.h"
+#include "inspect/classify/rules.h"
+
+typedef struct {
+  NotchRules *rules;     /* NULL with a model */
+  NotchTrained *trained; /* NULL with rules */
+  GPtrArray *name;       /* char *: of the rules, "other" last; or of the model, "unknown" last */
+} NotchClasses;
+
+/* Loads the recipe's model where it names one, else compiles its rules; the recipe is not kept. */
+NotchClasses *notch_classes_new (const NotchRecipe *recipe, GError **error);
+void notch_classes_free (NotchClasses *classes);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchClasses, notch_classes_free)
+/* A copy of the names, owned by the caller. */
+GPtrArray *notch_classes_names (const NotchClasses *classes);
+
+/* Gives n defects class and confidence. A model sees values as defects.csv has them, and so says the same of them later. */
+void notch_classes_assign (const NotchClasses *classes, NotchDefect *defect, guint n, int patch_side, int jobs);
+/* Likewise of examples; with a model. */
+void notch_classes_assign_examples (const NotchClasses *classes, const NotchExample *example, guint n, int patch_side,
+                                    int jobs, int *class_index, double *confidence);

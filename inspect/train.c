@@ -1,0 +1,242 @@
+/* train.c - from data to a model file */
+#include <math.h>
+#include <string.h>
+
+#include "inspect/classify/classifier.h"
+#include "inspect/classify/metrics.h"
+
+typedef struct {
+  const NotchTrainOptions *options;
+  NotchTrainHow how;
+  NotchDataset *dataset;
+  guint8 *part;
+  NotchTrained *trained;
+  GString *report;
+} Training;
+
+static gboolean
+tell (const Training *training, const char *line, GError **error)
+{
+  if (!training->how.step || training->how.step (line, 0, training->how.data))
+    return TRUE;
+  g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted; no model was written");
+  return FALSE;
+}
+
+/* What there is of each class, and what is wrong with it, before anything is learned. */
+static gboolean
+tell_data (const Training *training, GError **error)
+{
+  NotchDataset *dataset = training->dataset;
+  g_autofree gint64 *train = notch_dataset_count (dataset, training->part, NOTCH_PART_TRAIN);
+  g_autofree gint64 *held = notch_dataset_count (dataset, training->part, NOTCH_PART_HELD_OUT);
+  g_autofree char *head = g_strdup_printf ("%u examples of %u images", dataset->example->len, dataset->wafer_name->len);
+  if (!tell (training, head, error))
+    return FALSE;
+  for (guint c = 0; c < dataset->class_name->len; c++) {
+    g_autofree char *line = g_strdup_printf ("  %-20s %6" G_GINT64_FORMAT " to learn from, %6" G_GINT64_FORMAT " held out",
+                                             (char *) dataset->class_name->pdata[c], train[c], held[c]);
+    if (!tell (training, line, error))
+      return FALSE;
+  }
+  for (guint i = 0; i < dataset->note->len; i++)
+    if (!tell (training, dataset->note->pdata[i], error))
+      return FALSE;
+  return TRUE;
+}
+
+/* ---- the record ------------------------------------------------------------------------------------------------ */
+
+static void
+add_counts (JsonObject *record, const char *name, const NotchDataset *dataset, const guint8 *part, int which)
+{
+  g_autofree gint64 *count = notch_dataset_count (dataset, part, which);
+  JsonObject *counts = json_object_new ();
+  for (guint c = 0; c < dataset->class_name->len; c++)
+    json_object_set_int_member (counts, dataset->class_name->pdata[c], count[c]);
+  json_object_set_object_member (record, name, counts);
+}
+
+static int
+compare_doubles (gconstpointer a, gconstpointer b)
+{
+  double x = *(const double *) a, y = *(const double *) b;
+  return (x > y) - (x < y);
+}
+
+/* The median of each column that the model looks at and what 1 % and 99 % are below: what it was made for. */
+static void
+add_ranges (JsonObject *record, const Training *training, const NotchModel *model)
+{
+  g_autofree int *column = notch_model_columns (model, NULL);
+  JsonObject *ranges = json_object_new ();
+  for (guint f = 0; column && f < model->feature->len; f++) {
+    g_autoptr (GArray) value = g_array_new (FALSE, FALSE, sizeof (double));
+    for (guint i = 0; i < training->dataset->example->len; i++) {
+      const NotchExample *example = notch_example (training->dataset, i);
+      if (training->part[i] == NOTCH_PART_TRAIN && !isnan (example->value[column[f]]))
+        g_array_append_val (value, example->value[column[f]]);
+    }
+    g_array_sort (value, compare_doubles);
+    JsonArray *quantiles = json_array_new ();
+    const double share[] = { 0.01, 0.5, 0.99 };
+    for (gsize k = 0; k < G_N_ELEMENTS (share) && value->len > 0; k++)
+      json_array_add_double_element (
+          quantiles, g_array_index (value, double, (guint) (share[k] * (double) (value->len - 1) + 0.5)));
+    json_object_set_array_member (ranges, model->feature->pdata[f], quantiles);
+  }
+  json_object_set_object_member (record, "columns", ranges);
+}
+
+static void
+add_record (const Training *training, NotchModel *model)
+{
+  JsonObject *record = json_object_new ();
+  json_object_set_string_member (record, "version", notch_version ());
+  json_object_set_int_member (record, "seed", (gint64) training->options->seed);
+  json_object_set_int_member (record, "images", training->dataset->wafer_name->len);
+  add_counts (record, "learned", training->dataset, training->part, NOTCH_PART_TRAIN);
+  add_counts (record, "held_out", training->dataset, training->part, NOTCH_PART_HELD_OUT);
+  add_ranges (record, training, model);
+  g_clear_pointer (&model->training, json_object_unref);
+  model->training = record;
+}
+
+/* ---- what is held out ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+  GArray *example; /* NotchExample, borrowed from the dataset */
+  int *truth, *wafer, *called;
+  float *probability;
+} Held;
+
+static void
+held_clear (Held *held)
+{
+  g_clear_pointer (&held->example, g_array_unref);
+  g_free (held->truth);
+  g_free (held->wafer);
+  g_free (held->called);
+  g_free (held->probability);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Held, held_clear)
+
+static void
+hold (const Training *training, Held *held)
+{
+  const NotchDataset *dataset = training->dataset;
+  held->example = g_array_new (FALSE, FALSE, sizeof (NotchExample));
+  for (guint i = 0; i < dataset->example->len; i++)
+    if (training->part[i] == NOTCH_PART_HELD_OUT)
+      g_array_append_val (held->example, g_array_index (dataset->example, NotchExample, i));
+  const guint n = held->example->len;
+  held->truth = g_new (int, n + 1);
+  held->wafer = g_new (int, n + 1);
+  held->called = g_new (int, n + 1);
+  held->probability = g_new (float, (gsize) n *dataset->class_name->len + 1);
+  for (guint i = 0; i < n; i++) {
+    held->truth[i] = g_array_index (held->example, NotchExample, i).class_index;
+    held->wafer[i] = g_array_index (held->example, NotchExample, i).wafer;
+  }
+}
+
+/* Temperature and thresholds from what is held out, and how right the model is there with them. */
+static void
+judge (Training *training)
+{
+  NotchModel *model = training->trained->model;
+  const NotchDataset *dataset = training->dataset;
+  const int n_classes = (int) dataset->class_name->len;
+  g_auto (Held) held = { 0 };
+  hold (training, &held);
+  const guint n = held.example->len;
+  if (n == 0) {
+    g_string_append (training->report, "nothing was held out: how right the model is nobody knows yet\n");
+    return;
+  }
+  const NotchExample *example = (const NotchExample *) (gpointer) held.example->data;
+  notch_trained_probabilities (training->trained, example, n, dataset->patch_side, training->how.jobs,
+                               held.probability);
+  model->temperature = notch_temperature (held.truth, held.probability, n, n_classes);
+  notch_temper (held.probability, n, n_classes, model->temperature);
+  if (training->options->purity > 0)
+    notch_purity_thresholds (held.truth, held.probability, n, n_classes, training->options->purity, model->threshold);
+  for (guint i = 0; i < n; i++) {
+    double confidence = 0;
+    held.called[i] =
+        notch_trained_decide (training->trained, held.probability + (gsize) i * (gsize) n_classes, &confidence);
+  }
+  g_autoptr (NotchMetrics) metrics =
+      notch_metrics_new (held.truth, held.called, held.wafer, held.probability, n, n_classes, training->options->seed);
+  json_object_set_double_member (model->training, "accuracy", metrics->accuracy.value);
+  json_object_set_double_member (model->training, "macro_f1", metrics->macro_f1.value);
+  char number[4][G_ASCII_DTOSTR_BUF_SIZE];
+  const double figure[] = { metrics->accuracy.value, metrics->macro_f1.value, metrics->ece.value, model->temperature };
+  for (int k = 0; k < 4; k++)
+    g_ascii_formatd (number[k], sizeof number[k], "%.3f", figure[k]);
+  g_string_append_printf (training->report,
+                          "held out, %u examples: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n", n,
+                          number[0], number[1], number[2], number[3]);
+}
+
+static gboolean
+train (Training *training, const char *path, GError **error)
+{
+  const NotchClassifier *classifier =
+      notch_classifier_find (training->options->classifier ? training->options->classifier : "forest", error);
+  if (!classifier || !tell_data (training, error))
+    return FALSE;
+  if (classifier->patches && training->dataset->patch_side == 0) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+                 "training: a %s learns from patches, and there are none; inspect with --format defects,patches",
+                 classifier->name);
+    return FALSE;
+  }
+  g_autoptr (NotchModel) model = classifier->train (training->dataset, training->part, &training->how, error);
+  if (!model)
+    return FALSE;
+  add_record (training, model);
+  training->trained = notch_trained_new (g_steal_pointer (&model), error);
+  if (!training->trained)
+    return FALSE;
+  judge (training);
+  if (!notch_model_save (training->trained->model, path, error))
+    return FALSE;
+  g_string_append_printf (training->report, "%s: %s of %u classes, %.12s\n", path, classifier->name,
+                          training->dataset->class_name->len, training->trained->model->hash);
+  return TRUE;
+}
+
+gboolean
+notch_train (char **datasets, const char *path, const NotchTrainOptions *options, NotchTrainStep step, gpointer data,
+             char **report, GError **error)
+{
+  Training training = { .options = options };
+  training.how = (NotchTrainHow){ .seed = options->seed,
+                                  .rounds = options->rounds,
+                                  .jobs = options->jobs > 0 ? options->jobs : (int) g_get_num_processors (),
+                                  .device = options->device,
+                                  .curve = options->curve,
+                                  .step = step,
+                                  .data = data };
+  if (!(options->hold_out <= 0.9) || !(options->purity >= 0 && options->purity <= 1)) {
+    g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+                         "training: 0 to 0.9 of the examples can be held out, and a purity is 0 to 1");
+    return FALSE;
+  }
+  training.dataset = notch_dataset_load (datasets, error);
+  if (!training.dataset)
+    return FALSE;
+  training.report = g_string_new (NULL);
+  double share = options->hold_out == 0 ? 0.2 : MAX (options->hold_out, 0);
+  training.part = notch_dataset_split (training.dataset, share, options->seed);
+  notch_dataset_check (training.dataset, training.part);
+  gboolean well = train (&training, path, error);
+  if (well && report)
+    *report = g_strdup (training.report->str);
+  g_string_free (training.report, TRUE);
+  notch_trained_free (training.trained);
+  notch_dataset_free (training.dataset);
+  g_free (training.part);
+  return well;
+}
