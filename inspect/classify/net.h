@@ -10,7 +10,7 @@
 
 #include "inspect/classify/model.h"
 #include "inspect/compute/device.h"
-#include "inspect/simulate/random.h"
+#include "inspect/random.h"
 
 enum { NOTCH_NET_MAX_BLOCKS = 12, NOTCH_NET_MAX_SIDE = 512, NOTCH_NET_MAX_WIDTH = 1024 };
 
