@@ -82,6 +82,7 @@ make_booster (Boost *boost)
   g_autofree char *classes = g_strdup_printf ("%u", boost->data->class_name->len);
   g_autofree char *seed = g_strdup_printf ("%" G_GUINT64_FORMAT, boost->how->seed & G_MAXINT32);
   g_autofree char *depth = g_strdup_printf ("%d", boost->data->depth > 0 ? boost->data->depth : 6);
+  g_autofree char *trees = g_strdup_printf ("%d", MAX (boost->data->trees, 1));
   char rate[G_ASCII_DTOSTR_BUF_SIZE], rows[G_ASCII_DTOSTR_BUF_SIZE], columns[G_ASCII_DTOSTR_BUF_SIZE];
   g_ascii_dtostr (rate, sizeof rate, boost->data->rate > 0 ? boost->data->rate : 0.1);
   g_ascii_dtostr (rows, sizeof rows, boost->data->rows > 0 ? boost->data->rows : 1);
@@ -91,6 +92,7 @@ make_booster (Boost *boost)
     { "num_class", classes },
     { "tree_method", "hist" },
     { "max_depth", depth },
+    { "num_parallel_tree", trees },
     { "eta", rate },
     { "lambda", "1" },
     { "subsample", rows },

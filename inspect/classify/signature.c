@@ -12,10 +12,10 @@
 
 /* Maps are few and what they measure is much: shallow trees, each of which sees a part of the maps and few numbers at a
  * split. */
-#define DEPTH   4
-#define RATE    0.1
-#define ROWS    0.7
-#define COLUMNS 0.15
+enum { DEPTH = 4, TREES = 4, ROUNDS = 50 };
+#define RATE    0.2
+#define ROWS    0.6
+#define COLUMNS 0.1
 
 typedef struct {
   const NotchExample *example;
@@ -76,6 +76,7 @@ train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how
                                 .part = part,
                                 .n = n,
                                 .depth = DEPTH,
+                                .trees = TREES,
                                 .rate = RATE,
                                 .rows = ROWS,
                                 .columns = COLUMNS };

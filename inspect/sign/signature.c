@@ -54,13 +54,15 @@ static void
 smooth (const NotchRaster *raster, double sigma, double background, double *density, double *excess)
 {
   const int reach = (int) ceil (3 * sigma);
+  double part[SIDE];
+  for (int d = 0; d <= reach; d++)
+    part[d] = exp (-d * d / (2 * sigma * sigma));
   for (int y = 0; y < SIDE; y++)
     for (int x = 0; x < SIDE; x++) {
       double sum = 0, weight = 0, squares = 0;
       for (int v = MAX (y - reach, 0); v <= MIN (y + reach, SIDE - 1); v++)
         for (int u = MAX (x - reach, 0); u <= MIN (x + reach, SIDE - 1); u++) {
-          double d2 = (double) ((u - x) * (u - x) + (v - y) * (v - y));
-          double k = exp (-d2 / (2 * sigma * sigma));
+          double k = part[ABS (u - x)] * part[ABS (v - y)];
           double w = k * (double) raster->present[v * SIDE + u];
           weight += w;
           squares += w * k;
