@@ -1,12 +1,15 @@
-/* signature.c - the row "signature" of the table of classifiers: trees over what wafer maps measure
+/* signature.c - see signature.h; the row "signature" of the table of classifiers: trees over what wafer maps measure
  *
  * Examples are those of dataset-maps.c. What the trees look at does not change when a map is turned by a right angle or
  * mirrored, so no map needs to be shown to them twice. */
-#include "inspect/sign/signature.h"
+#include "inspect/classify/signature.h"
+
 #include "inspect/classify/boost.h"
 #include "inspect/classify/classifier.h"
 #include "inspect/classify/forest.h"
 #include "inspect/compute/parallel.h"
+#include "inspect/sign/chance.h"
+#include "inspect/sign/signature.h"
 
 #include <string.h>
 
@@ -127,3 +130,61 @@ const NotchClassifier notch_classifier_signature = {
   .classify = classify,
   .close = close_model,
 };
+
+/* ---- a wafer ----------------------------------------------------------------------------------------------------- */
+
+#define ALPHA 0.05
+
+static const char *const no_place[] = { NOTCH_SIGNATURE_NONE, "Random", "Near-full" };
+
+static int
+bin_of (const NotchDie *die)
+{
+  if (die->n_defects > 0 || die->failed)
+    return NOTCH_BIN_FAIL;
+  return die->kind == NOTCH_DIE_WHOLE && !die->blank ? NOTCH_BIN_PASS : NOTCH_BIN_NONE;
+}
+
+NotchBinMap *
+notch_binmap_of_grid (const NotchGrid *grid)
+{
+  if (grid->n_cols > NOTCH_BINMAP_MOST_SIDE || grid->n_rows > NOTCH_BINMAP_MOST_SIDE)
+    return NULL;
+  g_autoptr (NotchBinMap) map = notch_binmap_new (grid->n_cols, grid->n_rows);
+  if (!map)
+    return NULL;
+  gint64 dice = 0;
+  for (guint i = 0; i < grid->die->len; i++) {
+    map->bin[i] = (guint8) bin_of (&g_array_index (grid->die, NotchDie, i));
+    dice += map->bin[i] != NOTCH_BIN_NONE;
+  }
+  return dice < NOTCH_SIGNATURE_LEAST_DICE ? NULL : g_steal_pointer (&map);
+}
+
+NotchSignature
+notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, int jobs)
+{
+  const NotchModel *model = trained->model;
+  const int n_classes = (int) model->class_name->len;
+  g_autofree float *probability = g_new (float, n_classes);
+  NotchRaster raster;
+  notch_binmap_rasterize (map, &raster);
+  const NotchExample example = { .patch = (float *) (gpointer) &raster };
+  notch_trained_probabilities (trained, &example, 1, NOTCH_RASTER_SIDE, jobs, probability);
+  NotchSignature signature = { .name = NOTCH_SIGNATURE_NONE, .chance = notch_binmap_chance (map, jobs) };
+  if (signature.chance <= ALPHA) {
+    int best = notch_trained_decide (trained, probability, &signature.confidence);
+    signature.name = best < n_classes ? model->class_name->pdata[best] : NOTCH_UNKNOWN;
+    return signature;
+  }
+  double whole = 0, most = 0;
+  for (gsize k = 0; k < G_N_ELEMENTS (no_place); k++) {
+    int c = notch_model_class (model, no_place[k]);
+    double p = c >= 0 ? (double) probability[c] : 0;
+    whole += p;
+    if (p > most)
+      most = p, signature.name = no_place[k];
+  }
+  signature.confidence = whole > 0 ? most / whole : 1;
+  return signature;
+}

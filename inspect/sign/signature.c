@@ -309,48 +309,57 @@ beside_line (const Map *map, int x, int y, const Step *step, int n, double lengt
   return present > length / 2 ? sum / present : map->background;
 }
 
-/* The line that stands out most, by its own density and by that of the lines beside it: a scratch is thin. */
+/* The lines of a length that stand out most, by their own density and by that of the lines beside them: a scratch is thin. */
+typedef struct {
+  double excess;  /* sigmas of dice that fail by chance */
+  double density; /* of the densest */
+  double thin, flank, radius,
+      turn; /* the line that is densest against both sides: by how much, the emptier side, how far
+                                     * from the centre, cosine of the angle to the radius; only with `sides` */
+} Lines;
+
+static Lines
+find_lines (const Map *map, int cells, gboolean sides)
+{
+  Lines found = { -9, 0, -9, 0, 0, 0 };
+  for (int d = 0; d < N_DIRECTIONS; d++) {
+    Step step[2 * LONGEST + 2];
+    int aside[2];
+    double c = cos (d * G_PI / N_DIRECTIONS), s = sin (d * G_PI / N_DIRECTIONS), length = 0;
+    int n = draw_line (c, s, cells, step, aside);
+    for (int k = 0; k < n; k++)
+      length += step[k].part;
+    for (int i = 0; i < CELLS; i++) {
+      int x = i % SIDE, y = i / SIDE;
+      double present, sum = along_line (map, x, y, step, n, &present);
+      if (present < 0.7 * length)
+        continue;
+      double chance = map->background * present;
+      found.excess = MAX (found.excess, (sum - chance) / sqrt (chance * (1 - map->background)));
+      found.density = MAX (found.density, sum / present);
+      if (!sides || sum < 0.5 * present)
+        continue;
+      double left = beside_line (map, x + aside[0], y + aside[1], step, n, length);
+      double right = beside_line (map, x - aside[0], y - aside[1], step, n, length);
+      double contrast = sum / present - MAX (left, right);
+      if (contrast > found.thin) {
+        found.thin = contrast;
+        found.flank = MIN (left, right);
+        found.radius = map->radius[i];
+        found.turn = fabs (c * map->x[i] + s * map->y[i]) / map->radius[i];
+      }
+    }
+  }
+  return found;
+}
+
 static void
 measure_lines (const Map *map, double *to)
 {
   for (int l = 0; l < N_LENGTHS; l++) {
-    double best = -9, dense = 0, thin = -9, flank = 0, radius = 0, turn = 0;
-    for (int d = 0; d < N_DIRECTIONS; d++) {
-      Step step[2 * LONGEST + 2];
-      int aside[2];
-      double c = cos (d * G_PI / N_DIRECTIONS), s = sin (d * G_PI / N_DIRECTIONS);
-      int n = draw_line (c, s, line_cells[l], step, aside);
-      double length = 0;
-      for (int k = 0; k < n; k++)
-        length += step[k].part;
-      for (int i = 0; i < CELLS; i++) {
-        int x = i % SIDE, y = i / SIDE;
-        double present, sum = along_line (map, x, y, step, n, &present);
-        if (present < 0.7 * length)
-          continue;
-        double chance = map->background * present;
-        best = MAX (best, (sum - chance) / sqrt (chance * (1 - map->background)));
-        dense = MAX (dense, sum / present);
-        if (sum < 0.5 * present)
-          continue;
-        double left = beside_line (map, x + aside[0], y + aside[1], step, n, length);
-        double right = beside_line (map, x - aside[0], y - aside[1], step, n, length);
-        double contrast = sum / present - MAX (left, right);
-        if (contrast > thin) {
-          thin = contrast;
-          flank = MIN (left, right);
-          radius = map->radius[i];
-          turn = fabs (c * map->x[i] + s * map->y[i]) / radius;
-        }
-      }
-    }
-    double *one = to + l * 6;
-    one[0] = best;
-    one[1] = dense;
-    one[2] = thin;
-    one[3] = flank;
-    one[4] = radius;
-    one[5] = turn;
+    const Lines found = find_lines (map, line_cells[l], TRUE);
+    const double value[6] = { found.excess, found.density, found.thin, found.flank, found.radius, found.turn };
+    memcpy (to + l * 6, value, sizeof value);
   }
 }
 
@@ -619,4 +628,33 @@ notch_signature_measure (const NotchRaster *raster, double *value)
     groups[i].measure (&map, value);
     value += groups[i].n;
   }
+}
+
+/* ---- by chance? -------------------------------------------------------------------------------------------------- */
+
+void
+notch_signature_stand_out (const NotchRaster *raster, double value[NOTCH_STAND_OUTS])
+{
+  Map map;
+  double area[N_RINGS] = { 0 }, fails[N_RINGS] = { 0 }, neighbours[4];
+  prepare (&map, raster);
+  for (int s = 0; s < N_SCALES; s++) {
+    value[s] = 0;
+    for (int i = 0; i < CELLS; i++)
+      value[s] = MAX (value[s], map.smooth[s][i]);
+  }
+  value[N_SCALES] = 0;
+  for (int i = 0; i < CELLS; i++) {
+    int ring = band_of (ring_edge, N_RINGS, map.radius[i]);
+    area[ring] += (double) raster->present[i];
+    fails[ring] += (double) (raster->present[i] * raster->fail[i]);
+  }
+  for (int i = 0; i < N_RINGS; i++)
+    if (area[i] > 0)
+      value[N_SCALES] = MAX (value[N_SCALES], fabs (fails[i] - area[i] * map.density) / sqrt (area[i]));
+  value[N_SCALES + 1] = find_lines (&map, line_cells[1], FALSE).excess;
+  value[N_SCALES + 2] = find_lines (&map, line_cells[2], FALSE).excess;
+  measure_neighbours (&map, neighbours);
+  value[N_SCALES + 3] = neighbours[0];
+  value[N_SCALES + 4] = neighbours[1];
 }
