@@ -25,8 +25,8 @@ typedef struct {
   int (*run) (int n, char **arguments, const NotchCommon *common); /* gives the exit status */
 } NotchCommand;
 
-extern const NotchCommand notch_command_bench, notch_command_devices, notch_command_inspect, notch_command_learn,
-    notch_command_recipe, notch_command_score, notch_command_simulate, notch_command_train;
+extern const NotchCommand notch_command_bench, notch_command_classify, notch_command_devices, notch_command_inspect,
+    notch_command_learn, notch_command_recipe, notch_command_score, notch_command_simulate, notch_command_train;
 
 /* "notch: what is wrong and what to do" on stderr; gives NOTCH_EXIT_TROUBLE. */
 int notch_complain (const GError *error);

@@ -12,7 +12,8 @@ static char description[2048];
 static const GOptionEntry entries[] = {
   { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "where the model goes; needed", "MODEL" },
   { "classifier", 0, 0, G_OPTION_ARG_STRING, &classifier, "what is trained, see below (forest)", "NAME" },
-  { "hold-out", 0, 0, G_OPTION_ARG_DOUBLE, &hold_out, "share of the examples to test on, whole images of it (0.2)", "X" },
+  { "hold-out", 0, 0, G_OPTION_ARG_DOUBLE, &hold_out, "share of the examples to test on, whole images of it (0.2)",
+    "X" },
   { "purity", 0, 0, G_OPTION_ARG_DOUBLE, &purity,
     "say \"unknown\" rather than let less of a class be right on what is held out, 0 to 1 (0: never)", "X" },
   { "seed", 0, 0, G_OPTION_ARG_STRING, &seed, "decides what is held out, and chance in training (1)", "N" },
@@ -46,11 +47,12 @@ prepare (void)
   hold_out = 0.2;
   purity = 0;
   g_autofree char *classifiers = notch_classifiers_describe ();
-  g_snprintf (description, sizeof description,
-              "DATASET is a folder of `notch inspect` with review.csv (defect_id, class) or with the truth of `notch "
-              "simulate` beside its image, such a folder and its truth as FOLDER=TRUTH.csv, a defects.csv with reviewed "
-              "classes, or a folder with a folder of crops for each class.\n\nClassifiers:\n%s",
-              classifiers);
+  g_snprintf (
+      description, sizeof description,
+      "DATASET is a folder of `notch inspect` with review.csv (defect_id, class) or with the truth of `notch "
+      "simulate` beside its image, such a folder and its truth as FOLDER=TRUTH.csv, a defects.csv with reviewed "
+      "classes, or a folder with a folder of crops for each class.\n\nClassifiers:\n%s",
+      classifiers);
 }
 
 static int

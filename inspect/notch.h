@@ -135,12 +135,12 @@ typedef gboolean (*NotchTrainStep) (const char *line, double done, gpointer data
 typedef struct {
   const char *classifier; /* ["forest"] */
   guint64 seed;           /* of the split, and of what training does by chance */
-  double hold_out;        /* share of the examples that is held out, whole images of it, 0 to 0.9; negative: none [0.2] */
-  double purity;          /* 0 to 1: what a class must have of those held out, else "unknown" is said [no class must] */
-  int rounds;             /* at most, of training: trees a class, or epochs [as many as help] */
-  int jobs;               /* CPU threads [one a core] */
-  const char *device;     /* as in NotchInspectOptions */
-  const char *curve;      /* [none] a PNG file for the learning curve of a network */
+  double hold_out;    /* share of the examples that is held out, whole images of it, 0 to 0.9; negative: none [0.2] */
+  double purity;      /* 0 to 1: what a class must have of those held out, else "unknown" is said [no class must] */
+  int rounds;         /* at most, of training: trees a class, or epochs [as many as help] */
+  int jobs;           /* CPU threads [one a core] */
+  const char *device; /* as in NotchInspectOptions */
+  const char *curve;  /* [none] a PNG file for the learning curve of a network */
 } NotchTrainOptions;
 
 /* Trains a classifier on all of the datasets together and writes a model file. Each is a folder of `notch inspect`, with a
@@ -149,6 +149,12 @@ typedef struct {
  * held out. */
 NOTCH_API gboolean notch_train (char **datasets, const char *path, const NotchTrainOptions *options,
                                 NotchTrainStep step, gpointer data, char **report, GError **error);
+/* Classifies the defects in finished output folders of an inspection again, by another model, without a look at the images:
+ * the columns class and confidence of every defects.csv, the counts and verdicts in summary.json and summary.csv. Each file
+ * is replaced as a whole. Pictures keep the classes that they were drawn with. `report` receives a line a folder. FALSE when
+ * a folder could not be done; `failed`, if not NULL, is told of each, and the others are done all the same. */
+NOTCH_API gboolean notch_classify (char **folders, const char *model, int jobs, void (*failed) (const char *line),
+                                   char **report, GError **error);
 /* One line a classifier that can be trained: its name and what it is. */
 NOTCH_API char *notch_classifiers_describe (void);
 

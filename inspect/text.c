@@ -70,7 +70,7 @@ json_depth (const char *text, gsize n)
 JsonNode *
 notch_json_parse (const char *text, gsize n, const char *path, GError **error)
 {
-  g_autoptr (JsonParser) parser = json_parser_new_immutable ();
+  g_autoptr (JsonParser) parser = json_parser_new ();
   g_autoptr (GError) fault = NULL;
   if (json_depth (text, n) > 64)
     return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: its JSON nests too deep; make the file anew", path),

@@ -34,8 +34,9 @@ tell_data (const Training *training, GError **error)
   if (!tell (training, head, error))
     return FALSE;
   for (guint c = 0; c < dataset->class_name->len; c++) {
-    g_autofree char *line = g_strdup_printf ("  %-20s %6" G_GINT64_FORMAT " to learn from, %6" G_GINT64_FORMAT " held out",
-                                             (char *) dataset->class_name->pdata[c], train[c], held[c]);
+    g_autofree char *line =
+        g_strdup_printf ("  %-20s %6" G_GINT64_FORMAT " to learn from, %6" G_GINT64_FORMAT " held out",
+                         (char *) dataset->class_name->pdata[c], train[c], held[c]);
     if (!tell (training, line, error))
       return FALSE;
   }
@@ -133,7 +134,7 @@ hold (const Training *training, Held *held)
   held->truth = g_new (int, n + 1);
   held->wafer = g_new (int, n + 1);
   held->called = g_new (int, n + 1);
-  held->probability = g_new (float, (gsize) n *dataset->class_name->len + 1);
+  held->probability = g_new (float, (gsize) n * dataset->class_name->len + 1);
   for (guint i = 0; i < n; i++) {
     held->truth[i] = g_array_index (held->example, NotchExample, i).class_index;
     held->wafer[i] = g_array_index (held->example, NotchExample, i).wafer;

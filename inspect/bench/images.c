@@ -138,7 +138,8 @@ run_once (NotchBench *bench, const Folder *folder, guint kind, GError **error)
     memcpy (pixel, folder->pixel, folder->bytes);
   double start = notch_bench_now ();
   g_autoptr (NotchInspection) inspection = open_image (bench, folder, kinds[kind].file, pixel, recipe, error);
-  if (!inspection || !notch_inspection_run (inspection, &bench->compute, classes, kinds[kind].fast, go_on, bench, error))
+  if (!inspection
+      || !notch_inspection_run (inspection, &bench->compute, classes, kinds[kind].fast, go_on, bench, error))
     return FALSE;
   double inspected = notch_bench_now ();
   NotchResult *result = inspection->result;

@@ -31,7 +31,8 @@ notch_trained_new (NotchModel *model, GError **error)
     return NULL;
   }
   if (notch_model_class (model, NOTCH_UNKNOWN) >= 0) {
-    notch_model_refuse (model, error, "a class is named \"" NOTCH_UNKNOWN "\", which is said of what is none; rename it");
+    notch_model_refuse (model, error,
+                        "a class is named \"" NOTCH_UNKNOWN "\", which is said of what is none; rename it");
     return NULL;
   }
   gpointer state = classifier->open (model, error);

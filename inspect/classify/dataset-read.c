@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "inspect/classify/classifier.h"
 #include "inspect/classify/dataset-maps.h"
 #include "inspect/image/source.h"
 #include "inspect/score/score.h"
@@ -58,8 +59,8 @@ read_page (const char *path, int page, gint64 *width, gint64 *height, GError **e
   gsize n = (gsize) source->width * (gsize) source->height;
   if (source->width > MOST_PATCH || source->height > G_MAXINT32 || n > G_MAXSIZE / 8) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
-                 "%s: is %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT " px, too large for a crop of at most %d px a side", path,
-                 source->width, source->height, MOST_PATCH);
+                 "%s: is %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT " px, too large for a crop of at most %d px a side",
+                 path, source->width, source->height, MOST_PATCH);
     return NULL;
   }
   g_autofree void *raw = g_try_malloc (n * notch_sample_size (source->sample));
@@ -177,10 +178,20 @@ read_defects (NotchDataset *dataset, const char *path, const char *wafer, GError
   return g_steal_pointer (&csv);
 }
 
+NotchCsv *
+notch_dataset_add_folder (NotchDataset *dataset, const char *folder, GError **error)
+{
+  const guint first = dataset->example->len;
+  g_autofree char *path = g_build_filename (folder, "defects.csv", NULL);
+  g_autoptr (NotchCsv) csv = read_defects (dataset, path, folder, error);
+  return csv && read_patches (dataset, first, folder, error) ? g_steal_pointer (&csv) : NULL;
+}
+
+/* Nothing, and "unknown", leaves it open. */
 static void
 set_class (NotchDataset *dataset, guint i, const char *name)
 {
-  if (*name)
+  if (*name && strcmp (name, NOTCH_UNKNOWN) != 0)
     g_array_index (dataset->example, NotchExample, i).class_index = notch_dataset_name (dataset->class_name, name);
 }
 
@@ -230,7 +241,8 @@ take_review (NotchDataset *dataset, guint first, const NotchCsv *defects, const 
     if (at == 0) {
       g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
                    "%s: line %" G_GINT64_FORMAT ": there is no defect %s in %s; was the image inspected again since?",
-                   from->review, g_array_index (review->line, gint64, i), notch_csv_text (review, i, id), from->defects);
+                   from->review, g_array_index (review->line, gint64, i), notch_csv_text (review, i, id),
+                   from->defects);
       return FALSE;
     }
     set_class (dataset, first + at - 1, notch_csv_text (review, i, name));

@@ -99,7 +99,7 @@ notch_dataset_keep (NotchDataset *dataset, NotchSplit part)
 
 typedef struct {
   int wafer;
-  gint64 n;      /* examples with a class */
+  gint64 n;       /* examples with a class */
   guint8 key[32]; /* by name and seed */
 } Wafer;
 
@@ -241,9 +241,9 @@ notch_dataset_check (NotchDataset *dataset, const guint8 *parts)
   Pairs conflict = { 0 }, across = { 0 }, twice = { 0 };
   for (guint c = 0; c < dataset->class_name->len; c++)
     if (count[c] < FEW)
-      g_ptr_array_add (dataset->note,
-                       g_strdup_printf ("class %s has %" G_GINT64_FORMAT " example%s; give at least %d",
-                                        (char *) dataset->class_name->pdata[c], count[c], count[c] == 1 ? "" : "s", FEW));
+      g_ptr_array_add (dataset->note, g_strdup_printf ("class %s has %" G_GINT64_FORMAT " example%s; give at least %d",
+                                                       (char *) dataset->class_name->pdata[c], count[c],
+                                                       count[c] == 1 ? "" : "s", FEW));
   for (guint i = 0; i < dataset->example->len; i++) {
     const NotchExample *example = notch_example (dataset, i);
     if (example->class_index < 0)

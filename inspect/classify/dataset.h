@@ -1,6 +1,7 @@
 /* dataset.h - defects of known class: what classifiers learn from and are measured on */
 #pragma once
 
+#include "inspect/csv.h"
 #include "inspect/detect/result.h"
 
 /* What an example is for. */
@@ -8,13 +9,14 @@ typedef enum { NOTCH_PART_NONE, NOTCH_PART_TRAIN, NOTCH_PART_HELD_OUT } NotchSpl
 
 /* A defect, or a wafer map, as a classifier sees it. */
 typedef struct {
-  char *name;                     /* for messages: the folder or file, and the defect's number */
-  int class_index;                /* into NotchDataset.class_name; -1: not known */
-  int wafer;                      /* into NotchDataset.wafer_name: the image that it is from */
-  double value[NOTCH_N_FEATURES]; /* as defects.csv has them, so that classes do not depend on what it rounds; NAN: none */
-  float *patch;                   /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL; of a
-                                   * wafer map a NotchRaster */
-  NotchSplit mark;                /* what the data says that it is for */
+  char *name;      /* for messages: the folder or file, and the defect's number */
+  int class_index; /* into NotchDataset.class_name; -1: not known */
+  int wafer;       /* into NotchDataset.wafer_name: the image that it is from */
+  double
+      value[NOTCH_N_FEATURES]; /* as defects.csv has them, so that classes do not depend on what it rounds; NAN: none */
+  float *patch;                /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL; of a wafer
+                                * map a NotchRaster */
+  NotchSplit mark;             /* what the data says that it is for */
 } NotchExample;
 
 typedef struct {
@@ -43,6 +45,10 @@ NotchDataset *notch_dataset_load (char **paths, GError **error);
 NotchDataset *notch_dataset_new (void);
 void notch_dataset_free (NotchDataset *dataset);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchDataset, notch_dataset_free)
+
+/* Adds the defects of a folder of `notch inspect` (OUT/STEM), without classes, and their patches where it has them. The
+ * table that they are from, owned by the caller. */
+NotchCsv *notch_dataset_add_folder (NotchDataset *dataset, const char *folder, GError **error);
 
 /* Paths of what a folder holds, in the order of their names; empty where it cannot be read. */
 GPtrArray *notch_list_folder (const char *folder);

@@ -32,7 +32,7 @@ notch_limits_check (const NotchRecipe *recipe, const GPtrArray *class_names, GEr
     g_autoptr (GString) names = join_names (class_names);
     g_autofree char *key = g_strconcat ("class.", limit->name, NULL);
     g_autofree char *place = notch_recipe_place (recipe, "limits", key);
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "%s: no rule of [classify] gives this class; classes are %s",
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "%s: nothing in [classify] gives this class; classes are %s",
                  place, names->str);
     return FALSE;
   }
@@ -62,14 +62,32 @@ format_limit (char text[G_ASCII_DTOSTR_BUF_SIZE], double limit)
 }
 
 /* `one` and `many` name what is counted; a limit below 0 is none. */
-static void
-judge_count (NotchResult *result, gint64 n, double most, const char *one, const char *many)
+static char *
+tell_count (gint64 n, double most, const char *one, const char *many)
 {
   char limit[G_ASCII_DTOSTR_BUF_SIZE];
 
-  if (most >= 0 && (double) n > most)
-    reject (result, g_strdup_printf ("%" G_GINT64_FORMAT " %s, at most %s allowed", n, n == 1 ? one : many,
-                                     format_limit (limit, most)));
+  if (most < 0 || (double) n <= most)
+    return NULL;
+  return g_strdup_printf ("%" G_GINT64_FORMAT " %s, at most %s allowed", n, n == 1 ? one : many,
+                          format_limit (limit, most));
+}
+
+static void
+judge_count (NotchResult *result, gint64 n, double most, const char *one, const char *many)
+{
+  char *reason = tell_count (n, most, one, many);
+
+  if (reason)
+    reject (result, reason);
+}
+
+char *
+notch_limits_class_reason (const char *name, gint64 most, gint64 n)
+{
+  g_autofree char *one = g_strdup_printf ("defect of class %s", name);
+  g_autofree char *many = g_strdup_printf ("defects of class %s", name);
+  return tell_count (n, (double) most, one, many);
 }
 
 static void
@@ -138,9 +156,9 @@ judge_classes (NotchResult *result)
     guint index = 0;
     if (!find_class (result->class_name, limit->name, &index))
       continue; /* notch_limits_check tells */
-    g_autofree char *one = g_strdup_printf ("defect of class %s", limit->name);
-    g_autofree char *many = g_strdup_printf ("defects of class %s", limit->name);
-    judge_count (result, result->class_count[index], (double) limit->most, one, many);
+    char *reason = notch_limits_class_reason (limit->name, limit->most, result->class_count[index]);
+    if (reason)
+      reject (result, reason);
   }
 }
 

@@ -10,3 +10,6 @@ gboolean notch_limits_check (const NotchRecipe *recipe, const GPtrArray *class_n
  * limit that cannot be judged (a density without a pixel size, dice where there are none) must not pass unseen:
  * NOTCH_VERDICT_TROUBLE, with the reason. An image that is in trouble already is left alone. */
 void notch_limits_judge (NotchResult *result);
+
+/* Why an image with n defects of a class is rejected, or NULL where `most` (below 0: no limit) allows them. */
+char *notch_limits_class_reason (const char *name, gint64 most, gint64 n);

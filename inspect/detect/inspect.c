@@ -464,8 +464,8 @@ tell_inspecting (double done, gpointer data)
 }
 
 gboolean
-notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, const NotchClasses *classes, gboolean fast,
-                      NotchInspectStep step, gpointer data, GError **error)
+notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, const NotchClasses *classes,
+                      gboolean fast, NotchInspectStep step, gpointer data, GError **error)
 {
   const NotchSource *source = inspection->source;
   const NotchReference *reference = notch_reference_of (inspection->recipe);

@@ -6,8 +6,8 @@
  * alone on how the image was cut into them. */
 #pragma once
 
-#include "inspect/notch.h"
 #include "inspect/detect/look.h"
+#include "inspect/notch.h"
 #include "kernels/kernels.h"
 
 /* Sums of absolute coordinates: products of 10^9 px and as many pixels as an image has, without rounding. */

@@ -11,25 +11,25 @@
  * where it is brighter than the reference, bright where it is darker. Components are counted near the core only, for two
  * conductors that a bridge joins may be one elsewhere. */
 typedef struct {
-  double polarity;    /* 1: brighter than the reference, -1: darker */
-  double core_px;     /* px: radius of a disc of the core's area */
-  double roundness;   /* 4 pi area / perimeter^2: 1 for a disc */
-  double stretch;     /* axis ratio of the core, from second moments */
-  double holes;       /* in the core */
-  double hollow;      /* mean residual in the inner half of the core's radius over that in the outer half */
-  double skirt;       /* mean residual from 1 to 1.5 radii over that within 1 */
-  double roughness;   /* rms of what smoothing takes away in the core, over that of the patch */
-  double clarity;     /* peak of the smoothed residual over its own sigma in the patch */
-  double step;        /* mean residual of the core over the difference of the two tones */
-  double tone;        /* of the reference under the core: 0 dark, 1 bright */
-  double bright;      /* share of the patch */
-  double changed;     /* share of the core */
-  double touched;     /* components of the other tone that touch what is changed: a bridge has 2, a spur 1, an island 0 */
-  double left;        /* pieces that are left around it of what it changed: an open has 2, a mouse bite 1, a missing part 0 */
-  double taken;       /* share of the components that it changes: a missing part's is near 1 */
-  double rim;         /* share of the outline of what is changed that lies on the pattern's edge */
-  double edge_fit;    /* correlation of the residual, times polarity, with the reference's gradient */
-  double tone_fit;    /* the same with the reference */
+  double polarity;  /* 1: brighter than the reference, -1: darker */
+  double core_px;   /* px: radius of a disc of the core's area */
+  double roundness; /* 4 pi area / perimeter^2: 1 for a disc */
+  double stretch;   /* axis ratio of the core, from second moments */
+  double holes;     /* in the core */
+  double hollow;    /* mean residual in the inner half of the core's radius over that in the outer half */
+  double skirt;     /* mean residual from 1 to 1.5 radii over that within 1 */
+  double roughness; /* rms of what smoothing takes away in the core, over that of the patch */
+  double clarity;   /* peak of the smoothed residual over its own sigma in the patch */
+  double step;      /* mean residual of the core over the difference of the two tones */
+  double tone;      /* of the reference under the core: 0 dark, 1 bright */
+  double bright;    /* share of the patch */
+  double changed;   /* share of the core */
+  double touched;   /* components of the other tone that touch what is changed: a bridge has 2, a spur 1, an island 0 */
+  double left;  /* pieces that are left around it of what it changed: an open has 2, a mouse bite 1, a missing part 0 */
+  double taken; /* share of the components that it changes: a missing part's is near 1 */
+  double rim;   /* share of the outline of what is changed that lies on the pattern's edge */
+  double edge_fit; /* correlation of the residual, times polarity, with the reference's gradient */
+  double tone_fit; /* the same with the reference */
 } NotchLook;
 
 extern const NotchLook notch_look_none; /* all NAN */

@@ -30,7 +30,7 @@ notch_report_patches (const NotchReportJob *job, GError **error)
     g_unlink (path);
     return TRUE;
   }
-  g_autofree float *nothing = g_new (float, side * side);
+  g_autofree float *nothing = g_new (float, side *side);
   for (gint64 i = 0; i < side * side; i++)
     nothing[i] = NAN;
   const NotchTiffLayout layout = { .width = side,

@@ -47,8 +47,8 @@ static const NotchReport recipe = { "recipe", "recipe.ini", "the recipe as used"
 static const NotchReport json = { "json", "summary.json", "everything about the image for programs; always written",
                                   TRUE,   FALSE,          notch_report_json };
 
-const NotchReport *const notch_reports[] = { &defects, &dice,       &overlay, &map,  &crops, &patches,
-                                             &spectrum, &haze, &haze_table, &recipe,  &json, NULL };
+const NotchReport *const notch_reports[] = { &defects,  &dice, &overlay,    &map,    &crops, &patches,
+                                             &spectrum, &haze, &haze_table, &recipe, &json,  NULL };
 
 gboolean
 notch_reports_check (const char *formats, GError **error)

@@ -1,0 +1,342 @@
+/* reclassify.c - another model for results that are there already */
+#include <json-glib/json-glib.h>
+#include <math.h>
+#include <string.h>
+
+#include "inspect/classify/classes.h"
+#include "inspect/classify/limits.h"
+#include "inspect/image/write.h"
+#include "inspect/report/report.h"
+#include "inspect/text.h"
+
+typedef struct {
+  NotchClasses *classes;
+  int jobs;
+  gint64 n_defects, n_changed; /* of a folder */
+} Reclassify;
+
+/* An image of a folder, and what becomes of its files once all images could be done. */
+typedef struct {
+  char *stem, *defects, *summary; /* paths, but for the stem */
+  char *defects_text, *summary_text;
+  gint64 *count;       /* of each class */
+  const char *verdict; /* of the constant names */
+  char *reasons;       /* as summary.csv has them */
+} Image;
+
+static void
+image_free (gpointer data)
+{
+  Image *image = data;
+  g_free (image->stem);
+  g_free (image->defects);
+  g_free (image->summary);
+  g_free (image->defects_text);
+  g_free (image->summary_text);
+  g_free (image->count);
+  g_free (image->reasons);
+  g_free (image);
+}
+
+/* ---- defects.csv ----------------------------------------------------------------------------------------------- */
+
+static void
+append_row (GString *text, char *const *field, int n)
+{
+  for (int k = 0; k < n; k++) {
+    g_string_append (text, k > 0 ? "," : "");
+    notch_append_field (text, field[k]);
+  }
+  g_string_append_c (text, '\n');
+}
+
+static gboolean
+classify_defects (Reclassify *work, Image *image, const char *folder, GError **error)
+{
+  g_autoptr (NotchDataset) dataset = notch_dataset_new ();
+  g_autoptr (NotchCsv) csv = notch_dataset_add_folder (dataset, folder, error);
+  if (!csv)
+    return FALSE;
+  const guint n = dataset->example->len;
+  const int class_column = notch_csv_column (csv, "class"), confidence_column = notch_csv_column (csv, "confidence");
+  if (class_column < 0 || confidence_column < 0) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: has no column %s; inspect the image anew", csv->path,
+                 class_column < 0 ? "class" : "confidence");
+    return FALSE;
+  }
+  if (n > 0 && work->classes->trained->classifier->patches && dataset->patch_side == 0) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
+                 "%s: the model looks at patches, and there are none; inspect with --format patches besides", folder);
+    return FALSE;
+  }
+  g_autofree int *class_index = g_new (int, n + 1);
+  g_autofree double *confidence = g_new (double, n + 1);
+  notch_classes_assign_examples (work->classes, (const NotchExample *) (gpointer) dataset->example->data, n,
+                                 dataset->patch_side, work->jobs, class_index, confidence);
+  g_autoptr (GString) text = g_string_new (NULL);
+  append_row (text, csv->name, csv->n_columns);
+  for (guint i = 0; i < n; i++) {
+    char **field = csv->row->pdata[i];
+    const char *name = work->classes->name->pdata[class_index[i]];
+    g_autoptr (GString) sure = g_string_new (NULL);
+    notch_append_number (sure, confidence[i], 3);
+    work->n_changed += strcmp (field[class_column], name) != 0;
+    g_free (field[class_column]);
+    field[class_column] = g_strdup (name);
+    g_free (field[confidence_column]);
+    field[confidence_column] = g_strdup (sure->str);
+    append_row (text, field, csv->n_columns);
+    image->count[class_index[i]]++;
+  }
+  work->n_defects += n;
+  image->defects_text = g_string_free (g_steal_pointer (&text), FALSE);
+  return TRUE;
+}
+
+/* ---- summary.json ---------------------------------------------------------------------------------------------- */
+
+static JsonObject *
+object_in (JsonObject *object, const char *name)
+{
+  JsonNode *node = json_object_get_member (object, name);
+  return node && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+}
+
+/* The text of a value, or NULL. */
+static const char *
+text_of (JsonNode *node)
+{
+  return node && JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING
+             ? json_node_get_string (node)
+             : NULL;
+}
+
+static gint64
+count_of (JsonObject *object, const char *name)
+{
+  JsonNode *node = object ? json_object_get_member (object, name) : NULL;
+  return node && JSON_NODE_HOLDS_VALUE (node) ? json_node_get_int (node) : 0;
+}
+
+/* Takes the lines out that limits of classes gave before, and adds those that they give now. */
+static JsonArray *
+judge_again (const Reclassify *work, const Image *image, JsonObject *summary)
+{
+  JsonArray *reasons = json_array_new ();
+  JsonObject *limits = object_in (summary, "limits"), *before = object_in (summary, "classes");
+  JsonObject *most = limits ? object_in (limits, "classes") : NULL;
+  JsonNode *said = json_object_get_member (summary, "reasons");
+  JsonArray *lines = said && JSON_NODE_HOLDS_ARRAY (said) ? json_node_get_array (said) : NULL;
+  g_autoptr (GList) name = most ? json_object_get_members (most) : NULL;
+  for (guint i = 0; lines && i < json_array_get_length (lines); i++) {
+    const char *line = text_of (json_array_get_element (lines, i));
+    gboolean stays = line != NULL;
+    for (GList *l = name; l && stays; l = l->next) {
+      g_autofree char *old = notch_limits_class_reason (l->data, count_of (most, l->data), count_of (before, l->data));
+      stays = g_strcmp0 (old, line) != 0;
+    }
+    if (stays)
+      json_array_add_string_element (reasons, line);
+  }
+  for (GList *l = name; l; l = l->next)
+    for (guint c = 0; c < work->classes->name->len; c++)
+      if (strcmp (work->classes->name->pdata[c], l->data) == 0) {
+        g_autofree char *now = notch_limits_class_reason (l->data, count_of (most, l->data), image->count[c]);
+        if (now)
+          json_array_add_string_element (reasons, now);
+      }
+  return reasons;
+}
+
+static void
+set_verdict (Image *image, JsonObject *summary, JsonArray *reasons)
+{
+  const guint n = json_array_get_length (reasons);
+  const char *before = text_of (json_object_get_member (summary, "verdict"));
+  image->verdict =
+      notch_verdict_name[g_strcmp0 (before, notch_verdict_name[NOTCH_VERDICT_TROUBLE]) == 0 ? NOTCH_VERDICT_TROUBLE
+                         : n > 0                                                            ? NOTCH_VERDICT_REJECT
+                                                                                            : NOTCH_VERDICT_PASS];
+  g_autoptr (GString) joined = g_string_new (NULL);
+  for (guint i = 0; i < n; i++)
+    g_string_append_printf (joined, "%s%s", i > 0 ? "; " : "", json_array_get_string_element (reasons, i));
+  image->reasons = g_string_free (g_steal_pointer (&joined), FALSE);
+  json_object_set_string_member (summary, "verdict", image->verdict);
+}
+
+static gboolean
+classify_summary (const Reclassify *work, Image *image, GError **error)
+{
+  g_autofree char *text = notch_text_load (image->summary, "a summary.json", error);
+  g_autoptr (JsonNode) root = text ? notch_json_parse (text, strlen (text), image->summary, error) : NULL;
+  if (!root)
+    return FALSE;
+  if (!JSON_NODE_HOLDS_OBJECT (root)) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: is no summary of an inspection; inspect the image anew",
+                 image->summary);
+    return FALSE;
+  }
+  JsonObject *summary = json_node_get_object (root);
+  JsonArray *reasons = judge_again (work, image, summary);
+  set_verdict (image, summary, reasons);
+  json_object_set_array_member (summary, "reasons", reasons);
+  JsonObject *counts = json_object_new (), *model = json_object_new ();
+  for (guint c = 0; c < work->classes->name->len; c++)
+    json_object_set_int_member (counts, work->classes->name->pdata[c], image->count[c]);
+  json_object_set_object_member (summary, "classes", counts);
+  g_autofree char *file = g_utf8_make_valid (work->classes->trained->model->path, -1);
+  json_object_set_string_member (model, "file", file);
+  json_object_set_string_member (model, "sha256", work->classes->trained->model->hash);
+  json_object_set_object_member (summary, "model", model);
+  json_object_set_null_member (summary, "asked"); /* nobody asked for this in one go: --resume does the image anew */
+  g_autofree char *lines = notch_json_text (root);
+  image->summary_text = g_strconcat (lines, "\n", NULL);
+  return TRUE;
+}
+
+/* ---- summary.csv ----------------------------------------------------------------------------------------------- */
+
+static const Image *
+find_image (const GPtrArray *images, const char *stem)
+{
+  for (guint i = 0; i < images->len; i++)
+    if (strcmp (((const Image *) images->pdata[i])->stem, stem) == 0)
+      return images->pdata[i];
+  return NULL;
+}
+
+/* The run's table with the model's classes in place of those before; of an image without results, they are 0. */
+static char *
+write_table (const Reclassify *work, const NotchCsv *csv, const GPtrArray *images)
+{
+  const int stem = notch_csv_column (csv, "stem"), verdict = notch_csv_column (csv, "verdict");
+  const int reasons = notch_csv_column (csv, "reasons"), defects = notch_csv_column (csv, "defects");
+  GString *text = g_string_new (NULL);
+  for (guint r = 0; r <= csv->row->len; r++) { /* 0: the header */
+    char *const *field = r == 0 ? csv->name : csv->row->pdata[r - 1];
+    const Image *image = r == 0 ? NULL : find_image (images, notch_csv_text (csv, r - 1, stem));
+    for (int k = 0; k < csv->n_columns; k++) {
+      if (g_str_has_prefix (csv->name[k], "class_"))
+        continue;
+      g_string_append (text, k > 0 ? "," : "");
+      notch_append_field (text, image && k == verdict   ? image->verdict
+                                : image && k == reasons ? image->reasons
+                                                        : field[k]);
+      for (guint c = 0; k == defects && c < work->classes->name->len; c++) {
+        g_autofree char *name = g_strconcat ("class_", work->classes->name->pdata[c], NULL);
+        g_string_append_c (text, ',');
+        if (r == 0)
+          notch_append_field (text, name);
+        else
+          g_string_append_printf (text, "%" G_GINT64_FORMAT, image ? image->count[c] : 0);
+      }
+    }
+    g_string_append_c (text, '\n');
+  }
+  return g_string_free (text, FALSE);
+}
+
+/* ---- a folder -------------------------------------------------------------------------------------------------- */
+
+static int
+compare_texts (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+/* Names of the folders in one that an inspection finished. */
+static GPtrArray *
+list_stems (const char *folder)
+{
+  GPtrArray *list = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  for (const char *name; dir && (name = g_dir_read_name (dir));) {
+    g_autofree char *defects = g_build_filename (folder, name, "defects.csv", NULL);
+    g_autofree char *summary = g_build_filename (folder, name, "summary.json", NULL);
+    if (g_file_test (defects, G_FILE_TEST_IS_REGULAR) && g_file_test (summary, G_FILE_TEST_IS_REGULAR))
+      g_ptr_array_add (list, g_strdup (name));
+  }
+  g_ptr_array_sort (list, compare_texts);
+  return list;
+}
+
+static Image *
+classify_image (Reclassify *work, const char *folder, const char *stem, GError **error)
+{
+  g_autofree char *own = g_build_filename (folder, stem, NULL);
+  Image *image = g_new0 (Image, 1);
+  image->stem = g_strdup (stem);
+  image->defects = g_build_filename (own, "defects.csv", NULL);
+  image->summary = g_build_filename (own, "summary.json", NULL);
+  image->count = g_new0 (gint64, work->classes->name->len);
+  if (classify_defects (work, image, own, error) && classify_summary (work, image, error))
+    return image;
+  image_free (image);
+  return NULL;
+}
+
+static gboolean
+put (const char *path, const char *text, GError **error)
+{
+  return notch_write_file (path, text, (gssize) strlen (text), error);
+}
+
+/* Nothing is written before all of it is known. */
+static gboolean
+classify_folder (Reclassify *work, const char *folder, GError **error)
+{
+  g_autoptr (GPtrArray) stems = list_stems (folder), images = g_ptr_array_new_with_free_func (image_free);
+  g_autofree char *table = g_build_filename (folder, "summary.csv", NULL);
+  if (stems->len == 0) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
+                 "%s: holds no finished image; name an output folder of notch inspect, with defects among its reports",
+                 folder);
+    return FALSE;
+  }
+  g_autoptr (NotchCsv) csv = notch_csv_load (table, error);
+  if (!csv)
+    return FALSE;
+  for (guint i = 0; i < stems->len; i++) {
+    Image *image = classify_image (work, folder, stems->pdata[i], error);
+    if (!image)
+      return FALSE;
+    g_ptr_array_add (images, image);
+  }
+  g_autofree char *text = write_table (work, csv, images);
+  for (guint i = 0; i < images->len; i++) {
+    const Image *image = images->pdata[i];
+    if (!put (image->defects, image->defects_text, error) || !put (image->summary, image->summary_text, error))
+      return FALSE;
+  }
+  return put (table, text, error);
+}
+
+gboolean
+notch_classify (char **folders, const char *model, int jobs, void (*failed) (const char *line), char **report,
+                GError **error)
+{
+  g_autoptr (NotchRecipe) recipe = notch_recipe_new ();
+  g_autoptr (GString) text = g_string_new (NULL);
+  recipe->classify.model = g_canonicalize_filename (model, NULL);
+  g_autoptr (NotchClasses) classes = notch_classes_new (recipe, error);
+  if (!classes)
+    return FALSE;
+  guint n_failed = 0;
+  for (int i = 0; folders[i]; i++) {
+    g_autoptr (GError) fault = NULL;
+    Reclassify work = { .classes = classes, .jobs = jobs > 0 ? jobs : (int) g_get_num_processors () };
+    if (classify_folder (&work, folders[i], &fault)) {
+      g_string_append_printf (text, "%s: %" G_GINT64_FORMAT " defects, %" G_GINT64_FORMAT " in another class now\n",
+                              folders[i], work.n_defects, work.n_changed);
+      continue;
+    }
+    n_failed++;
+    if (failed)
+      failed (fault->message);
+    if (error && !*error)
+      g_propagate_error (error, g_steal_pointer (&fault));
+  }
+  if (report)
+    *report = g_string_free (g_steal_pointer (&text), FALSE);
+  return n_failed == 0;
+}
