@@ -133,7 +133,7 @@ typedef gboolean (*NotchTrainStep) (const char *line, double done, gpointer data
 
 /* Fields that are 0 or NULL mean the default, which is in brackets. Borrowed for the call. */
 typedef struct {
-  const char *classifier; /* ["forest"] */
+  const char *classifier; /* ["forest", of wafer maps "signature"] */
   guint64 seed;           /* of the split, and of what training does by chance */
   double hold_out;    /* share of the examples that is held out, whole images of it, 0 to 0.9; negative: none [0.2] */
   double purity;      /* 0 to 1: what a class must have of those held out, else "unknown" is said [no class must] */
@@ -144,7 +144,7 @@ typedef struct {
 } NotchTrainOptions;
 
 /* Trains a classifier on all of the datasets together and writes a model file. Each is a folder of `notch inspect`, with a
- * review or the truth of `notch simulate`, a reviewed defects.csv, or a folder of crops a class; see notch-train(1).
+ * review or the truth of `notch simulate`, a reviewed defects.csv, a folder of crops a class, or wafer maps; see notch-train(1).
  * The same data and seed give the same bytes. `report` receives lines on what was learned and how right it is on what was
  * held out. */
 NOTCH_API gboolean notch_train (char **datasets, const char *path, const NotchTrainOptions *options,

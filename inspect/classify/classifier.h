@@ -19,6 +19,7 @@ typedef struct {
   const char *name;    /* "forest" */
   const char *summary; /* one line */
   gboolean patches;    /* it looks at patches; without it, at features only */
+  gboolean maps;       /* of wafer maps; without it, of defects */
   /* Learns from the examples of `dataset` whose part is NOTCH_PART_TRAIN, one entry an example, and stops where those of
    * NOTCH_PART_HELD_OUT get no better. Gives a model of purpose "defects" with classes, features and sections; what is
    * known of the data is added by the caller. */

@@ -60,12 +60,6 @@ feature_names (void)
 static NotchModel *
 train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how, GError **error)
 {
-  if (!dataset->maps) {
-    g_set_error_literal (
-        error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
-        "the classifier \"signature\" learns from wafer maps; give such, or choose another classifier");
-    return NULL;
-  }
   const guint n = dataset->example->len;
   g_autoptr (GPtrArray) feature = feature_names ();
   g_autofree float *row = measure_maps ((const NotchExample *) (gpointer) dataset->example->data, n, how->jobs);
@@ -83,7 +77,10 @@ train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how
                                 .rate = RATE,
                                 .rows = ROWS,
                                 .columns = COLUMNS };
-  NotchModel *model = notch_boost_fit (&data, how, error);
+  NotchTrainHow rounds = *how;
+  if (rounds.rounds <= 0)
+    rounds.rounds = ROUNDS;
+  NotchModel *model = notch_boost_fit (&data, &rounds, error);
   if (!model)
     return NULL;
   g_free (model->purpose);
@@ -125,6 +122,7 @@ const NotchClassifier notch_classifier_signature = {
   .name = "signature",
   .summary = "gradient-boosted trees over what wafer maps measure",
   .patches = TRUE,
+  .maps = TRUE,
   .train = train,
   .open = open_model,
   .classify = classify,

@@ -114,19 +114,22 @@ typedef struct {
   GArray *cluster, *repeater;     /* NotchCluster, NotchRepeater; NULL: not looked for */
   int reticle_cols, reticle_rows; /* dice that are exposed at once, 0: nothing tells */
   int patch_side;
-  GPtrArray *class_name;    /* char *, in the order of the rules, "other" last, or of the model, "unknown" last */
-  gint64 *class_count;      /* beside it */
-  char *model, *model_hash; /* of the classifier: its file and SHA-256; NULL: the recipe's rules */
-  gint64 inspected_px;      /* pixels that were compared */
-  double threshold;         /* sigmas */
-  double noise[5];          /* a to e */
-  double z_rms;             /* of the normalised residual, 1 when the noise model is right */
-  NotchArrays *arrays;      /* NULL: none */
-  NotchSpectrum *spectrum;  /* NULL: nothing was uniform enough */
-  NotchMesh *mesh;          /* NULL: no surface was inspected */
-  double shift_rms;         /* px, of the dice against the lattice, or of a template's patches against its warp */
-  double distortion[2];     /* px, of a template beyond its warp: rms at edges, peak; 0 without */
-  GPtrArray *warning;       /* char *: what the user must know */
+  GPtrArray *class_name; /* char *, in the order of the rules, "other" last, or of the model, "unknown" last */
+  gint64 *class_count;   /* beside it */
+  char *signature;       /* what the failed dice look like together; NULL: no model of wafer maps, or too few dice */
+  double signature_confidence, signature_chance; /* 0 to 1; the chance that they lie together like this by chance */
+  char *signature_model, *signature_model_hash;  /* NULL: none */
+  char *model, *model_hash;                      /* of the classifier: its file and SHA-256; NULL: the recipe's rules */
+  gint64 inspected_px;                           /* pixels that were compared */
+  double threshold;                              /* sigmas */
+  double noise[5];                               /* a to e */
+  double z_rms;                                  /* of the normalised residual, 1 when the noise model is right */
+  NotchArrays *arrays;                           /* NULL: none */
+  NotchSpectrum *spectrum;                       /* NULL: nothing was uniform enough */
+  NotchMesh *mesh;                               /* NULL: no surface was inspected */
+  double shift_rms;     /* px, of the dice against the lattice, or of a template's patches against its warp */
+  double distortion[2]; /* px, of a template beyond its warp: rms at edges, peak; 0 without */
+  GPtrArray *warning;   /* char *: what the user must know */
   NotchVerdict verdict;
   GPtrArray *reason; /* char *: why it is rejected, or in trouble */
   double seconds[4]; /* reading and survey, inspection, reports, whole */
