@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/net.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -306,13 +308,14 @@ typedef struct {
 #define NOTCH_STAGE(name, Args) int (*name) (NotchLane *, const Args *);
   NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE
+  const NotchNetKernels *net; /* operations of networks, on lanes of their own */
 } NotchKernels;
 
 extern const NotchKernels notch_kernels_cpu;
 
 /* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns
  * NULL. */
-#define NOTCH_KERNELS_ABI           5
+#define NOTCH_KERNELS_ABI           6
 #define NOTCH_KERNELS_MODULE_SYMBOL "notch_kernels_module"
 typedef const NotchKernels *(*NotchKernelsModule) (int abi);
 

@@ -5,7 +5,8 @@
 
 #include "inspect/classify/metrics.h"
 
-const NotchClassifier *const notch_classifiers[] = { &notch_classifier_forest, &notch_classifier_signature, NULL };
+const NotchClassifier *const notch_classifiers[] = { &notch_classifier_forest, &notch_classifier_net,
+                                                     &notch_classifier_signature, NULL };
 
 const NotchClassifier *
 notch_classifier_find (const char *name, GError **error)

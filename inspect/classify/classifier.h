@@ -37,7 +37,7 @@ typedef struct {
 } NotchClassifier;
 
 extern const NotchClassifier *const notch_classifiers[]; /* NULL at the end */
-extern const NotchClassifier notch_classifier_forest, notch_classifier_signature;
+extern const NotchClassifier notch_classifier_forest, notch_classifier_net, notch_classifier_signature;
 
 /* The row of a name; the error lists the names. */
 const NotchClassifier *notch_classifier_find (const char *name, GError **error);

@@ -1,5 +1,6 @@
 /* cpu.c - the CPU backend: a lane is a thread, a batch is one tile, so that a tile's whole chain stays in cache */
 #include "kernels/cpu/lane.h"
+#include "kernels/cpu/net.h"
 #include "kernels/math/shift.h"
 
 #include <math.h>
@@ -271,23 +272,25 @@ copy (NotchLane *lane, size_t bytes, int times)
   return 0;
 }
 
-const NotchKernels notch_kernels_cpu = { .name = "cpu",
-                                         .count = count,
-                                         .open = open_device,
-                                         .close = close_device,
-                                         .describe = describe,
-                                         .workers = workers,
-                                         .batch = batch,
-                                         .strip_up = strip_up,
-                                         .strip_free = strip_free,
-                                         .lane_new = lane_new,
-                                         .lane_free = lane_free,
-                                         .fault = fault_of,
-                                         .finish = finish,
-                                         .peek = peek,
-                                         .poke = poke,
-                                         .copy = copy,
+const NotchKernels notch_kernels_cpu = {
+  .name = "cpu",
+  .count = count,
+  .open = open_device,
+  .close = close_device,
+  .describe = describe,
+  .workers = workers,
+  .batch = batch,
+  .strip_up = strip_up,
+  .strip_free = strip_free,
+  .lane_new = lane_new,
+  .lane_free = lane_free,
+  .fault = fault_of,
+  .finish = finish,
+  .peek = peek,
+  .poke = poke,
+  .copy = copy,
 #define NOTCH_STAGE(name, Args) .name = notch_cpu_##name,
-                                         NOTCH_STAGES (NOTCH_STAGE)
+  NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE
+      .net = &notch_cpu_net,
 };

@@ -658,25 +658,27 @@ copy (NotchLane *lane, size_t bytes, int times)
   return 0;
 }
 
-static const NotchKernels kernels = { "cuda",
-                                      count,
-                                      open_device,
-                                      close_device,
-                                      describe,
-                                      workers,
-                                      batch,
-                                      strip_up,
-                                      strip_free,
-                                      lane_new,
-                                      lane_free,
-                                      fault_of,
-                                      finish,
-                                      peek,
-                                      poke,
-                                      copy,
+static const NotchKernels kernels = {
+  "cuda",
+  count,
+  open_device,
+  close_device,
+  describe,
+  workers,
+  batch,
+  strip_up,
+  strip_free,
+  lane_new,
+  lane_free,
+  fault_of,
+  finish,
+  peek,
+  poke,
+  copy,
 #define NOTCH_STAGE(name, Args) notch_cuda_##name,
-                                      NOTCH_STAGES (NOTCH_STAGE)
+  NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE
+      & notch_cuda_net,
 };
 
 extern "C" __attribute__ ((visibility ("default"))) const NotchKernels *

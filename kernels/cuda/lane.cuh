@@ -197,6 +197,8 @@ int notch_cuda_wander (NotchLane *lane, int reach);
 /* Has the lane's stream wait until a strip has arrived. */
 int notch_cuda_await (NotchLane *lane, const NotchStripMem *mem);
 
+extern const NotchNetKernels notch_cuda_net;
+
 #define NOTCH_STAGE(name, Args) int notch_cuda_##name (NotchLane *, const Args *);
 NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE
