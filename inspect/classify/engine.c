@@ -133,7 +133,7 @@ notch_engine_new (const NotchNet *net, const NotchCompute *compute, int images, 
     engine->layer[l].is.n = images;
     geometry[l] = engine->layer[l].is;
   }
-  NotchDevice *device = compute ? compute->device : NULL;
+  NotchDevice *device = compute && compute->n_devices > 0 ? compute->device[0] : NULL;
   if (!device)
     device = engine->device = kernels->open (0, fault);
   NotchNetSize size = { compute && compute->jobs > 0 ? compute->jobs : (int) g_get_num_processors (), images,
