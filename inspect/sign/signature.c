@@ -16,6 +16,7 @@
 #define N_SCALES     3
 #define N_LENGTHS    3
 #define LONGEST      15
+#define SAME         1e-9 /* what differs less differs by rounding */
 
 /* A raster with what several features need. */
 typedef struct {
@@ -40,6 +41,14 @@ band_of (const double *edge, int n, double radius)
   while (band < n - 1 && radius >= edge[band + 1])
     band++;
   return band;
+}
+
+/* Sectors begin between the angles that cells can lie at: at 7.5 degrees and every 15 degrees from there. */
+static int
+sector_of (const Map *map, int cell)
+{
+  double turn = atan2 (map->y[cell], map->x[cell]) / (2 * G_PI) * N_SECTORS + 0.5;
+  return ((int) floor (turn) + N_SECTORS) % N_SECTORS;
 }
 
 static int
@@ -156,8 +165,7 @@ measure_edge (const Map *map, double *to)
     for (int i = 0; i < CELLS; i++) {
       if (map->radius[i] < inner[k])
         continue;
-      int sector = (int) floor ((atan2 (map->y[i], map->x[i]) / (2 * G_PI) + 0.5) * N_SECTORS);
-      sector = CLAMP (sector, 0, N_SECTORS - 1);
+      int sector = sector_of (map, i);
       area[sector] += (double) map->raster->present[i];
       fails[sector] += (double) (map->raster->present[i] * map->raster->fail[i]);
     }
@@ -239,7 +247,9 @@ measure_blobs (const Map *map, double *to)
       most[annulus] = MAX (most[annulus], map->excess[s][i]);
       dense[annulus] = MAX (dense[annulus], map->smooth[s][i]);
       least = MIN (least, map->smooth[s][i]);
-      if (map->excess[s][i] > best)
+      /* of places that are as good as each other the one nearest to the centre */
+      double more = map->excess[s][i] - best;
+      if (more > SAME || (more > -SAME && map->radius[i] < where))
         best = map->excess[s][i], where = map->radius[i];
     }
     double *one = to + s * 8;
@@ -481,8 +491,7 @@ measure_region (const Map *map, const gboolean *out, double *to)
     far = MAX (far, map->radius[i]);
     perimeter += (x == 0 || !is[i - 1]) + (x == SIDE - 1 || !is[i + 1]) + (y == 0 || !is[i - SIDE])
                  + (y == SIDE - 1 || !is[i + SIDE]);
-    int sector = (int) floor ((atan2 (map->y[i], map->x[i]) / (2 * G_PI) + 0.5) * N_SECTORS);
-    sectors |= 1u << CLAMP (sector, 0, N_SECTORS - 1);
+    sectors |= 1u << sector_of (map, i);
   }
   double mx = sx / n, my = sy / n, extent = 1.0 / (3 * SIDE * SIDE);
   double xx = sxx / n - mx * mx + extent, yy = syy / n - my * my + extent, xy = sxy / n - mx * my;
