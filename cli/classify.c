@@ -1,10 +1,11 @@
 /* classify.c - notch classify: another model for results that are there already */
 #include "cli/cli.h"
 
-static char *model, *jobs;
+static char *model, *jobs, *mine;
 
 static const GOptionEntry entries[] = {
   { "model", 0, 0, G_OPTION_ARG_FILENAME, &model, "trained classifier; needed", "FILE" },
+  { "mine", 0, 0, G_OPTION_ARG_STRING, &mine, "change nothing; print the N defects that are most worth a review", "N" },
   { "jobs", 'j', 0, G_OPTION_ARG_STRING, &jobs, "threads (one a processor)", "N" },
   G_OPTION_ENTRY_NULL,
 };
@@ -20,16 +21,24 @@ run (int n, char **arguments, const NotchCommon *common)
 {
   g_autoptr (GError) error = NULL;
   g_autofree char *report = NULL;
-  int threads = 0;
+  int threads = 0, most = 0;
   if (!model || !*model) {
     notch_say ("say which model classifies: notch classify --model MODEL DIR…");
     return NOTCH_EXIT_TROUBLE;
   }
-  if (!notch_read_whole ("--jobs", jobs, 1, NOTCH_MAX_JOBS, &threads))
+  if (!notch_read_whole ("--jobs", jobs, 1, NOTCH_MAX_JOBS, &threads)
+      || !notch_read_whole ("--mine", mine, 1, G_MAXINT, &most))
     return NOTCH_EXIT_TROUBLE;
   g_auto (GStrv) folders = g_new0 (char *, n + 1);
   for (int i = 0; i < n; i++)
     folders[i] = g_strdup (arguments[i]);
+  if (mine) {
+    g_autofree char *list = notch_choose_for_review (folders, model, most, threads, &error);
+    if (!list)
+      return notch_complain (error);
+    notch_put (list);
+    return NOTCH_EXIT_OK;
+  }
   gboolean well = notch_classify (folders, model, threads, tell, &report, &error);
   if (!common->quiet && report)
     g_printerr ("%s", report);

@@ -26,7 +26,8 @@ typedef struct {
 } NotchCommand;
 
 extern const NotchCommand notch_command_bench, notch_command_classify, notch_command_devices, notch_command_inspect,
-    notch_command_learn, notch_command_recipe, notch_command_score, notch_command_simulate, notch_command_train;
+    notch_command_learn, notch_command_recipe, notch_command_score, notch_command_simulate, notch_command_train,
+    notch_command_validate;
 
 /* "notch: what is wrong and what to do" on stderr; gives NOTCH_EXIT_TROUBLE. */
 int notch_complain (const GError *error);

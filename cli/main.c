@@ -9,8 +9,17 @@
 #include <unistd.h>
 
 static const NotchCommand *const commands[] = {
-  &notch_command_simulate, &notch_command_score,  &notch_command_inspect, &notch_command_learn, &notch_command_train,
-  &notch_command_classify, &notch_command_recipe, &notch_command_devices, &notch_command_bench, NULL,
+  &notch_command_simulate,
+  &notch_command_score,
+  &notch_command_inspect,
+  &notch_command_learn,
+  &notch_command_train,
+  &notch_command_validate,
+  &notch_command_classify,
+  &notch_command_recipe,
+  &notch_command_devices,
+  &notch_command_bench,
+  NULL,
 };
 
 static int put_fault; /* errno of a write that failed */

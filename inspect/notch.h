@@ -158,6 +158,34 @@ NOTCH_API gboolean notch_classify (char **folders, const char *model, int jobs, 
 /* One line a classifier that can be trained: its name and what it is. */
 NOTCH_API char *notch_classifiers_describe (void);
 
+/* Chooses the defects of finished output folders that are most worth a person's look: those that the model is torn about, that
+ * are far from what it has learned, and that differ from each other. A table (CSV), the most telling first, at most so many:
+ * folder (OUT/STEM), defect_id, x_px, y_px, class, confidence, distance, worth (0 to 1). Nothing is changed. */
+NOTCH_API char *notch_choose_for_review (char **folders, const char *model, int most, int jobs, GError **error);
+
+/* ---- validation ------------------------------------------------------------------------------------------------ */
+
+/* Fields that are 0 or NULL mean the default. Borrowed for the call. */
+typedef struct {
+  const char *output;    /* NULL, or a folder for metrics.json, confusion.csv, predictions.csv and pictures */
+  const char *gate;      /* NULL, or a file of limits */
+  const char *against;   /* NULL, or another model to compare with */
+  const char *record;    /* NULL, or a file for the model with these figures as its validation record */
+  const char *nuisances; /* NULL, or classes that are nuisances, comma separated, besides those named nuisance… */
+  gboolean all;          /* count what the model has learned from, too */
+  gboolean leave_out;    /* train anew without each class in turn: how well is it then known to be none? */
+  guint64 seed;          /* of intervals, and of what is trained anew */
+  const char *device;    /* for training, as in NotchInspectOptions */
+  int jobs;              /* threads; 0: one a processor */
+} NotchValidateOptions;
+
+/* Measures a model on examples of known class, datasets as for notch_train, without those of wafers that it has learned from.
+ * `unmet` receives a line for each limit of the gate that is not met, NULL-terminated, for g_strfreev; `report`, if not NULL,
+ * a table for people, `json` the same for machines. */
+NOTCH_API gboolean notch_validate (const char *model, char **datasets, const NotchValidateOptions *options,
+                                   NotchTrainStep step, gpointer data, char ***unmet, char **report, char **json,
+                                   GError **error);
+
 /* ---- devices --------------------------------------------------------------------------------------------------- */
 
 /* One line a device: what can compute here, and which `auto` would take and why. */

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "inspect/classify/classes.h"
+#include "inspect/classify/known.h"
 #include "inspect/classify/limits.h"
+#include "inspect/classify/mine.h"
 #include "inspect/image/write.h"
 #include "inspect/report/report.h"
 #include "inspect/text.h"
@@ -20,6 +22,7 @@ typedef struct {
   char *stem, *defects, *summary; /* paths, but for the stem */
   char *defects_text, *summary_text;
   gint64 *count;       /* of each class */
+  GArray *drift;       /* NotchDrift, or NULL */
   const char *verdict; /* of the constant names */
   char *reasons;       /* as summary.csv has them */
 } Image;
@@ -34,6 +37,7 @@ image_free (gpointer data)
   g_free (image->defects_text);
   g_free (image->summary_text);
   g_free (image->count);
+  g_clear_pointer (&image->drift, g_array_unref);
   g_free (image->reasons);
   g_free (image);
 }
@@ -73,6 +77,8 @@ classify_defects (Reclassify *work, Image *image, const char *folder, GError **e
   g_autofree double *confidence = g_new (double, n + 1);
   notch_classes_assign_examples (work->classes, (const NotchExample *) (gpointer) dataset->example->data, n,
                                  dataset->patch_side, work->jobs, class_index, confidence);
+  image->drift = notch_classes_drift_examples (work->classes, (const NotchExample *) (gpointer) dataset->example->data,
+                                               class_index, n);
   g_autoptr (GString) text = g_string_new (NULL);
   append_row (text, csv->name, csv->n_columns);
   for (guint i = 0; i < n; i++) {
@@ -118,7 +124,24 @@ count_of (JsonObject *object, const char *name)
   return node && JSON_NODE_HOLDS_VALUE (node) ? json_node_get_int (node) : 0;
 }
 
-/* Takes the lines out that limits of classes gave before, and adds those that they give now. */
+static double
+number_of (JsonObject *object, const char *name, double fallback)
+{
+  JsonNode *node = object ? json_object_get_member (object, name) : NULL;
+  GType type = node && JSON_NODE_HOLDS_VALUE (node) ? json_node_get_value_type (node) : G_TYPE_INVALID;
+  return type == G_TYPE_DOUBLE || type == G_TYPE_INT64 ? json_node_get_double (node) : fallback;
+}
+
+/* What the limit on drift said before. */
+static char *
+drift_before (JsonObject *summary, double most)
+{
+  JsonObject *model = object_in (summary, "model"), *drift = model ? object_in (model, "drift") : NULL;
+  const char *column = drift ? text_of (json_object_get_member (drift, "column")) : NULL;
+  return column ? notch_limits_drift_reason (column, most, number_of (drift, "largest", 0)) : NULL;
+}
+
+/* Takes the lines out that limits of classes and of drift gave before, and adds those that they give now. */
 static JsonArray *
 judge_again (const Reclassify *work, const Image *image, JsonObject *summary)
 {
@@ -128,9 +151,11 @@ judge_again (const Reclassify *work, const Image *image, JsonObject *summary)
   JsonNode *said = json_object_get_member (summary, "reasons");
   JsonArray *lines = said && JSON_NODE_HOLDS_ARRAY (said) ? json_node_get_array (said) : NULL;
   g_autoptr (GList) name = most ? json_object_get_members (most) : NULL;
+  const double most_drift = number_of (limits, "drift", -1);
+  g_autofree char *drifted = drift_before (summary, most_drift);
   for (guint i = 0; lines && i < json_array_get_length (lines); i++) {
     const char *line = text_of (json_array_get_element (lines, i));
-    gboolean stays = line != NULL;
+    gboolean stays = line && g_strcmp0 (line, drifted) != 0;
     for (GList *l = name; l && stays; l = l->next) {
       g_autofree char *old = notch_limits_class_reason (l->data, count_of (most, l->data), count_of (before, l->data));
       stays = g_strcmp0 (old, line) != 0;
@@ -145,6 +170,10 @@ judge_again (const Reclassify *work, const Image *image, JsonObject *summary)
         if (now)
           json_array_add_string_element (reasons, now);
       }
+  const NotchDrift *drift = image->drift ? notch_drift_largest (image->drift) : NULL;
+  g_autofree char *drifts = drift ? notch_limits_drift_reason (drift->name, most_drift, drift->index) : NULL;
+  if (drifts)
+    json_array_add_string_element (reasons, drifts);
   return reasons;
 }
 
@@ -162,6 +191,25 @@ set_verdict (Image *image, JsonObject *summary, JsonArray *reasons)
     g_string_append_printf (joined, "%s%s", i > 0 ? "; " : "", json_array_get_string_element (reasons, i));
   image->reasons = g_string_free (g_steal_pointer (&joined), FALSE);
   json_object_set_string_member (summary, "verdict", image->verdict);
+}
+
+/* As an inspection writes it. */
+static void
+set_drift (JsonObject *model, const GArray *drift)
+{
+  if (!drift) {
+    json_object_set_null_member (model, "drift");
+    return;
+  }
+  const NotchDrift *largest = notch_drift_largest (drift);
+  JsonObject *object = json_object_new (), *columns = json_object_new ();
+  json_object_set_double_member (object, "largest", largest->index);
+  json_object_set_string_member (object, "column", largest->name);
+  for (guint i = 0; i < drift->len; i++)
+    json_object_set_double_member (columns, g_array_index (drift, NotchDrift, i).name,
+                                   g_array_index (drift, NotchDrift, i).index);
+  json_object_set_object_member (object, "columns", columns);
+  json_object_set_object_member (model, "drift", object);
 }
 
 static gboolean
@@ -187,6 +235,7 @@ classify_summary (const Reclassify *work, Image *image, GError **error)
   g_autofree char *file = g_utf8_make_valid (work->classes->trained->model->path, -1);
   json_object_set_string_member (model, "file", file);
   json_object_set_string_member (model, "sha256", work->classes->trained->model->hash);
+  set_drift (model, image->drift);
   json_object_set_object_member (summary, "model", model);
   json_object_set_null_member (summary, "asked"); /* nobody asked for this in one go: --resume does the image anew */
   g_autofree char *lines = notch_json_text (root);
@@ -339,4 +388,100 @@ notch_classify (char **folders, const char *model, int jobs, void (*failed) (con
   if (report)
     *report = g_string_free (g_steal_pointer (&text), FALSE);
   return n_failed == 0;
+}
+
+/* ---- what to review -------------------------------------------------------------------------------------------- */
+
+/* All defects of all folders. */
+typedef struct {
+  NotchDataset *dataset;
+  GPtrArray *id; /* char *, beside the examples */
+} Pool;
+
+static gboolean
+pool_folder (Pool *pool, const char *folder, GError **error)
+{
+  g_autoptr (GPtrArray) stems = list_stems (folder);
+  for (guint i = 0; i < stems->len; i++) {
+    g_autofree char *own = g_build_filename (folder, stems->pdata[i], NULL);
+    g_autoptr (NotchCsv) csv = notch_dataset_add_folder (pool->dataset, own, error);
+    if (!csv)
+      return FALSE;
+    for (guint row = 0; row < csv->row->len; row++)
+      g_ptr_array_add (pool->id, g_strdup (notch_csv_text (csv, row, notch_csv_column (csv, "defect_id"))));
+  }
+  return TRUE;
+}
+
+/* The rows of those that were chosen, the most telling first. */
+static char *
+write_chosen (const NotchTrained *trained, const Pool *pool, const GArray *chosen, const float *probability,
+              const double *distance, const double *worth)
+{
+  GString *text = g_string_new ("folder,defect_id,x_px,y_px,class,confidence,distance,worth\n");
+  const gsize n_classes = trained->model->class_name->len;
+  for (guint k = 0; k < chosen->len; k++) {
+    const gsize i = g_array_index (chosen, gsize, k);
+    const NotchExample *example = notch_example (pool->dataset, (guint) i);
+    double confidence = 0;
+    const guint called = (guint) notch_trained_decide (trained, probability + i * n_classes, distance[i], &confidence);
+    const double number[] = { confidence, distance[i], worth[i] };
+    notch_append_field (text, pool->dataset->wafer_name->pdata[example->wafer]);
+    g_string_append_printf (text, ",%s,", (const char *) pool->id->pdata[i]);
+    notch_append_number (text, example->value[NOTCH_FEATURE_X], 3);
+    g_string_append_c (text, ',');
+    notch_append_number (text, example->value[NOTCH_FEATURE_Y], 3);
+    g_string_append_c (text, ',');
+    notch_append_field (text, called < n_classes ? trained->model->class_name->pdata[called] : NOTCH_UNKNOWN);
+    for (guint f = 0; f < G_N_ELEMENTS (number); f++) {
+      g_string_append_c (text, ',');
+      notch_append_number (text, number[f], 4);
+    }
+    g_string_append_c (text, '\n');
+  }
+  return g_string_free (text, FALSE);
+}
+
+static char *
+choose (const NotchTrained *trained, const Pool *pool, int most, int jobs, GError **error)
+{
+  const guint n = pool->dataset->example->len;
+  const NotchExample *example = (const NotchExample *) (gpointer) pool->dataset->example->data;
+  const int side = pool->dataset->patch_side, n_classes = (int) trained->model->class_name->len;
+  int length = 0;
+  g_autofree double *place = notch_known_places (trained, example, n, side, jobs, &length);
+  g_autofree double *distance = g_new (double, n + 1), *rarity = g_new (double, n + 1), *worth = g_new (double, n + 1);
+  g_autofree float *probability = g_new (float, (gsize) n *(gsize) n_classes + 1);
+  if (!place) {
+    notch_model_refuse (trained->model, error,
+                        "the model does not tell what is far from what it learned from; train it with notch train");
+    return NULL;
+  }
+  notch_trained_probabilities (trained, example, n, side, jobs, probability);
+  notch_known_distances (trained, example, n, side, jobs, distance);
+  notch_mine_rarity (distance, n, rarity);
+  for (guint i = 0; i < n; i++)
+    worth[i] = notch_mine_worth (probability + (gsize) i * (gsize) n_classes, n_classes, rarity[i]);
+  g_autoptr (GArray) chosen = notch_mine (worth, place, n, length, (gsize) most);
+  return write_chosen (trained, pool, chosen, probability, distance, worth);
+}
+
+char *
+notch_choose_for_review (char **folders, const char *model, int most, int jobs, GError **error)
+{
+  g_autoptr (NotchTrained) trained = notch_trained_load (model, "defects", error);
+  if (!trained)
+    return NULL;
+  g_autoptr (NotchDataset) dataset = notch_dataset_new ();
+  g_autoptr (GPtrArray) id = g_ptr_array_new_with_free_func (g_free);
+  Pool pool = { dataset, id };
+  for (int i = 0; folders[i]; i++)
+    if (!pool_folder (&pool, folders[i], error))
+      return NULL;
+  if (dataset->example->len == 0) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
+                 "%s: holds no finished image with defects; name output folders of notch inspect", folders[0]);
+    return NULL;
+  }
+  return choose (trained, &pool, most, jobs > 0 ? jobs : (int) g_get_num_processors (), error);
 }

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "inspect/classify/classifier.h"
+#include "inspect/classify/known.h"
 #include "inspect/classify/metrics.h"
 
 typedef struct {
@@ -58,37 +58,6 @@ add_counts (JsonObject *record, const char *name, const NotchDataset *dataset, c
   json_object_set_object_member (record, name, counts);
 }
 
-static int
-compare_doubles (gconstpointer a, gconstpointer b)
-{
-  double x = *(const double *) a, y = *(const double *) b;
-  return (x > y) - (x < y);
-}
-
-/* The median of each column that the model looks at and what 1 % and 99 % are below: what it was made for. */
-static void
-add_ranges (JsonObject *record, const Training *training, const NotchModel *model)
-{
-  g_autofree int *column = notch_model_columns (model, NULL);
-  JsonObject *ranges = json_object_new ();
-  for (guint f = 0; column && f < model->feature->len; f++) {
-    g_autoptr (GArray) value = g_array_new (FALSE, FALSE, sizeof (double));
-    for (guint i = 0; i < training->dataset->example->len; i++) {
-      const NotchExample *example = notch_example (training->dataset, i);
-      if (training->part[i] == NOTCH_PART_TRAIN && !isnan (example->value[column[f]]))
-        g_array_append_val (value, example->value[column[f]]);
-    }
-    g_array_sort (value, compare_doubles);
-    JsonArray *quantiles = json_array_new ();
-    const double share[] = { 0.01, 0.5, 0.99 };
-    for (gsize k = 0; k < G_N_ELEMENTS (share) && value->len > 0; k++)
-      json_array_add_double_element (
-          quantiles, g_array_index (value, double, (guint) (share[k] * (double) (value->len - 1) + 0.5)));
-    json_object_set_array_member (ranges, model->feature->pdata[f], quantiles);
-  }
-  json_object_set_object_member (record, "columns", ranges);
-}
-
 static void
 add_record (const Training *training, NotchModel *model)
 {
@@ -98,7 +67,6 @@ add_record (const Training *training, NotchModel *model)
   json_object_set_int_member (record, "images", training->dataset->wafer_name->len);
   add_counts (record, "learned", training->dataset, training->part, NOTCH_PART_TRAIN);
   add_counts (record, "held_out", training->dataset, training->part, NOTCH_PART_HELD_OUT);
-  add_ranges (record, training, model);
   g_clear_pointer (&model->training, json_object_unref);
   model->training = record;
 }
@@ -162,10 +130,12 @@ judge (Training *training)
   notch_temper (held.probability, n, n_classes, model->temperature);
   if (training->options->purity > 0)
     notch_purity_thresholds (held.truth, held.probability, n, n_classes, training->options->purity, model->threshold);
+  g_autofree double *distance = g_new (double, n + 1);
+  notch_known_distances (training->trained, example, n, dataset->patch_side, training->how.jobs, distance);
   for (guint i = 0; i < n; i++) {
     double confidence = 0;
-    held.called[i] =
-        notch_trained_decide (training->trained, held.probability + (gsize) i * (gsize) n_classes, &confidence);
+    held.called[i] = notch_trained_decide (training->trained, held.probability + (gsize) i * (gsize) n_classes,
+                                           distance[i], &confidence);
   }
   g_autoptr (NotchMetrics) metrics =
       notch_metrics_new (held.truth, held.called, held.wafer, held.probability, n, n_classes, training->options->seed);
@@ -207,6 +177,7 @@ train (Training *training, const char *path, GError **error)
   training->trained = notch_trained_new (g_steal_pointer (&model), error);
   if (!training->trained)
     return FALSE;
+  notch_known_learn (training->trained, training->dataset, training->part, training->how.jobs);
   judge (training);
   if (!notch_model_save (training->trained->model, path, error))
     return FALSE;

@@ -141,6 +141,21 @@ test_classes (Fixture *fixture, gconstpointer data)
           "13 defects of class particle, at most 12 allowed|1 defect of class other, at most 0 allowed");
 }
 
+static void
+test_drift (Fixture *fixture, gconstpointer data)
+{
+  static const NotchDrift drift[] = { { (char *) "area_px", 0.1 }, { (char *) "fill", 0.25 }, { (char *) "class", 0 } };
+  fixture->recipe->limits.drift = 0.25;
+  expect (fixture->result, NOTCH_VERDICT_TROUBLE, "no model tells what it learned from*");
+  fixture->result->drift = g_array_new (FALSE, FALSE, sizeof (NotchDrift));
+  g_array_append_vals (fixture->result->drift, drift, G_N_ELEMENTS (drift));
+  expect (fixture->result, NOTCH_VERDICT_PASS, "");
+  fixture->recipe->limits.drift = 0.2;
+  expect (fixture->result, NOTCH_VERDICT_REJECT,
+          "fill has drifted by 0.25 from what the model learned from, at most 0.2 allowed");
+  g_array_unref (fixture->result->drift);
+}
+
 /* Every limit has its say, and trouble outweighs a reject. */
 static void
 test_all (Fixture *fixture, gconstpointer data)
@@ -176,9 +191,10 @@ test_check (Fixture *fixture, gconstpointer data)
   add_class_limit (fixture->recipe, "scratches", 3);
   g_assert_false (notch_limits_check (fixture->recipe, fixture->result->class_name, &error));
   g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE);
-  g_assert_cmpstr (error->message, ==,
-                   "[limits] class.scratches: no rule of [classify] gives this class; classes are particle, scratch, "
-                   "other");
+  g_assert_cmpstr (
+      error->message, ==,
+      "[limits] class.scratches: no rule or model of [classify] gives this class; classes are particle, scratch, "
+      "other");
 }
 
 #define ADD(name, test) g_test_add ("/limits/" name, Fixture, NULL, set_up, test, tear_down)
@@ -192,6 +208,7 @@ main (int argc, char **argv)
   ADD ("dice", test_dice);
   ADD ("density", test_density);
   ADD ("classes", test_classes);
+  ADD ("drift", test_drift);
   ADD ("all", test_all);
   ADD ("trouble", test_trouble);
   ADD ("check", test_check);

@@ -361,7 +361,7 @@ test_formats (void)
     g_autoptr (GError) error = NULL;
     g_assert_false (notch_reports_check (bad[i], &error));
     g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE);
-    g_assert_nonnull (strstr (error->message, "defects, dice, overlay, map, crops, spectrum, haze, recipe, json"));
+    g_assert_nonnull (strstr (error->message, "defects, dice, overlay, map, crops, patches, spectrum, haze, recipe, json"));
   }
   guint n = 0;
   while (notch_reports[n])

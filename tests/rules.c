@@ -116,8 +116,9 @@ test_errors (void)
                 { "contrast = 3", "column 10: \"= 3\" is left over; *==*" },
                 { "1 & 1", "column 3: \"& 1\" is left over; *&&*" },
                 { "sise_um > 1", "column 1: \"sise_um\" is unknown (did you mean \"size_um\"?); columns are x_px, *" },
-                { "1 < elongaton", "column 5: \"elongaton\" is unknown (did you mean \"elongation\"?*, dice; functions "
-                                   "are abs, sqrt, log, min, max" },
+                { "1 < elongaton",
+                  "column 5: \"elongaton\" is unknown (did you mean \"elongation\"?*, tone_fit; functions "
+                  "are abs, sqrt, log, min, max" },
                 { "snr > 1", "column 1: \"snr\" is unknown (did you mean \"peak_snr\"?*" },
                 { "qqq > 1", "column 1: \"qqq\" is unknown; columns are *" },
                 { "min (1)", "column 7: min takes 2 arguments*" },

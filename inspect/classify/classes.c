@@ -1,6 +1,8 @@
 /* classes.c - see classes.h */
 #include "inspect/classify/classes.h"
 
+#include "inspect/classify/drift.h"
+#include "inspect/classify/known.h"
 #include "inspect/detect/features.h"
 
 NotchClasses *
@@ -23,6 +25,7 @@ notch_classes_new (const NotchRecipe *recipe, GError **error)
   classes->trained = notch_trained_load (recipe->classify.model, "defects", error);
   if (!classes->trained)
     return NULL;
+  classes->profile = notch_known_profile (classes->trained->model);
   const GPtrArray *name = classes->trained->model->class_name;
   classes->name = g_ptr_array_new_with_free_func (g_free);
   for (guint i = 0; i < name->len; i++)
@@ -39,6 +42,7 @@ notch_classes_free (NotchClasses *classes)
   notch_rules_free (classes->rules);
   notch_trained_free (classes->trained);
   notch_trained_free (classes->signature);
+  g_clear_pointer (&classes->profile, g_ptr_array_unref);
   g_clear_pointer (&classes->name, g_ptr_array_unref);
   g_free (classes);
 }
@@ -58,9 +62,24 @@ notch_classes_assign_examples (const NotchClasses *classes, const NotchExample *
 {
   const gsize n_classes = classes->trained->model->class_name->len;
   g_autofree float *probability = g_new (float, (gsize) n *n_classes + 1);
+  g_autofree double *distance = g_new (double, n + 1);
   notch_trained_probabilities (classes->trained, example, n, patch_side, jobs, probability);
+  notch_known_distances (classes->trained, example, n, patch_side, jobs, distance);
   for (guint i = 0; i < n; i++)
-    class_index[i] = notch_trained_decide (classes->trained, probability + i * n_classes, &confidence[i]);
+    class_index[i] = notch_trained_decide (classes->trained, probability + i * n_classes, distance[i], &confidence[i]);
+}
+
+/* The defects as a model sees them; their patches are borrowed. */
+static NotchExample *
+make_examples (const NotchDefect *defect, guint n)
+{
+  NotchExample *example = g_new0 (NotchExample, n + 1);
+  for (guint i = 0; i < n; i++) {
+    example[i].patch = defect[i].patch;
+    for (int f = 0; f < NOTCH_N_FEATURES; f++)
+      example[i].value[f] = notch_feature_as_written (f, defect[i].value[f]);
+  }
+  return example;
 }
 
 void
@@ -71,15 +90,45 @@ notch_classes_assign (const NotchClasses *classes, NotchDefect *defect, guint n,
       defect[i].class_index = notch_rules_classify (classes->rules, defect[i].value, &defect[i].confidence);
     return;
   }
-  g_autofree NotchExample *example = g_new0 (NotchExample, n + 1);
+  g_autofree NotchExample *example = make_examples (defect, n);
   g_autofree int *class_index = g_new (int, n + 1);
   g_autofree double *confidence = g_new (double, n + 1);
-  for (guint i = 0; i < n; i++) {
-    example[i].patch = defect[i].patch; /* borrowed */
-    for (int f = 0; f < NOTCH_N_FEATURES; f++)
-      example[i].value[f] = notch_feature_as_written (f, defect[i].value[f]);
-  }
   notch_classes_assign_examples (classes, example, n, patch_side, jobs, class_index, confidence);
   for (guint i = 0; i < n; i++)
     defect[i].class_index = class_index[i], defect[i].confidence = confidence[i];
+}
+
+static void
+clear_drift (gpointer data)
+{
+  g_free (((NotchDrift *) data)->name);
+}
+
+GArray *
+notch_classes_drift_examples (const NotchClasses *classes, const NotchExample *example, const int *class_index, guint n)
+{
+  if (!classes->profile)
+    return NULL;
+  g_autoptr (GPtrArray) now =
+      notch_known_profile_of (classes->trained->model, classes->profile, example, class_index, n);
+  GArray *drift = g_array_new (FALSE, FALSE, sizeof (NotchDrift));
+  g_array_set_clear_func (drift, clear_drift);
+  for (guint k = 0; k < now->len; k++) {
+    const NotchHistogram *then = classes->profile->pdata[k];
+    NotchDrift one = { g_strdup (then->name ? then->name : "class"), notch_histogram_drift (then, now->pdata[k]) };
+    g_array_append_val (drift, one);
+  }
+  return drift;
+}
+
+GArray *
+notch_classes_drift (const NotchClasses *classes, const NotchDefect *defect, guint n)
+{
+  if (!classes->profile)
+    return NULL;
+  g_autofree NotchExample *example = make_examples (defect, n);
+  g_autofree int *class_index = g_new (int, n + 1);
+  for (guint i = 0; i < n; i++)
+    class_index[i] = defect[i].class_index;
+  return notch_classes_drift_examples (classes, example, class_index, n);
 }

@@ -5,10 +5,11 @@
 #include "inspect/classify/rules.h"
 
 typedef struct {
-  NotchRules *rules;       /* NULL with a model */
-  NotchTrained *trained;   /* NULL with rules */
+  NotchRules *rules;     /* NULL with a model */
+  NotchTrained *trained; /* NULL with rules */
   NotchTrained *signature; /* of wafer maps, or NULL */
-  GPtrArray *name;         /* char *: of the rules, "other" last; or of the model, "unknown" last */
+  GPtrArray *profile; /* NotchHistogram, of what the model learned from (known.h); NULL: rules, or it does not know */
+  GPtrArray *name;    /* char *: of the rules, "other" last; or of the model, "unknown" last */
 } NotchClasses;
 
 /* Loads the recipe's models where it names them, without one of defects compiles its rules; the recipe is not kept. */
@@ -23,3 +24,9 @@ void notch_classes_assign (const NotchClasses *classes, NotchDefect *defect, gui
 /* Likewise of examples; with a model. */
 void notch_classes_assign_examples (const NotchClasses *classes, const NotchExample *example, guint n, int patch_side,
                                     int jobs, int *class_index, double *confidence);
+
+/* How far n classified defects are from what the model learned from: NotchDrift, a list that owns the names; NULL where that
+ * is not known. */
+GArray *notch_classes_drift (const NotchClasses *classes, const NotchDefect *defect, guint n);
+GArray *notch_classes_drift_examples (const NotchClasses *classes, const NotchExample *example, const int *class_index,
+                                      guint n);

@@ -1,5 +1,5 @@
 /* classifier.c - the table of classifiers, and models that are ready to classify */
-#include "inspect/classify/classifier.h"
+#include "inspect/classify/known.h"
 
 #include <string.h>
 
@@ -39,9 +39,11 @@ notch_trained_new (NotchModel *model, GError **error)
   gpointer state = classifier->open (model, error);
   if (!state)
     return NULL;
-  NotchTrained *trained = g_new (NotchTrained, 1);
-  *trained = (NotchTrained){ g_steal_pointer (&owned), classifier, state };
-  return trained;
+  g_autoptr (NotchTrained) trained = g_new0 (NotchTrained, 1);
+  trained->model = g_steal_pointer (&owned);
+  trained->classifier = classifier;
+  trained->state = state;
+  return notch_known_open (trained, error) ? g_steal_pointer (&trained) : NULL;
 }
 
 NotchTrained *
@@ -50,7 +52,7 @@ notch_trained_load (const char *path, const char *purpose, GError **error)
   g_autoptr (NotchModel) model = notch_model_load (path, error);
   if (!model)
     return NULL;
-  if (strcmp (model->purpose, purpose) != 0) {
+  if (purpose && strcmp (model->purpose, purpose) != 0) {
     notch_model_refuse (model, error, "is a model for %s, not for %s; name another", model->purpose, purpose);
     return NULL;
   }
@@ -63,6 +65,7 @@ notch_trained_free (NotchTrained *trained)
   if (!trained)
     return;
   trained->classifier->close (trained->state);
+  notch_novelty_free (trained->novelty);
   notch_model_free (trained->model);
   g_free (trained);
 }
@@ -78,12 +81,13 @@ notch_trained_probabilities (const NotchTrained *trained, const NotchExample *ex
 }
 
 int
-notch_trained_decide (const NotchTrained *trained, const float *probability, double *confidence)
+notch_trained_decide (const NotchTrained *trained, const float *probability, double distance, double *confidence)
 {
   const int n = (int) trained->model->class_name->len;
   const int best = notch_most_probable (probability, n);
   *confidence = (double) probability[best];
-  return *confidence < trained->model->threshold[best] ? n : best;
+  gboolean far = trained->novelty && distance > trained->novelty->limit;
+  return far || *confidence < trained->model->threshold[best] ? n : best;
 }
 
 char *

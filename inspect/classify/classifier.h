@@ -3,6 +3,7 @@
 
 #include "inspect/classify/dataset.h"
 #include "inspect/classify/model.h"
+#include "inspect/classify/novelty.h"
 
 /* Fields that are 0 or NULL mean the default. Borrowed for the call. */
 typedef struct {
@@ -50,10 +51,11 @@ typedef struct {
   NotchModel *model;
   const NotchClassifier *classifier;
   gpointer state;
+  NotchNovelty *novelty; /* distances from what it has learned; NULL: it cannot tell */
 } NotchTrained;
 /* Takes the model, also when it fails. */
 NotchTrained *notch_trained_new (NotchModel *model, GError **error);
-/* Loads a model of a purpose. */
+/* Loads a model of a purpose; NULL: of any. */
 NotchTrained *notch_trained_load (const char *path, const char *purpose, GError **error);
 void notch_trained_free (NotchTrained *trained);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTrained, notch_trained_free)
@@ -62,5 +64,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTrained, notch_trained_free)
 void notch_trained_probabilities (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
                                   int jobs, float *probability);
 /* The most probable class of a row of probabilities, or class_name->len, which is "unknown", where that is below the
- * class's threshold. *confidence is the probability of the most probable class. */
-int notch_trained_decide (const NotchTrained *trained, const float *probability, double *confidence);
+ * class's threshold or the example's distance (known.h; NAN: not known) beyond what nearly all known examples are within.
+ * *confidence is the probability of the most probable class. */
+int notch_trained_decide (const NotchTrained *trained, const float *probability, double distance, double *confidence);

@@ -32,8 +32,8 @@ notch_limits_check (const NotchRecipe *recipe, const GPtrArray *class_names, GEr
     g_autoptr (GString) names = join_names (class_names);
     g_autofree char *key = g_strconcat ("class.", limit->name, NULL);
     g_autofree char *place = notch_recipe_place (recipe, "limits", key);
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "%s: nothing in [classify] gives this class; classes are %s",
-                 place, names->str);
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
+                 "%s: no rule or model of [classify] gives this class; classes are %s", place, names->str);
     return FALSE;
   }
   return TRUE;
@@ -162,6 +162,35 @@ judge_classes (NotchResult *result)
   }
 }
 
+char *
+notch_limits_drift_reason (const char *column, double most, double index)
+{
+  char limit[G_ASCII_DTOSTR_BUF_SIZE], found[G_ASCII_DTOSTR_BUF_SIZE];
+  if (most < 0 || index <= most)
+    return NULL;
+  return g_strdup_printf ("%s has drifted by %s from what the model learned from, at most %s allowed", column,
+                          g_ascii_formatd (found, sizeof found, "%.4g", index), format_limit (limit, most));
+}
+
+static void
+judge_drift (NotchResult *result)
+{
+  const double most = result->recipe->limits.drift;
+
+  if (most < 0)
+    return;
+  if (!result->drift) {
+    cannot_judge (result,
+                  "no model tells what it learned from, so drift cannot be judged; name one that notch train made "
+                  "in [classify], or take drift out of [limits]");
+    return;
+  }
+  const NotchDrift *drift = notch_drift_largest (result->drift);
+  char *reason = notch_limits_drift_reason (drift->name, most, drift->index);
+  if (reason)
+    reject (result, reason);
+}
+
 void
 notch_limits_judge (NotchResult *result)
 {
@@ -172,4 +201,5 @@ notch_limits_judge (NotchResult *result)
   judge_dice (result);
   judge_density (result);
   judge_classes (result);
+  judge_drift (result);
 }

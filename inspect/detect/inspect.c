@@ -1,6 +1,8 @@
 /* inspect.c - see inspect.h */
 #include "inspect/detect/inspect.h"
 
+#include "inspect/classify/drift.h"
+
 #include "inspect/classify/limits.h"
 #include "inspect/classify/signature.h"
 #include "inspect/detect/echo.h"
@@ -409,6 +411,18 @@ read_signature (NotchResult *result, const NotchClasses *classes, int jobs)
   result->signature_chance = signature.chance;
 }
 
+static void
+tell_drift (NotchResult *result)
+{
+  const NotchDrift *drift = result->drift ? notch_drift_largest (result->drift) : NULL;
+  char index[G_ASCII_DTOSTR_BUF_SIZE];
+  if (drift && drift->index >= NOTCH_DRIFT_LARGE)
+    g_ptr_array_add (result->warning,
+                     g_strdup_printf ("the defects are not like those that the model learned from, least in %s (stability "
+                                      "index %s); look at their classes, and train with such images",
+                                      drift->name, g_ascii_formatd (index, sizeof index, "%.2f", drift->index)));
+}
+
 static NotchResult *
 result_new (const NotchInspection *inspection, const NotchClasses *classes, const NotchReference *reference)
 {
@@ -534,6 +548,9 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   tell_bad_dice (result, TRUE);
   tell_bad_dice (result, FALSE);
   tell_noise (result, plan);
+  result->drift =
+      notch_classes_drift (classes, (const NotchDefect *) (gpointer) result->defect->data, result->defect->len);
+  tell_drift (result);
   notch_limits_judge (result);
   gint64 end = g_get_monotonic_time ();
   result->seconds[0] = (double) (surveyed - start) / 1e6;

@@ -8,6 +8,16 @@ clear_defect (NotchDefect *defect)
   g_clear_pointer (&defect->patch, g_free);
 }
 
+const NotchDrift *
+notch_drift_largest (const GArray *drift)
+{
+  const NotchDrift *largest = &g_array_index (drift, NotchDrift, 0);
+  for (guint i = 1; i < drift->len; i++)
+    if (g_array_index (drift, NotchDrift, i).index > largest->index)
+      largest = &g_array_index (drift, NotchDrift, i);
+  return largest;
+}
+
 void
 notch_result_free (NotchResult *result)
 {
@@ -36,6 +46,7 @@ notch_result_free (NotchResult *result)
   g_free (result->signature);
   g_free (result->signature_model);
   g_free (result->signature_model_hash);
+  g_clear_pointer (&result->drift, g_array_unref);
   g_free (result->device);
   g_free (result->reduced);
   g_free (result);

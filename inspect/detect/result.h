@@ -96,6 +96,12 @@ typedef struct {
   double p;                     /* chance of as many dice with a defect at one place */
 } NotchRepeater;
 
+/* How far what was found is from what the model learned from: a population stability index (classify/drift.h). */
+typedef struct {
+  char *name; /* of a column; "class": the mix of classes */
+  double index;
+} NotchDrift;
+
 typedef struct {
   char *path, *stem;
   char *asked; /* what --resume compares; NULL: nothing */
@@ -114,22 +120,23 @@ typedef struct {
   GArray *cluster, *repeater;     /* NotchCluster, NotchRepeater; NULL: not looked for */
   int reticle_cols, reticle_rows; /* dice that are exposed at once, 0: nothing tells */
   int patch_side;
-  GPtrArray *class_name; /* char *, in the order of the rules, "other" last, or of the model, "unknown" last */
-  gint64 *class_count;   /* beside it */
-  char *signature;       /* what the failed dice look like together; NULL: no model of wafer maps, or too few dice */
+  GPtrArray *class_name;    /* char *, in the order of the rules, "other" last, or of the model, "unknown" last */
+  gint64 *class_count;      /* beside it */
+  char *signature;          /* what the failed dice look like together; NULL: no model of maps, or too few dice */
   double signature_confidence, signature_chance; /* 0 to 1; the chance that they lie together like this by chance */
   char *signature_model, *signature_model_hash;  /* NULL: none */
-  char *model, *model_hash;                      /* of the classifier: its file and SHA-256; NULL: the recipe's rules */
-  gint64 inspected_px;                           /* pixels that were compared */
-  double threshold;                              /* sigmas */
-  double noise[5];                               /* a to e */
-  double z_rms;                                  /* of the normalised residual, 1 when the noise model is right */
-  NotchArrays *arrays;                           /* NULL: none */
-  NotchSpectrum *spectrum;                       /* NULL: nothing was uniform enough */
-  NotchMesh *mesh;                               /* NULL: no surface was inspected */
-  double shift_rms;     /* px, of the dice against the lattice, or of a template's patches against its warp */
-  double distortion[2]; /* px, of a template beyond its warp: rms at edges, peak; 0 without */
-  GPtrArray *warning;   /* char *: what the user must know */
+  char *model, *model_hash; /* of the classifier: its file and SHA-256; NULL: the recipe's rules */
+  GArray *drift;       /* NotchDrift, of every column that the model looks at, then of the classes; NULL: not known */
+  gint64 inspected_px; /* pixels that were compared */
+  double threshold;    /* sigmas */
+  double noise[5];     /* a to e */
+  double z_rms;        /* of the normalised residual, 1 when the noise model is right */
+  NotchArrays *arrays; /* NULL: none */
+  NotchSpectrum *spectrum; /* NULL: nothing was uniform enough */
+  NotchMesh *mesh;         /* NULL: no surface was inspected */
+  double shift_rms;        /* px, of the dice against the lattice, or of a template's patches against its warp */
+  double distortion[2];    /* px, of a template beyond its warp: rms at edges, peak; 0 without */
+  GPtrArray *warning;      /* char *: what the user must know */
   NotchVerdict verdict;
   GPtrArray *reason; /* char *: why it is rejected, or in trouble */
   double seconds[4]; /* reading and survey, inspection, reports, whole */
@@ -143,4 +150,6 @@ typedef struct {
 
 /* Frees everything but `recipe`; patches too, so `defect` has no clear function. The pointer arrays free their strings. */
 void notch_result_free (NotchResult *result);
+/* The largest of a list, the first of equals. */
+const NotchDrift *notch_drift_largest (const GArray *drift);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchResult, notch_result_free)

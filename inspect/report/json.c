@@ -297,6 +297,25 @@ add_signature (JsonBuilder *to, const NotchResult *result)
   json_builder_end_object (to);
 }
 
+/* null where the model does not know what it learned from. */
+static void
+add_drift (JsonBuilder *to, const GArray *drift)
+{
+  if (!drift) {
+    add_text (to, "drift", NULL);
+    return;
+  }
+  const NotchDrift *largest = notch_drift_largest (drift);
+  begin (to, "drift");
+  add_number (to, "largest", largest->index);
+  add_text (to, "column", largest->name);
+  begin (to, "columns");
+  for (guint i = 0; i < drift->len; i++)
+    add_number (to, g_array_index (drift, NotchDrift, i).name, g_array_index (drift, NotchDrift, i).index);
+  json_builder_end_object (to);
+  json_builder_end_object (to);
+}
+
 /* What decided the classes; null: the recipe's rules. */
 static void
 add_model (JsonBuilder *to, const NotchResult *result)
@@ -308,6 +327,7 @@ add_model (JsonBuilder *to, const NotchResult *result)
   begin (to, "model");
   add_text (to, "file", result->model);
   add_text (to, "sha256", result->model_hash);
+  add_drift (to, result->drift);
   json_builder_end_object (to);
 }
 
@@ -321,7 +341,8 @@ add_limits (JsonBuilder *to, const NotchRecipe *recipe)
   } limit[] = { { "defects", recipe->limits.defects },
                 { "defects_per_die", recipe->limits.defects_per_die },
                 { "density_per_cm2", recipe->limits.density_per_cm2 },
-                { "failed_dice", recipe->limits.failed_dice } };
+                { "failed_dice", recipe->limits.failed_dice },
+                { "drift", recipe->limits.drift } };
   begin (to, "limits");
   for (guint i = 0; i < G_N_ELEMENTS (limit); i++)
     add_number (to, limit[i].name, limit[i].most < 0 ? NAN : limit[i].most);

@@ -279,18 +279,33 @@ set_words (NotchPaint *paint, const char *text, const NotchWords *style)
   return covers;
 }
 
+/* The letters' path, with the upper left corner of the room that they take at (x, y). */
+static void
+trace_words (NotchPaint *paint, const NotchBox *box, const NotchWords *style)
+{
+  cairo_save (paint->pen);
+  if (style->rising) {
+    cairo_translate (paint->pen, box->x, box->y + box->height);
+    cairo_rotate (paint->pen, -G_PI / 2);
+    cairo_move_to (paint->pen, 0, 0);
+  } else {
+    cairo_move_to (paint->pen, box->x, box->y);
+  }
+  pango_cairo_layout_path (paint->pen, paint->layout);
+  cairo_restore (paint->pen);
+}
+
 static NotchBox
 put_words (NotchPaint *paint, double x, double y, const PangoRectangle *covers, const NotchWords *style, gboolean draw)
 {
-  NotchBox box = { x, y, (double) covers->width / PANGO_SCALE, (double) covers->height / PANGO_SCALE };
+  double length = (double) covers->width / PANGO_SCALE, height = (double) covers->height / PANGO_SCALE;
+  NotchBox box = { x, y, style->rising ? height : length, style->rising ? length : height };
   if (draw && style->halo > 0) {
-    cairo_move_to (paint->pen, x, y);
-    pango_cairo_layout_path (paint->pen, paint->layout);
+    trace_words (paint, &box, style);
     notch_paint_stroke (paint, NOTCH_INK_BLACK, 0.6, 2 * style->halo, 0);
   }
   if (draw) {
-    cairo_move_to (paint->pen, x, y);
-    pango_cairo_layout_path (paint->pen, paint->layout);
+    trace_words (paint, &box, style);
     notch_paint_fill (paint, style->ink, 1);
   }
   return box;
@@ -314,7 +329,8 @@ void
 notch_paint_words_at (NotchPaint *paint, double x, double y, const char *text, const NotchWords *style)
 {
   PangoRectangle covers = set_words (paint, text, style);
-  put_words (paint, x - covers.width / 2. / PANGO_SCALE, y - covers.height / 2. / PANGO_SCALE, &covers, style, TRUE);
+  NotchBox box = put_words (paint, 0, 0, &covers, style, FALSE);
+  put_words (paint, x - box.width / 2, y - box.height / 2, &covers, style, TRUE);
 }
 
 /* ---- the page -------------------------------------------------------------------------------------------------- */

@@ -66,6 +66,7 @@ typedef struct {
   double wrap;       /* px: width to break lines at; 0: none */
   gboolean one_line; /* shorten with an ellipsis instead of breaking */
   double halo;       /* px: a dark edge around the letters */
+  gboolean rising;   /* from the bottom to the top */
 } NotchWords;
 /* The room that words take, at (0, 0). */
 NotchBox notch_paint_measure (NotchPaint *paint, const char *text, const NotchWords *style);

@@ -7,35 +7,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "inspect/ini.h"
 #include "inspect/text.h"
 
 /* ---- words ------------------------------------------------------------------------------------------------------- */
-
-/* Edits (insert, delete, replace) between two words. */
-static guint
-edit_distance (const char *a, const char *b)
-{
-  gsize n = strlen (b);
-  g_autofree guint *row = g_new (guint, n + 1);
-  for (gsize j = 0; j <= n; j++)
-    row[j] = (guint) j;
-  for (gsize i = 0; a[i]; i++) {
-    guint diagonal = row[0];
-    row[0] = (guint) i + 1;
-    for (gsize j = 0; j < n; j++) {
-      guint replace = diagonal + (a[i] != b[j]);
-      diagonal = row[j + 1];
-      row[j + 1] = MIN (replace, MIN (row[j], diagonal) + 1);
-    }
-  }
-  return row[n];
-}
-
-static gboolean
-is_near (guint distance, const char *word)
-{
-  return distance <= MAX (2, strlen (word) / 3);
-}
 
 static gboolean
 is_class_name (const char *name)
@@ -72,13 +47,13 @@ check_group (const char *group, GError **error)
   const char *nearest = NULL;
   guint best = G_MAXUINT;
   for (gsize i = 0; i < notch_n_key_groups; i++) {
-    guint distance = edit_distance (group, notch_key_groups[i][0]);
+    guint distance = notch_edit_distance (group, notch_key_groups[i][0]);
     if (distance < best) {
       best = distance;
       nearest = notch_key_groups[i][0];
     }
   }
-  if (is_near (best, group))
+  if (notch_is_near (best, group))
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "[%s]: there is no such group; did you mean [%s]?", group,
                  nearest);
   else
@@ -103,13 +78,13 @@ find_key (const char *group, const char *name, GError **error)
     if (notch_key_has_names (key) ? g_str_has_prefix (name, key->key) : strcmp (key->key, name) == 0)
       return key;
     g_string_append_printf (all, "%s%s%s", all->len ? ", " : "", key->key, notch_key_has_names (key) ? "NAME" : "");
-    guint distance = notch_key_has_names (key) ? G_MAXUINT : edit_distance (name, key->key);
+    guint distance = notch_key_has_names (key) ? G_MAXUINT : notch_edit_distance (name, key->key);
     if (distance < best) {
       best = distance;
       nearest = key;
     }
   }
-  if (nearest && is_near (best, name))
+  if (nearest && notch_is_near (best, name))
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "[%s] %s: there is no such key; did you mean %s?", group, name,
                  nearest->key);
   else
@@ -295,52 +270,6 @@ assign (NotchRecipe *recipe, const char *group, const char *name, const char *te
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-  char *group, *key; /* key NULL: the group's own line */
-  int line;          /* from 1 */
-} Place;
-
-static void
-free_place (gpointer data)
-{
-  Place *place = data;
-  g_free (place->group);
-  g_free (place->key);
-  g_free (place);
-}
-
-/* Where groups and keys stand in the text. NULL with the line in `wrong` where there is no such thing as that line. */
-static GPtrArray *
-scan_lines (const char *text, int *wrong)
-{
-  g_autoptr (GPtrArray) places = g_ptr_array_new_with_free_func (free_place);
-  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
-  const char *group = NULL;
-  for (int i = 0; lines[i]; i++) {
-    char *line = g_strstrip (lines[i]);
-    if (*line == '\0' || *line == '#')
-      continue;
-    gboolean is_group = *line == '[';
-    char *name = is_group ? line + 1 : line;
-    char *end = strchr (name, is_group ? ']' : '=');
-    gboolean ok = end && end > name && (is_group ? end[1] == '\0' : group != NULL);
-    if (ok)
-      *end = '\0';
-    if (!ok || strpbrk (g_strchomp (name), "[]")) {
-      *wrong = i + 1;
-      return NULL;
-    }
-    if (is_group)
-      group = name;
-    Place *place = g_new0 (Place, 1);
-    place->group = g_strdup (group);
-    place->key = is_group ? NULL : g_strdup (name);
-    place->line = i + 1;
-    g_ptr_array_add (places, place);
-  }
-  return g_steal_pointer (&places);
-}
-
 NotchRecipe *
 notch_recipe_parse (const char *text, const char *name, GError **error)
 {
@@ -348,14 +277,9 @@ notch_recipe_parse (const char *text, const char *name, GError **error)
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "%s: it is not UTF-8 text, so it is no recipe", name);
     return NULL;
   }
-  int wrong = 0;
-  g_autoptr (GPtrArray) places = scan_lines (text, &wrong);
-  if (!places) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
-                 "%s:%d: this is neither \"[group]\", \"key=value\" below a group, nor a comment that begins with #",
-                 name, wrong);
+  g_autoptr (GPtrArray) places = notch_ini_scan (text, name, error);
+  if (!places)
     return NULL;
-  }
   g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autoptr (GError) local = NULL;
   if (*text && !g_key_file_load_from_data (file, text, strlen (text), G_KEY_FILE_NONE, &local)) {
@@ -365,7 +289,7 @@ notch_recipe_parse (const char *text, const char *name, GError **error)
   g_autoptr (NotchRecipe) recipe = notch_recipe_new ();
   recipe->path = g_strdup (name);
   for (guint i = 0; i < places->len; i++) {
-    const Place *place = places->pdata[i];
+    const NotchIniLine *place = places->pdata[i];
     gboolean ok = TRUE;
     g_autofree char *key = g_strdup_printf ("%s]%s", place->group, place->key ? place->key : "");
     if (g_hash_table_contains (recipe->place, key)) {

@@ -156,6 +156,9 @@ const NotchKey notch_keys[] = {
     "an image with more defects an inspected area is rejected; -1: no limit" },
   { "limits", "failed_dice", KEY_WHOLE, AT (limits.failed_dice), -1, 0, 1e12, "dice", NULL,
     "an image with more dice that differ nearly everywhere, or are blank, is rejected; -1: no limit" },
+  { "limits", "drift", KEY_DOUBLE, AT (limits.drift), -1, 0, 1e6, "", NULL,
+    "an image whose defects are farther from what the model learned from, in a column or in the mix of classes, is rejected: "
+    "the population stability index, 0.25 is a lot; -1: no limit" },
   { "limits", "class.", KEY_CLASS_LIMITS, AT (limits.per_class), 0, 0, 1e12, "per image", NULL,
     "an image with more defects of that class is rejected; -1: no limit" },
 

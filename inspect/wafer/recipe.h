@@ -93,7 +93,7 @@ struct NotchRecipe {
     GPtrArray *rule;       /* NotchRule, in order */
   } classify;
   struct { /* -1: no limit */
-    double defects, defects_per_die, density_per_cm2, failed_dice;
+    double defects, defects_per_die, density_per_cm2, failed_dice, drift;
     GPtrArray *per_class; /* NotchClassLimit */
   } limits;
   struct {

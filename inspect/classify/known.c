@@ -1,0 +1,226 @@
+/* known.c - what a model remembers of its examples */
+#include "inspect/classify/known.h"
+
+#include "inspect/classify/drift.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { DIGEST = 16 }; /* hexadecimal digits */
+
+/* ---- vectors ------------------------------------------------------------------------------------------------------- */
+
+/* A network's embedding, or the columns that the model looks at, squeezed so that a large area is not all that counts.
+ * NULL where there are none. */
+static float *
+make_vectors (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, int jobs, int *length)
+{
+  const NotchClassifier *classifier = trained->classifier;
+  if (classifier->embed) {
+    *length = classifier->embedding_length (trained->state);
+    float *vector = g_new (float, (gsize) n *(gsize) *length + 1);
+    classifier->embed (trained->state, example, n, patch_side, jobs, vector);
+    return vector;
+  }
+  g_autofree int *column = notch_model_columns (trained->model, NULL);
+  gsize d = trained->model->feature->len;
+  *length = (int) d;
+  if (!column || d == 0)
+    return NULL;
+  float *vector = g_new (float, n *d + 1);
+  for (guint i = 0; i < n; i++)
+    for (gsize j = 0; j < d; j++)
+      vector[i * d + j] = (float) asinh (example[i].value[column[j]]);
+  return vector;
+}
+
+void
+notch_known_distances (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, int jobs,
+                       double *distance)
+{
+  int length = 0;
+  g_autofree float *vector = trained->novelty ? make_vectors (trained, example, n, patch_side, jobs, &length) : NULL;
+  for (guint i = 0; i < n; i++)
+    distance[i] = vector ? notch_novelty_distance (trained->novelty, vector + i * (gsize) length) : NAN;
+}
+
+double *
+notch_known_places (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, int jobs,
+                    int *length)
+{
+  g_autofree float *vector = trained->novelty ? make_vectors (trained, example, n, patch_side, jobs, length) : NULL;
+  if (!vector)
+    return NULL;
+  gsize d = (gsize) *length;
+  double *place = g_new (double, n *d + 1);
+  for (guint i = 0; i < n; i++)
+    notch_novelty_place (trained->novelty, vector + i * d, place + i * d);
+  return place;
+}
+
+/* The vectors, and classes as the model counts them, of the examples of a part; -1 where it does not know the class. */
+static float *
+take_part (const NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int which, int jobs,
+           GArray *class_index, int *length)
+{
+  g_autoptr (GArray) example = g_array_new (FALSE, FALSE, sizeof (NotchExample));
+  for (guint i = 0; i < dataset->example->len; i++)
+    if (part[i] == which && notch_example (dataset, i)->class_index >= 0) {
+      const char *name = dataset->class_name->pdata[notch_example (dataset, i)->class_index];
+      int known = notch_model_class (trained->model, name);
+      g_array_append_val (example, *notch_example (dataset, i));
+      g_array_append_val (class_index, known);
+    }
+  return make_vectors (trained, (const NotchExample *) (gpointer) example->data, example->len, dataset->patch_side,
+                       jobs, length);
+}
+
+static void
+learn_novelty (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int jobs)
+{
+  int length = 0;
+  g_autoptr (GArray) known = g_array_new (FALSE, FALSE, sizeof (int)), held = g_array_new (FALSE, FALSE, sizeof (int));
+  g_autofree float *learned = take_part (trained, dataset, part, NOTCH_PART_TRAIN, jobs, known, &length);
+  g_autofree float *others = take_part (trained, dataset, part, NOTCH_PART_HELD_OUT, jobs, held, &length);
+  g_clear_pointer (&trained->novelty, notch_novelty_free);
+  if (learned)
+    trained->novelty = notch_novelty_new (learned, (const int *) (gpointer) known->data, known->len, length,
+                                          (int) trained->model->class_name->len);
+  if (!trained->novelty)
+    return;
+  notch_novelty_set_limit (trained->novelty, held->len > 0 ? others : learned, held->len > 0 ? held->len : known->len);
+  g_autoptr (GBytes) bytes = notch_novelty_to_bytes (trained->novelty);
+  notch_model_set_section (trained->model, NOTCH_NOVELTY_SECTION, bytes);
+}
+
+gboolean
+notch_known_open (NotchTrained *trained, GError **error)
+{
+  const NotchModel *model = trained->model;
+  GBytes *bytes = notch_model_section (model, NOTCH_NOVELTY_SECTION, NULL);
+  int length =
+      trained->classifier->embed ? trained->classifier->embedding_length (trained->state) : (int) model->feature->len;
+  if (!bytes)
+    return TRUE;
+  trained->novelty = notch_novelty_from_bytes (bytes, length, (int) model->class_name->len);
+  return trained->novelty
+         || notch_model_refuse (model, error,
+                                "its section \"" NOTCH_NOVELTY_SECTION "\" does not fit its vectors; train "
+                                "it anew");
+}
+
+/* ---- wafers -------------------------------------------------------------------------------------------------------- */
+
+/* A digest of each wafer's examples, what they look like and in which order. */
+static GPtrArray *
+digest_wafers (const NotchDataset *dataset)
+{
+  g_autoptr (GPtrArray) sum = g_ptr_array_new_with_free_func ((GDestroyNotify) g_checksum_free);
+  GPtrArray *digest = g_ptr_array_new_with_free_func (g_free);
+  gsize patch = 2 * (gsize) dataset->patch_side * (gsize) dataset->patch_side * sizeof (float);
+  for (guint w = 0; w < dataset->wafer_name->len; w++)
+    g_ptr_array_add (sum, g_checksum_new (G_CHECKSUM_SHA256));
+  for (guint i = 0; i < dataset->example->len; i++) {
+    const NotchExample *example = notch_example (dataset, i);
+    GChecksum *own = sum->pdata[example->wafer];
+    for (int f = 0; f < NOTCH_N_FEATURES; f++) {
+      double value = isnan (example->value[f]) ? NAN : example->value[f];
+      if (notch_feature_info[f].learn)
+        g_checksum_update (own, (const guchar *) &value, sizeof value);
+    }
+    if (example->patch)
+      g_checksum_update (own, (const guchar *) example->patch, (gssize) patch);
+  }
+  for (guint w = 0; w < sum->len; w++)
+    g_ptr_array_add (digest, g_strndup (g_checksum_get_string (sum->pdata[w]), DIGEST));
+  return digest;
+}
+
+static void
+record_wafers (JsonObject *record, const NotchDataset *dataset, const guint8 *part)
+{
+  g_autoptr (GPtrArray) digest = digest_wafers (dataset);
+  g_autofree gboolean *used = g_new0 (gboolean, dataset->wafer_name->len + 1);
+  JsonArray *wafers = json_array_new ();
+  for (guint i = 0; i < dataset->example->len; i++)
+    if (part[i] != NOTCH_PART_NONE)
+      used[notch_example (dataset, i)->wafer] = TRUE;
+  for (guint w = 0; w < digest->len; w++)
+    if (used[w])
+      json_array_add_string_element (wafers, digest->pdata[w]);
+  json_object_set_array_member (record, "wafers", wafers);
+}
+
+gboolean *
+notch_known_wafers (const NotchModel *model, const NotchDataset *dataset)
+{
+  gboolean *seen = g_new0 (gboolean, dataset->wafer_name->len + 1);
+  JsonNode *node = model->training ? json_object_get_member (model->training, "wafers") : NULL;
+  JsonArray *wafers = node && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  g_autoptr (GHashTable) known = g_hash_table_new (g_str_hash, g_str_equal);
+  for (guint i = 0; wafers && i < json_array_get_length (wafers); i++) {
+    JsonNode *element = json_array_get_element (wafers, i);
+    if (JSON_NODE_HOLDS_VALUE (element) && json_node_get_value_type (element) == G_TYPE_STRING)
+      g_hash_table_add (known, (gpointer) json_node_get_string (element));
+  }
+  g_autoptr (GPtrArray) digest = digest_wafers (dataset);
+  for (guint w = 0; w < digest->len; w++)
+    seen[w] = g_hash_table_contains (known, digest->pdata[w]);
+  return seen;
+}
+
+/* ---- profiles ------------------------------------------------------------------------------------------------------ */
+
+/* The values of the model's columns, n x columns. */
+static double *
+take_values (const NotchModel *model, const NotchExample *example, guint n)
+{
+  g_autofree int *column = notch_model_columns (model, NULL);
+  gsize d = model->feature->len;
+  double *value = g_new (double, n *d + 1);
+  for (guint i = 0; i < n; i++)
+    for (gsize j = 0; j < d; j++)
+      value[i * d + j] = column ? example[i].value[column[j]] : NAN;
+  return value;
+}
+
+static void
+record_profile (const NotchModel *model, const NotchDataset *dataset, const guint8 *part)
+{
+  g_autoptr (GArray) example = g_array_new (FALSE, FALSE, sizeof (NotchExample)),
+                     called = g_array_new (FALSE, FALSE, sizeof (int));
+  for (guint i = 0; i < dataset->example->len; i++)
+    if (part[i] != NOTCH_PART_NONE) {
+      int known = notch_model_class (model, dataset->class_name->pdata[notch_example (dataset, i)->class_index]);
+      g_array_append_val (example, *notch_example (dataset, i));
+      g_array_append_val (called, known);
+    }
+  g_autofree double *value = take_values (model, (const NotchExample *) (gpointer) example->data, example->len);
+  g_autoptr (GPtrArray) profile = notch_profile_new (value, (const int *) (gpointer) called->data, example->len,
+                                                     (const char *const *) model->feature->pdata,
+                                                     (int) model->feature->len, (int) model->class_name->len + 1);
+  json_object_set_member (model->training, "profile", notch_profile_to_json (profile));
+}
+
+GPtrArray *
+notch_known_profile (const NotchModel *model)
+{
+  JsonNode *node = model->training ? json_object_get_member (model->training, "profile") : NULL;
+  return notch_profile_from_json (node, (int) model->feature->len, (int) model->class_name->len + 1);
+}
+
+GPtrArray *
+notch_known_profile_of (const NotchModel *model, const GPtrArray *profile, const NotchExample *example,
+                        const int *called, guint n)
+{
+  g_autofree double *value = take_values (model, example, n);
+  return notch_profile_like (profile, value, called, n);
+}
+
+void
+notch_known_learn (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int jobs)
+{
+  record_wafers (trained->model->training, dataset, part);
+  record_profile (trained->model, dataset, part);
+  learn_novelty (trained, dataset, part, jobs);
+}

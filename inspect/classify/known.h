@@ -1,0 +1,34 @@
+/* known.h - what a model remembers of the examples that it learned from, and how far others are from them
+ *
+ * In the training record "wafers" has a digest of each wafer's examples, "profile" the histograms of the columns that the
+ * model looks at (drift.h) and of its classes. Section "novelty" has where the classes lie (novelty.h). */
+#pragma once
+
+#include "inspect/classify/classifier.h"
+
+#define NOTCH_NOVELTY_SECTION "novelty"
+
+/* Reads the section into trained->novelty where the model has it; the error says that it does not fit. */
+gboolean notch_known_open (NotchTrained *trained, GError **error);
+
+/* Fills record and section from the examples that have a part; the limit of distances is set by those that are held out, or
+ * by all where none are. The model has a training record. */
+void notch_known_learn (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int jobs);
+
+/* For every wafer of a dataset whether the model has learned from it: its examples' numbers are the same. Freed with
+ * g_free. */
+gboolean *notch_known_wafers (const NotchModel *model, const NotchDataset *dataset);
+
+/* Histograms of the columns, then of classes (and "unknown", the last bin), as notch_profile_new has them; NULL where the
+ * model has none. */
+GPtrArray *notch_known_profile (const NotchModel *model);
+/* Likewise of n examples that were called so, in the bins of that profile. */
+GPtrArray *notch_known_profile_of (const NotchModel *model, const GPtrArray *profile, const NotchExample *example,
+                                   const int *called, guint n);
+
+/* How far each of n examples is from what is known; NAN where the model cannot tell. */
+void notch_known_distances (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, int jobs,
+                            double *distance);
+/* Where each lies, n x *length, so that near is alike; NULL where the model cannot tell. Freed with g_free. */
+double *notch_known_places (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, int jobs,
+                            int *length);

@@ -1,0 +1,120 @@
+/* answers.c - what a model says of examples */
+#include "inspect/validate/validate.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+void
+notch_answers_free (NotchAnswers *answers)
+{
+  if (!answers)
+    return;
+  g_array_unref (answers->example);
+  g_free (answers->truth);
+  g_free (answers->called);
+  g_free (answers->wafer);
+  g_free (answers->probability);
+  g_free (answers->confidence);
+  g_free (answers->distance);
+  g_free (answers);
+}
+
+/* Adds the examples whose class the model knows, or those whose class it does not. */
+static void
+take_examples (NotchAnswers *answers, const NotchModel *model, const NotchDataset *dataset, const guint8 *use,
+               gboolean known)
+{
+  for (guint i = 0; i < dataset->example->len; i++) {
+    const NotchExample *example = notch_example (dataset, i);
+    if (!use[i] || example->class_index < 0)
+      continue;
+    if ((notch_model_class (model, dataset->class_name->pdata[example->class_index]) >= 0) == known)
+      g_array_append_val (answers->example, *example);
+  }
+}
+
+NotchAnswers *
+notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, const guint8 *use, int jobs)
+{
+  const NotchModel *model = trained->model;
+  NotchAnswers *answers = g_new0 (NotchAnswers, 1);
+  answers->n_classes = (int) model->class_name->len;
+  answers->example = g_array_new (FALSE, FALSE, sizeof (NotchExample));
+  take_examples (answers, model, dataset, use, TRUE);
+  answers->n_known = answers->example->len;
+  take_examples (answers, model, dataset, use, FALSE);
+  const guint n = answers->n = answers->example->len;
+  const gsize c = (gsize) answers->n_classes;
+  const NotchExample *example = (const NotchExample *) (gpointer) answers->example->data;
+  answers->truth = g_new (int, answers->n_known + 1);
+  answers->called = g_new (int, n + 1);
+  answers->wafer = g_new (int, n + 1);
+  answers->probability = g_new (float, n *c + 1);
+  answers->confidence = g_new (double, n + 1);
+  answers->distance = g_new (double, n + 1);
+  notch_trained_probabilities (trained, example, n, dataset->patch_side, jobs, answers->probability);
+  notch_known_distances (trained, example, n, dataset->patch_side, jobs, answers->distance);
+  for (guint i = 0; i < n; i++) {
+    answers->called[i] =
+        notch_trained_decide (trained, answers->probability + i * c, answers->distance[i], &answers->confidence[i]);
+    answers->wafer[i] = example[i].wafer;
+    if (i < answers->n_known)
+      answers->truth[i] = notch_model_class (model, dataset->class_name->pdata[example[i].class_index]);
+  }
+  return answers;
+}
+
+/* ---- strangers ----------------------------------------------------------------------------------------------------- */
+
+static int
+compare_up (const void *a, const void *b)
+{
+  double x = *(const double *) a, y = *(const double *) b;
+  return (x > y) - (x < y);
+}
+
+/* For each of all n values the share of the first n_known that are as large: how usual it is. */
+static double *
+usual_share (const double *value, guint n, guint n_known)
+{
+  g_autofree double *sorted = g_memdup2 (value, sizeof *value * n_known);
+  double *share = g_new (double, n + 1);
+  qsort (sorted, n_known, sizeof *sorted, compare_up);
+  for (guint i = 0; i < n; i++) {
+    guint below = 0, end = n_known;
+    while (below < end) {
+      guint at = below + (end - below) / 2;
+      if (sorted[at] < value[i])
+        below = at + 1;
+      else
+        end = at;
+    }
+    share[i] = (n_known - below + 1.0) / (n_known + 1.0);
+  }
+  return share;
+}
+
+NotchStrangers
+notch_answers_strangers (const NotchAnswers *answers)
+{
+  const guint n = answers->n, n_known = answers->n_known;
+  NotchStrangers strangers = { n - n_known, NAN, NAN, NAN };
+  if (n == n_known || n_known == 0)
+    return strangers;
+  g_autofree double *doubt = g_new (double, n), *both = g_new (double, n);
+  g_autofree gboolean *strange = g_new (gboolean, n);
+  for (guint i = 0; i < n; i++) {
+    doubt[i] = 1 - answers->confidence[i];
+    strange[i] = i >= n_known;
+  }
+  strangers.confidence = notch_auroc (doubt, strange, n);
+  if (isnan (answers->distance[0]))
+    return strangers;
+  g_autofree double *by_doubt = usual_share (doubt, n, n_known),
+                    *by_distance = usual_share (answers->distance, n, n_known);
+  for (guint i = 0; i < n; i++)
+    both[i] = -log (by_doubt[i]) - log (by_distance[i]);
+  strangers.distance = notch_auroc (answers->distance, strange, n);
+  strangers.both = notch_auroc (both, strange, n);
+  return strangers;
+}

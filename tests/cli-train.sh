@@ -1,0 +1,92 @@
+#!/bin/sh
+# notch train, inspect --model and classify from the outside: one wafer teaches, another is classified; models that lie.
+# shellcheck source=tests/tap.sh disable=SC2016
+. "$srcdir/tests/tap.sh"
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+if "$NOTCH" --version | grep -q 'no XGBoost'; then
+  is "without XGBoost training says so in one line" \
+    "$(mkdir -p c/a c/b && "$NOTCH" train -o m.model "$srcdir/samples" 2>&1 | wc -l)" 1
+  skip "the rest" "built without XGBoost"
+  done_testing
+  exit 0
+fi
+
+for seed in 1 2 3; do
+  "$NOTCH" simulate -q --size 1536x1536 --die 256x256 --classes particle,scratch,bridge,open --defects 28 --snr 15:40 \
+    --seed $seed -o w$seed.tif || exit 1
+done
+"$NOTCH" inspect -q --format defects,json,recipe -o out w1.tif w2.tif || exit 1
+
+# ---- train --------------------------------------------------------------------------------------------------------------
+is "training tells how right it is" \
+  "$("$NOTCH" train -o m.model --seed 3 out 2>told; grep -c '^held out, [0-9]* examples: accuracy ' told)" 1
+is "classes are counted" "$(grep -cE '^  (bridge|open|particle|scratch) +[0-9]+ to learn from, +[0-9]+ held out' told)" 4
+"$NOTCH" train -q -o again.model --seed 3 -j1 out
+ok "one thread: the same bytes" cmp m.model again.model
+"$NOTCH" train -q -o other.model --seed 3 --rounds 2 out
+ok "fewer rounds: another model" test "$(cmp m.model other.model >/dev/null 2>&1; echo $?)" = 1
+is "--quiet tells nothing" "$("$NOTCH" train -q -o again.model out 2>&1)" ""
+is "no output: told, status 2" "$(status "$NOTCH" train out)" 2
+is "no such data: told, status 2" "$(status "$NOTCH" train -o none.model none)" 2
+is "a share that is none" "$(status "$NOTCH" train -o none.model --hold-out 1.5 out)" 2
+is "a classifier that is none" "$("$NOTCH" train -q -o none.model --classifier tree out 2>&1 | grep -c 'there is no classifier "tree"')" 1
+ok "nothing is written then" test ! -e none.model
+
+# ---- inspect --model ----------------------------------------------------------------------------------------------------
+"$NOTCH" inspect -q --model m.model --format defects,json,recipe -o new w3.tif
+right=$(awk -F, 'NR == FNR { if (FNR > 1) { x[FNR] = $5; y[FNR] = $6; type[FNR] = $2; n = FNR } next }
+  FNR == 1 { for (i = 1; i <= NF; i++) if ($i == "class") c = i; next }
+  { near = 1e9; for (i = 2; i <= n; i++) { d = (x[i] - $2) ^ 2 + (y[i] - $3) ^ 2; if (d < near) { near = d; is = type[i] } } if (near < 400) { all++; right += is == $c } }
+  END { printf "%d", 100 * right / all }' w3-truth.csv new/w3/defects.csv)
+ok "three of four classes are right on another wafer: $right %" test "$right" -ge 75
+is "the summary names the model" "$(grep -c '"sha256" : "[0-9a-f]\{64\}"' new/w3/summary.json)" 1
+is "its classes are the table's" "$(head -1 new/summary.csv | grep -o 'class_[a-z]*' | tr '\n' ' ')" \
+  "class_bridge class_open class_particle class_scratch class_unknown "
+printf '[classify]\nmodel = m.model\n' >with.ini
+"$NOTCH" inspect -q -r with.ini --format defects,json -o key w3.tif
+ok "the recipe's key does the same" cmp new/w3/defects.csv key/w3/defects.csv
+resume () {
+  "$NOTCH" inspect -r with.ini --resume --format defects,json -o key w3.tif 2>&1 | grep -c 'from an earlier run'
+}
+is "--resume leaves out what is finished" "$(resume)" 1
+cp other.model m.model.aside && mv m.model kept.model && mv m.model.aside m.model
+is "--resume sees that the model is another" "$(resume)" 0
+mv kept.model m.model
+is "a limit on a class of the model" \
+  "$(status "$NOTCH" inspect -q --model m.model --set limits.class.bridge=0 --format defects,json -o lim w3.tif)" 1
+is "a limit on a class that it has not" \
+  "$(status "$NOTCH" inspect -q --model m.model --set limits.class.pit=0 --format defects,json -o lim2 w3.tif)" 2
+
+# ---- classify -------------------------------------------------------------------------------------------------------------
+"$NOTCH" inspect -q --format defects,json -o later w3.tif
+is "classify tells what it did" "$("$NOTCH" classify --model m.model later 2>&1 | grep -c '^later: [0-9]* defects, [0-9]* in another class now$')" 1
+ok "what is classified later is the same, byte by byte" cmp new/w3/defects.csv later/w3/defects.csv
+is "the table too" "$(cut -d, -f1-14 later/summary.csv)" "$(cut -d, -f1-14 new/summary.csv)"
+"$NOTCH" classify -q --model other.model lim
+is "a limit is judged again" "$(cut -d, -f3 lim/summary.csv | tail -n 1)" \
+  "$(grep -c ',bridge,' lim/w3/defects.csv | awk '{ print ($1 > 0 ? "reject" : "pass") }')"
+is "no folder of results: told, status 2" "$("$NOTCH" classify --model m.model . 2>&1 | grep -c 'holds no finished image')" 1
+is "and its status" "$(status "$NOTCH" classify --model m.model . later)" 2
+is "--resume does a classified image anew" \
+  "$("$NOTCH" inspect --resume --format defects,json -o later w3.tif 2>&1 | grep -c 'from an earlier run')" 0
+
+# ---- unknown --------------------------------------------------------------------------------------------------------------
+"$NOTCH" train -q -o pure.model --purity 0.999 --rounds 3 out
+"$NOTCH" classify -q --model pure.model new
+ok "what is not sure is unknown" grep -q ',unknown,' new/w3/defects.csv
+is "and nothing is lost" "$(wc -l <new/w3/defects.csv)" "$(wc -l <key/w3/defects.csv)"
+
+# ---- models that lie --------------------------------------------------------------------------------------------------------
+head -c 3000 m.model >cut.model
+is "a model that is cut off: one line, status 2" "$("$NOTCH" inspect --model cut.model -o bad w3.tif 2>&1; echo $?)" \
+  "$(printf 'notch: %s/cut.model: the model is cut off or damaged; copy or train it anew\n2' "$dir")"
+printf 'x' | dd of=m.model bs=1 seek=2500 conv=notrunc 2>/dev/null
+is "one byte of it changed" "$("$NOTCH" classify --model m.model new 2>&1 | grep -c 'does not fit its hash')" 1
+echo '{}' >m.json
+is "JSON of something else" "$("$NOTCH" inspect --model m.json -o bad w3.tif 2>&1 | grep -c 'nothing that XGBoost saved')" 1
+is "no model at all" "$(status "$NOTCH" inspect --model none.model -o bad w3.tif)" 2
+is "an image is no model" "$("$NOTCH" inspect --model w3.tif -o bad w3.tif 2>&1 | grep -c 'is no model')" 1
+is "nothing lies around" "$(find . -name '.*' -type f | wc -l)" 0
+done_testing

@@ -1,0 +1,326 @@
+/* forest.c - forests against plain walks, and against XGBoost itself */
+#include "config.h"
+
+#include "inspect/classify/boost.h"
+#include "inspect/classify/forest.h"
+#include "inspect/classify/xgboost.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+/* ---- plain walks ------------------------------------------------------------------------------------------------- */
+
+enum { N_FEATURES = 7, N_CLASSES = 3, N_ROWS = 3000 };
+
+/* A number that is often one of a few, so that values meet thresholds exactly; now and then none. */
+static float
+any_value (GRand *rand)
+{
+  double dice = g_rand_double (rand);
+  return dice < 0.1   ? NAN
+         : dice < 0.5 ? (float) g_rand_int_range (rand, -3, 4)
+                      : (float) g_rand_double_range (rand, -4, 4);
+}
+
+/* Grows a tree from node `at`, its children at the end. */
+static void
+grow (GRand *rand, GArray *nodes, guint root, guint at, int depth)
+{
+  NotchForestNode node = { .left = -1, .right = -1, .value = (float) g_rand_double_range (rand, -1, 1) };
+  if (depth > 0 && g_rand_double (rand) < 0.8) {
+    const NotchForestNode leaf = { 0 };
+    float threshold = any_value (rand);
+    node.left = (gint32) (nodes->len - root), node.right = node.left + 1;
+    node.feature = (guint16) g_rand_int_range (rand, 0, N_FEATURES);
+    node.default_left = (guint16) g_rand_boolean (rand);
+    node.value = isnan (threshold) ? 0 : threshold;
+    g_array_append_val (nodes, leaf);
+    g_array_append_val (nodes, leaf);
+  }
+  g_array_index (nodes, NotchForestNode, at) = node;
+  if (node.left >= 0) {
+    grow (rand, nodes, root, root + (guint) node.left, depth - 1);
+    grow (rand, nodes, root, root + (guint) node.right, depth - 1);
+  }
+}
+
+static float
+walk (const NotchForestNode *node, const float *row)
+{
+  int at = 0;
+  while (node[at].left >= 0) {
+    const float value = row[node[at].feature];
+    at = (isnan (value) ? node[at].default_left : value < node[at].value) ? node[at].left : node[at].right;
+  }
+  return node[at].value;
+}
+
+static void
+test_walks (void)
+{
+  GRand *rand = g_rand_new_with_seed (5);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NotchModel) model = notch_model_new ("defects", "forest");
+  g_autoptr (GArray) nodes = g_array_new (FALSE, FALSE, sizeof (NotchForestNode));
+  g_autoptr (GArray) trees = g_array_new (FALSE, FALSE, sizeof (NotchForestTree));
+  const float base[N_CLASSES] = { 0.5f, -0.25f, 0 };
+  for (int c = 0; c < N_CLASSES; c++) {
+    g_autofree char *name = g_strdup_printf ("class %d", c);
+    notch_model_add_class (model, name);
+  }
+  for (int f = 0; f < N_FEATURES; f++)
+    g_ptr_array_add (model->feature, g_strdup_printf ("f%d", f));
+  for (int t = 0; t < 40; t++) {
+    const NotchForestNode leaf = { 0 };
+    guint root = nodes->len;
+    g_array_append_val (nodes, leaf);
+    grow (rand, nodes, root, root, t % 9);
+    const NotchForestTree tree = { nodes->len - root, (guint32) (t % N_CLASSES) };
+    g_array_append_val (trees, tree);
+  }
+  notch_forest_write (model, nodes, trees, base);
+  g_autoptr (NotchForest) forest = notch_forest_new (model, &error);
+  g_assert_no_error (error);
+  g_autofree float *row = g_new (float, N_ROWS *N_FEATURES), *one = g_new (float, N_ROWS *N_CLASSES),
+                   *many = g_new (float, N_ROWS *N_CLASSES);
+  for (int i = 0; i < N_ROWS * N_FEATURES; i++)
+    row[i] = any_value (rand);
+  notch_forest_probabilities (forest, row, N_ROWS, 1, one);
+  notch_forest_probabilities (forest, row, N_ROWS, 4, many);
+  g_assert_cmpmem (one, N_ROWS * N_CLASSES * sizeof *one, many, N_ROWS * N_CLASSES * sizeof *many);
+  for (int r = 0; r < N_ROWS; r++) {
+    float sum[N_CLASSES];
+    double whole = 0;
+    const NotchForestNode *node = (const NotchForestNode *) (gpointer) nodes->data;
+    memcpy (sum, base, sizeof sum);
+    for (guint t = 0; t < trees->len; t++) {
+      const NotchForestTree *tree = &g_array_index (trees, NotchForestTree, t);
+      sum[tree->class_index] += walk (node, row + r * N_FEATURES);
+      node += tree->n_nodes;
+    }
+    for (int c = 0; c < N_CLASSES; c++)
+      whole += exp ((double) sum[c]);
+    for (int c = 0; c < N_CLASSES; c++)
+      g_assert_cmpfloat_with_epsilon ((double) one[r * N_CLASSES + c], exp ((double) sum[c]) / whole, 1e-6);
+  }
+  g_rand_free (rand);
+}
+
+/* ---- XGBoost ----------------------------------------------------------------------------------------------------- */
+
+#ifdef HAVE_XGBOOST
+
+#include <xgboost/c_api.h>
+
+#define OK(call) g_assert_cmpint (call, ==, 0)
+
+enum { COLUMNS = 5, TRAIN = 2000, TEST = 4000 };
+
+/* Rows of which a tenth is missing, and a class that follows from them. */
+static void
+make_rows (GRand *rand, int n, int classes, float *row, float *label)
+{
+  for (int i = 0; i < n; i++) {
+    double sum = 0;
+    for (int k = 0; k < COLUMNS; k++) {
+      float value = (float) g_rand_double_range (rand, -2, 2);
+      sum += (k + 1) * (double) value * (double) value;
+      row[i * COLUMNS + k] = g_rand_double (rand) < 0.1 ? NAN : value;
+    }
+    label[i] = (float) MIN ((int) (sum * classes / 40), classes - 1);
+  }
+}
+
+/* A booster trained with parameters, saved as JSON and read by notch, says what the library says. */
+static void
+compare (const char *objective, int classes, const char *const parameter[][2], int n_parameters, const char *names)
+{
+  static const char *feature[COLUMNS] = { "area_px", "elongation", "peak_snr", "bipolarity", "fill" };
+  GRand *rand = g_rand_new_with_seed (11);
+  g_autofree float *row = g_new (float, TRAIN *COLUMNS), *label = g_new (float, TRAIN),
+                   *test = g_new (float, TEST *COLUMNS), *ignored = g_new (float, TEST),
+                   *ours = g_new (float, TEST *(gsize) MAX (classes, 2));
+  g_autofree char *number = g_strdup_printf ("%d", classes);
+  g_autofree char *folder = g_dir_make_tmp ("notch-forest-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "m.json", NULL);
+  const gboolean binary = strcmp (objective, "binary:logistic") == 0;
+  DMatrixHandle matrix = NULL, rows = NULL;
+  BoosterHandle booster = NULL;
+  make_rows (rand, TRAIN, classes, row, label);
+  make_rows (rand, TEST, classes, test, ignored);
+  OK (XGDMatrixCreateFromMat_omp (row, TRAIN, COLUMNS, NAN, &matrix, 1));
+  OK (XGDMatrixSetFloatInfo (matrix, "label", label, TRAIN));
+  OK (XGDMatrixCreateFromMat_omp (test, TEST, COLUMNS, NAN, &rows, 1));
+  OK (XGBoosterCreate (&matrix, 1, &booster));
+  OK (XGBoosterSetParam (booster, "objective", objective));
+  OK (XGBoosterSetParam (booster, "nthread", "1"));
+  if (!binary)
+    OK (XGBoosterSetParam (booster, "num_class", number));
+  for (int i = 0; i < n_parameters; i++)
+    OK (XGBoosterSetParam (booster, parameter[i][0], parameter[i][1]));
+  OK (XGBoosterSetStrFeatureInfo (booster, "feature_name", feature, COLUMNS));
+  if (names)
+    OK (XGBoosterSetAttr (booster, "classes", names));
+  for (int round = 0; round < 12; round++)
+    OK (XGBoosterUpdateOneIter (booster, round, matrix));
+  OK (XGBoosterSaveModel (booster, path));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NotchModel) model = notch_model_load (path, &error);
+  g_assert_no_error (error);
+  g_autoptr (NotchForest) forest = notch_forest_new (model, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (model->class_name->pdata[1], ==, names ? "other one" : "class_1");
+  notch_forest_probabilities (forest, test, TEST, 2, ours);
+  bst_ulong n = 0;
+  const float *theirs = NULL;
+  OK (XGBoosterPredict (booster, rows, 0, 0, 0, &n, &theirs));
+  g_assert_cmpint ((int) n, ==, TEST * (binary ? 1 : classes));
+  for (bst_ulong i = 0; i < n; i++)
+    g_assert_cmpfloat_with_epsilon ((double) ours[binary ? 2 * i + 1 : i], (double) theirs[i], 1e-6);
+  XGBoosterFree (booster);
+  XGDMatrixFree (matrix);
+  XGDMatrixFree (rows);
+  g_remove (path);
+  g_rmdir (folder);
+  g_rand_free (rand);
+}
+
+static void
+test_library (void)
+{
+  static const char *const plain[][2] = { { "tree_method", "hist" } };
+  static const char *const deep[][2] = {
+    { "tree_method", "exact" }, { "max_depth", "12" }, { "eta", "0.3" }, { "base_score", "0.7" }
+  };
+  static const char *const forest[][2] = { { "num_parallel_tree", "3" }, { "subsample", "0.6" }, { "seed", "3" } };
+  compare ("multi:softprob", 4, plain, 1, NULL);
+  compare ("multi:softprob", 3, deep, 4, "one, other one,third");
+  compare ("multi:softprob", 6, forest, 3, NULL);
+  compare ("binary:logistic", 2, deep, 4, NULL);
+}
+
+static void
+test_training (void)
+{
+  GRand *rand = g_rand_new_with_seed (3);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) feature = g_ptr_array_new (), classes = g_ptr_array_new ();
+  g_autofree float *row = g_new (float, TRAIN *COLUMNS), *label = g_new (float, TRAIN);
+  int class_index[TRAIN];
+  guint8 part[TRAIN];
+  static const char *const names[] = { "area_px", "elongation", "peak_snr", "bipolarity", "fill" };
+  for (int k = 0; k < COLUMNS; k++)
+    g_ptr_array_add (feature, (gpointer) names[k]);
+  g_ptr_array_add (classes, "comma, in it");
+  g_ptr_array_add (classes, "b");
+  make_rows (rand, TRAIN, 2, row, label);
+  for (int i = 0; i < TRAIN; i++) {
+    class_index[i] = i % 50 == 7 ? -1 : (int) label[i];
+    part[i] = i < TRAIN / 4 ? NOTCH_PART_HELD_OUT : NOTCH_PART_TRAIN;
+  }
+  const NotchBoostData data = { feature, classes, row, class_index, part, TRAIN };
+  NotchTrainHow how = { .seed = 9, .rounds = 80, .jobs = 1 };
+  g_autoptr (NotchModel) model = notch_boost_fit (&data, &how, &error);
+  g_assert_no_error (error);
+  how.jobs = 4;
+  g_autoptr (NotchModel) again = notch_boost_fit (&data, &how, &error);
+  g_autoptr (GBytes) a = notch_model_to_bytes (model), b = notch_model_to_bytes (again);
+  g_assert_true (g_bytes_equal (a, b));
+  g_assert_cmpstr (model->class_name->pdata[0], ==, "comma, in it");
+  g_autoptr (NotchForest) forest = notch_forest_new (model, &error);
+  g_assert_no_error (error);
+  g_autofree float *probability = g_new (float, TRAIN * 2);
+  notch_forest_probabilities (forest, row, TRAIN, 2, probability);
+  int right = 0;
+  for (int i = 0; i < TRAIN / 4; i++)
+    right += (probability[2 * i + 1] > 0.5f) == (label[i] > 0);
+  g_assert_cmpint (right, >, TRAIN / 4 * 8 / 10); /* a coin has half of them */
+  classes->len = 1;
+  g_assert_null (notch_boost_fit (&data, &how, &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE);
+  g_rand_free (rand);
+}
+
+#else
+
+static void
+test_library (void)
+{
+  g_test_skip ("built without XGBoost");
+}
+
+static void
+test_training (void)
+{
+  g_test_skip ("built without XGBoost");
+}
+
+#endif
+
+/* What XGBoost could have written, and did not. */
+static void
+test_json (void)
+{
+#define HEAD(objective, booster, names)                                                                                \
+  "{\"learner\":{\"attributes\":{},\"feature_names\":" names ",\"objective\":{\"name\":\"" objective "\"},"            \
+  "\"learner_model_param\":{\"base_score\":\"5E-1\",\"num_class\":\"2\"},\"gradient_booster\":{\"name\":\"" booster    \
+  "\",\"model\":{\"tree_info\":[0],\"trees\":["
+#define TREE(left, right, feature)                                                                                     \
+  "{\"left_children\":[" left ",-1,-1],\"right_children\":[" right ",-1,-1],\"split_indices\":[" feature ",0,0],"      \
+  "\"split_conditions\":[1E0,2,-3.5E-1],\"default_left\":[1,0,0]}"
+#define TAIL "]}}}}"
+  static const struct {
+    const char *json, *says;
+  } file[] = {
+    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") TREE ("1", "2", "0") TAIL, NULL },
+    { HEAD ("multi:softprob", "gbtree", "[]") TREE ("1", "2", "0") TAIL, "feature_names" },
+    { HEAD ("multi:softprob", "gbtree", "[\"area_px\",\"area_px\"]") TREE ("1", "2", "0") TAIL, "two features" },
+    { HEAD ("multi:softprob", "dart", "[\"area_px\"]") TREE ("1", "2", "0") TAIL, "gbtree" },
+    { HEAD ("reg:squarederror", "gbtree", "[\"area_px\"]") TREE ("1", "2", "0") TAIL, "objective" },
+    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") TREE ("0", "2", "0") TAIL, "node 0 of tree 0" },
+    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") TREE ("1", "3", "0") TAIL, "node 0 of tree 0" },
+    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") TREE ("1", "2", "1") TAIL, "node 0 of tree 0" },
+    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") TREE ("1", "2", "0.5e99") TAIL, "node 0 of tree 0" },
+    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") "{}" TAIL, "left_children" },
+    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") "7" TAIL, "no class" },
+    { "{}", "nothing that XGBoost" },
+    { "{\"learner\":7}", "nothing that XGBoost" },
+    { "{\"learner\":{", "broken" },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (file); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (GString) text = g_string_new (file[i].json);
+    g_autofree char *folder = g_dir_make_tmp ("notch-forest-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename (folder, "m.json", NULL);
+    g_assert_true (g_file_set_contents (path, text->str, (gssize) text->len, NULL));
+    g_autoptr (NotchModel) model = notch_model_load (path, &error);
+    if (file[i].says) {
+      g_assert_null (model);
+      g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
+      g_assert_nonnull (strstr (error->message, file[i].says));
+      g_assert_true (g_str_has_prefix (error->message, path));
+    } else
+      g_assert_no_error (error);
+    g_remove (path);
+    g_rmdir (folder);
+  }
+  g_autoptr (GString) deep = g_string_new (NULL);
+  for (int i = 0; i < 100000; i++)
+    g_string_append_c (deep, '[');
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) bytes = g_bytes_new (deep->str, deep->len);
+  g_assert_null (notch_xgboost_model (bytes, "a file", &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/forest/walks", test_walks);
+  g_test_add_func ("/forest/json", test_json);
+  g_test_add_func ("/forest/library", test_library);
+  g_test_add_func ("/forest/training", test_training);
+  return g_test_run ();
+}

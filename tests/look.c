@@ -1,0 +1,175 @@
+/* look.c - what drawn defects look like: what they touch, part and leave, and their outlines */
+#include "inspect/detect/look.h"
+
+#include <math.h>
+
+enum { SIDE = 64 };
+
+typedef struct {
+  float value[2 * SIDE * SIDE]; /* test, reference */
+  NotchLookPlace place;
+} Patch;
+
+/* Two conductors along x, rows 20 to 27 and 36 to 43, on a dark ground, and noise that is the same in every test. */
+static void
+draw_wires (Patch *patch)
+{
+  GRand *rand = g_rand_new_with_seed (8);
+  for (int i = 0; i < SIDE * SIDE; i++) {
+    const int y = i / SIDE;
+    const float tone = (y >= 20 && y < 28) || (y >= 36 && y < 44) ? 120 : 60;
+    patch->value[SIDE * SIDE + i] = tone;
+    patch->value[i] = tone + (float) g_rand_double_range (rand, -2, 2);
+  }
+  patch->place = (NotchLookPlace){ 24, 24, 40, 40, 1, 0 };
+  g_rand_free (rand);
+}
+
+static void
+add (Patch *patch, int x0, int y0, int x1, int y1, float value)
+{
+  for (int y = y0; y < y1; y++)
+    for (int x = x0; x < x1; x++)
+      patch->value[y * SIDE + x] += value;
+}
+
+static NotchLook
+look_at (const Patch *patch)
+{
+  return notch_look_measure (patch->value, SIDE, &patch->place);
+}
+
+static void
+test_topology (void)
+{
+  static const struct {
+    const char *name;
+    int x0, y0, x1, y1;
+    float value;
+    double polarity, touched, left;
+  } defect[] = {
+    { "bridge", 30, 28, 34, 36, 60, 1, 2, 2 },       { "spur", 30, 28, 34, 32, 60, 1, 1, 1 },
+    { "island", 30, 30, 34, 34, 60, 1, 0, 1 },       { "open", 30, 20, 34, 28, -60, -1, 2, 2 },
+    { "mouse bite", 30, 20, 34, 24, -60, -1, 1, 1 }, { "pin hole", 30, 22, 33, 25, -60, -1, 0, 1 },
+    { "faint bridge", 30, 28, 34, 36, 25, 1, 2, 2 },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (defect); i++) {
+    Patch patch;
+    draw_wires (&patch);
+    add (&patch, defect[i].x0, defect[i].y0, defect[i].x1, defect[i].y1, defect[i].value);
+    patch.place.y0 = defect[i].y0 - 2, patch.place.y1 = defect[i].y1 + 1;
+    const NotchLook look = look_at (&patch);
+    g_test_message ("%s: touched %g, left %g, changed %g", defect[i].name, look.touched, look.left, look.changed);
+    g_assert_cmpfloat (look.polarity, ==, defect[i].polarity);
+    g_assert_cmpfloat (look.touched, ==, defect[i].touched);
+    g_assert_cmpfloat (look.left, ==, defect[i].left);
+    g_assert_cmpfloat_with_epsilon (look.step, (double) defect[i].value / 60, 0.25);
+    g_assert_cmpfloat_with_epsilon (look.tone, defect[i].polarity > 0 ? 0 : 1, 0.2);
+    g_assert_cmpfloat (look.changed, >, 0.7);
+  }
+}
+
+/* A whole square of the pattern that is not there leaves nothing of it. */
+static void
+test_missing (void)
+{
+  Patch patch;
+  for (int i = 0; i < 2 * SIDE * SIDE; i++)
+    patch.value[i] = 60 + (float) (i * 7 % 5 - 2) * 0.2f;
+  for (int y = 28; y < 36; y++)
+    for (int x = 28; x < 36; x++)
+      patch.value[SIDE * SIDE + y * SIDE + x] = 120;
+  patch.place = (NotchLookPlace){ 26, 26, 37, 37, 1, 0 };
+  const NotchLook look = look_at (&patch);
+  g_assert_cmpfloat (look.left, ==, 0);
+  g_assert_cmpfloat (look.touched, ==, 1);
+  g_assert_cmpfloat (look.taken, >, 0.9);
+  g_assert_cmpfloat (look.rim, >, 0.7);
+  g_assert_cmpfloat (look.tone_fit, >, 0.8);
+}
+
+/* On a plain ground: a disc, a ring, and a Gaussian that is faint against the noise of a pixel. */
+static void
+test_outline (void)
+{
+  for (int kind = 0; kind < 3; kind++) {
+    Patch patch;
+    GRand *rand = g_rand_new_with_seed (4);
+    for (int i = 0; i < SIDE * SIDE; i++) {
+      const double r = hypot (i % SIDE - 32, i / SIDE - 32);
+      const double delta = kind == 0   ? (r < 8 ? 40 : 0)
+                           : kind == 1 ? 40 * exp (-(r - 9) * (r - 9) / 3)
+                                       : 6 * exp (-r * r / 72);
+      patch.value[SIDE * SIDE + i] = 90;
+      patch.value[i] = (float) (90 - delta + g_rand_double_range (rand, -3, 3));
+    }
+    patch.place = (NotchLookPlace){ 16, 16, 48, 48, kind == 2 ? 6 : 1, 0 };
+    const NotchLook look = look_at (&patch);
+    g_assert_cmpfloat (look.polarity, ==, -1);
+    g_assert_true (isnan (look.step) && isnan (look.touched)); /* there is no pattern */
+    g_assert_cmpfloat (look.holes, ==, kind == 1);
+    g_assert_cmpfloat (look.stretch, <, 1.35);
+    if (kind == 0) {
+      g_assert_cmpfloat_with_epsilon (look.core_px, 8, 0.7);
+      g_assert_cmpfloat_with_epsilon (look.roundness, 1, 0.2);
+      g_assert_cmpfloat_with_epsilon (look.hollow, 1, 0.15);
+      g_assert_cmpfloat (look.skirt, <, 0.2);
+    } else if (kind == 1) {
+      g_assert_cmpfloat (look.hollow, <, 0.5);
+    } else {
+      g_assert_cmpfloat (look.skirt, >, 0.25);
+      g_assert_cmpfloat (look.hollow, >, 1.1);
+    }
+    g_rand_free (rand);
+  }
+}
+
+/* What the reference has near is no difference, where it may wander. */
+static void
+test_wander (void)
+{
+  Patch patch;
+  draw_wires (&patch);
+  for (int x = 0; x < SIDE; x++)
+    patch.value[28 * SIDE + x] = 120; /* the conductor's lower edge is a pixel further down */
+  patch.place.wander = 2;
+  add (&patch, 31, 29, 35, 33, 60);
+  NotchLook look = look_at (&patch);
+  g_assert_cmpfloat (look.touched, ==, 0);
+  g_assert_cmpfloat (look.core_px, <, 3);
+  patch.place.wander = 0;
+  look = look_at (&patch);
+  g_assert_cmpfloat (look.core_px, >, 3); /* the edge is part of it */
+}
+
+/* Without any number there is nothing to see, and nothing to fall over; half without is fine. */
+static void
+test_nothing (void)
+{
+  Patch patch;
+  for (int i = 0; i < 2 * SIDE * SIDE; i++)
+    patch.value[i] = NAN;
+  patch.place = (NotchLookPlace){ -9, -9, 99, 99, 14, 2 };
+  g_assert_true (isnan (look_at (&patch).polarity));
+  for (int i = 0; i < 2 * SIDE * SIDE; i++)
+    patch.value[i] = 50;
+  g_assert_true (isnan (look_at (&patch).polarity)); /* no difference at all */
+  draw_wires (&patch);
+  add (&patch, 30, 28, 34, 36, 60);
+  for (int i = 0; i < 2 * SIDE * SIDE; i++)
+    if (i % SIDE > 36)
+      patch.value[i] = NAN;
+  g_assert_cmpfloat (look_at (&patch).touched, ==, 2);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/look/topology", test_topology);
+  g_test_add_func ("/look/missing", test_missing);
+  g_test_add_func ("/look/outline", test_outline);
+  g_test_add_func ("/look/wander", test_wander);
+  g_test_add_func ("/look/nothing", test_nothing);
+  return g_test_run ();
+}
