@@ -309,6 +309,8 @@ notch_simulate_maps (const NotchSimulation *s, const char *path, GError **error)
 {
   if (!notch_simulation_check (s, error))
     return FALSE;
+  if (s->n_maps < 1)
+    return g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "maps 0 are none; say how many"), FALSE;
   if ((double) s->n_maps * s->map_side_max * s->map_side_max > (double) MOST_DICE)
     return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
                         "maps %d of up to %d x %d dice are more than %" G_GINT64_FORMAT
