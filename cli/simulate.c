@@ -27,7 +27,7 @@ static void
 prepare (void)
 {
   const GOptionEntry own[] = {
-    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "where the image goes (TIFF); needed", "FILE" },
+    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "where the image (TIFF) or the maps (CSV) go; needed", "FILE" },
     { "truth", 0, 0, G_OPTION_ARG_FILENAME, &truth, "where the planted defects go (default: IMAGE-truth.csv)", "FILE" },
     { "dice-truth", 0, 0, G_OPTION_ARG_FILENAME, &dice, "where the dice's shifts go (default: IMAGE-dice.csv)",
       "FILE" },
@@ -69,6 +69,39 @@ was_given (const char *name)
   return FALSE;
 }
 
+static gboolean
+take_options (NotchSimulation *simulation)
+{
+  g_autoptr (GError) error = NULL;
+  notch_simulate_defaults (simulation);
+  if (suite && !notch_simulation_take_suite (simulation, suite, &error)) {
+    notch_complain (error);
+    return FALSE;
+  }
+  for (guint i = 0; i < given->len; i++) {
+    const Given *pair = &g_array_index (given, Given, i);
+    if (!notch_simulation_set (simulation, pair->name, pair->value, &error)) {
+      notch_say ("--%s", error->message);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static int
+write_maps (const NotchCommon *common)
+{
+  NotchSimulation simulation;
+  g_autoptr (GError) error = NULL;
+  if (!take_options (&simulation))
+    return NOTCH_EXIT_TROUBLE;
+  if (!notch_simulate_maps (&simulation, output, &error))
+    return notch_complain (error);
+  if (common->verbose)
+    notch_say ("%s: written", output);
+  return NOTCH_EXIT_OK;
+}
+
 static int
 run (int n, char **arguments, const NotchCommon *common)
 {
@@ -79,6 +112,8 @@ run (int n, char **arguments, const NotchCommon *common)
     return NOTCH_EXIT_TROUBLE;
   }
   const char *dot = strrchr (output, '.');
+  if (was_given ("maps"))
+    return write_maps (common);
   if (dot && (g_ascii_strcasecmp (dot, ".png") == 0 || g_ascii_strcasecmp (dot, ".jpg") == 0)) {
     notch_say ("%s: what is written is TIFF; give it a name that ends with .tif", output);
     return NOTCH_EXIT_TROUBLE;
@@ -87,16 +122,8 @@ run (int n, char **arguments, const NotchCommon *common)
     notch_say ("--size and --dice both say how large the image is; leave one out");
     return NOTCH_EXIT_TROUBLE;
   }
-  notch_simulate_defaults (&simulation);
-  if (suite && !notch_simulation_take_suite (&simulation, suite, &error))
-    return notch_complain (error);
-  for (guint i = 0; i < given->len; i++) {
-    const Given *pair = &g_array_index (given, Given, i);
-    if (!notch_simulation_set (&simulation, pair->name, pair->value, &error)) {
-      notch_say ("--%s", error->message);
-      return NOTCH_EXIT_TROUBLE;
-    }
-  }
+  if (!take_options (&simulation))
+    return NOTCH_EXIT_TROUBLE;
   g_autofree char *truth_path = truth ? g_strdup (truth) : beside (output, "-truth.csv");
   g_autofree char *dice_path = dice ? g_strdup (dice) : beside (output, "-dice.csv");
   if (!notch_simulate (&simulation, output, truth_path, dice_path, &error))

@@ -51,7 +51,8 @@ prepare (void)
       description, sizeof description,
       "DATASET is a folder of `notch inspect` with review.csv (defect_id, class) or with the truth of `notch "
       "simulate` beside its image, such a folder and its truth as FOLDER=TRUTH.csv, a defects.csv with reviewed "
-      "classes, or a folder with a folder of crops for each class.\n\nClassifiers:\n%s",
+      "classes, a folder with a folder of crops for each class, or wafer maps: a table of "
+      "them, or a folder with a folder of them for each class.\n\nClassifiers:\n%s",
       classifiers);
 }
 

@@ -133,7 +133,7 @@ typedef gboolean (*NotchTrainStep) (const char *line, double done, gpointer data
 
 /* Fields that are 0 or NULL mean the default, which is in brackets. Borrowed for the call. */
 typedef struct {
-  const char *classifier; /* ["forest"] */
+  const char *classifier; /* ["forest", of wafer maps "signature"] */
   guint64 seed;           /* of the split, and of what training does by chance */
   double hold_out;    /* share of the examples that is held out, whole images of it, 0 to 0.9; negative: none [0.2] */
   double purity;      /* 0 to 1: what a class must have of those held out, else "unknown" is said [no class must] */
@@ -144,7 +144,7 @@ typedef struct {
 } NotchTrainOptions;
 
 /* Trains a classifier on all of the datasets together and writes a model file. Each is a folder of `notch inspect`, with a
- * review or the truth of `notch simulate`, a reviewed defects.csv, or a folder of crops a class; see notch-train(1).
+ * review or the truth of `notch simulate`, a reviewed defects.csv, a folder of crops a class, or wafer maps; see notch-train(1).
  * The same data and seed give the same bytes. `report` receives lines on what was learned and how right it is on what was
  * held out. */
 NOTCH_API gboolean notch_train (char **datasets, const char *path, const NotchTrainOptions *options,
@@ -259,6 +259,11 @@ typedef struct {
   int n_repeaters, n_clusters, n_long_scratches; /* besides */
   gint64 reticle_cols, reticle_rows;             /* dice of a field: repeaters are in one of them */
   int n_nuisances;
+  int n_maps;             /* wafer maps; 0: an image */
+  const char *signatures; /* of the maps: comma separated, "all", "mixed" */
+  double map_side_min, map_side_max;       /* dice across, as likely in each octave */
+  double map_density_min, map_density_max; /* part of the dice that fail whatever the signature */
+  double map_edge_min, map_edge_max;       /* how much more of them at the wafer's edge, times */
   const char *clean; /* NULL, or where the image without noise and defects goes */
   int clean_bits;    /* its depth; 0: the image's */
   const char *mask;  /* NULL, or where the image of ids goes */
@@ -283,6 +288,9 @@ NOTCH_API char *notch_simulation_suites (void);
  * them leaves it out, and beside a device or a pipe there is nothing. The same simulation gives the same bytes. */
 NOTCH_API gboolean notch_simulate (const NotchSimulation *simulation, const char *image_path, const char *truth_path,
                                    const char *dice_path, GError **error);
+/* Writes n_maps wafer maps as a table: index, split (empty), class, width and height (dice), map: width x height digits row
+ * by row, 0 no die, 1 pass, 2 fail. The same simulation gives the same bytes. */
+NOTCH_API gboolean notch_simulate_maps (const NotchSimulation *simulation, const char *path, GError **error);
 
 /* A truth file and what was found of it. */
 typedef struct {

@@ -131,6 +131,8 @@ ask (const Run *run, int i)
   append_file (text, run->recipe->reference.golden);
   if (run->classes->trained)
     g_string_append_printf (text, "model %s\n", run->classes->trained->model->hash);
+  if (run->classes->signature)
+    g_string_append_printf (text, "signature %s\n", run->classes->signature->model->hash);
   for (guint k = 0; k < run->recipe->region->len; k++) {
     const NotchRegion *region = run->recipe->region->pdata[k];
     append_file (text, region->mask);
@@ -523,6 +525,7 @@ prepare (Run *run, GError **error)
     run->recipe->classify.model = g_canonicalize_filename (options->model, NULL);
   }
   make_whole (&run->recipe->classify.model);
+  make_whole (&run->recipe->classify.signature_model);
   if (options->n_shards < 0 || (options->n_shards > 0 && (options->shard < 1 || options->shard > options->n_shards))) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--shard %d/%d: give I/N with I from 1 to N", options->shard,
                  options->n_shards);

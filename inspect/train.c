@@ -181,10 +181,17 @@ draw_curve (const NotchModel *model, const char *path, GError **error)
 static gboolean
 train (Training *training, const char *path, GError **error)
 {
+  const char *usual = training->dataset->maps ? "signature" : "forest";
   const NotchClassifier *classifier =
-      notch_classifier_find (training->options->classifier ? training->options->classifier : "forest", error);
+      notch_classifier_find (training->options->classifier ? training->options->classifier : usual, error);
   if (!classifier || !tell_data (training, error))
     return FALSE;
+  if (classifier->maps != training->dataset->maps) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "training: a %s learns from %s, and these are %s; choose a %s",
+                 classifier->name, classifier->maps ? "wafer maps" : "defects",
+                 classifier->maps ? "defects" : "wafer maps", usual);
+    return FALSE;
+  }
   if (classifier->patches && training->dataset->patch_side == 0) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
                  "training: a %s learns from patches, and there are none; inspect with --format defects,patches",
@@ -229,6 +236,7 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
   training.dataset = notch_dataset_load (datasets, error);
   if (!training.dataset)
     return FALSE;
+  notch_dataset_keep (training.dataset, NOTCH_PART_TRAIN);
   training.report = g_string_new (NULL);
   double share = options->hold_out == 0 ? 0.2 : MAX (options->hold_out, 0);
   training.part = notch_dataset_split (training.dataset, share, options->seed);

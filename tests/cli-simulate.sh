@@ -46,6 +46,22 @@ done
 is "repeaters, clusters and long scratches together" "$(status "$NOTCH" simulate -q --size 960x768 --die 96x96 --repeaters 2 \
   --reticle 2x2 --clusters 1 --long-scratches 1 --defects 6 --snr 15:40 --seed 9 -o groups.tif)" 0
 
+# wafer maps
+ok "maps" "$NOTCH" simulate -q --maps 24 --signature all,mixed,Center+Scratch --map-side 20:30 --seed 4 -o maps.csv
+is "have a header and a row each" "$(head -n 1 maps.csv) $(wc -l <maps.csv)" "index,split,class,width,height,map 25"
+is "their signatures are in turn" "$(sed -n '2p;10p;11p;24p' maps.csv | cut -d, -f3 | tr '\n' ' ')" "Center none Center+Edge-Loc Center+Scratch "
+is "their digits are as many as their dice" \
+  "$(awk -F, 'NR > 1 && (length ($6) != $4 * $5 || $4 < 20 || $5 > 30 || $6 !~ /^[012]*$/)' maps.csv)" ""
+"$NOTCH" simulate -q --maps 24 --signature all,mixed,Center+Scratch --map-side 20:30 --seed 4 -o again.csv
+ok "the same options, the same maps" cmp maps.csv again.csv
+is "no such signature" "$("$NOTCH" simulate --maps 3 --signature Square -o x.csv 2>&1)" \
+  "notch: signature has \"Square\"; choose from Center, Donut, Edge-Loc, Edge-Ring, Loc, Scratch, Near-full, Random, none, or all"
+is "no maps" "$("$NOTCH" simulate --maps 0 -o x.csv 2>&1)" "notch: maps 0 are none; say how many"
+is "too many maps" "$(status "$NOTCH" simulate --maps 1000000 -o x.csv)" 2
+for signature in Center Donut Edge-Loc Edge-Ring Loc Scratch Near-full Random none; do
+  ok "the man page has signature $signature" grep -qw "Cm $signature" "$srcdir/docs/notch-simulate.1"
+done
+
 # what is no regular file gets the bytes and stays what it is, and nothing stands beside it
 mkfifo pipe
 timeout 60 cat pipe >piped.tif &

@@ -81,16 +81,27 @@ make_booster (Boost *boost)
   DMatrixHandle known[] = { boost->train, boost->held };
   g_autofree char *classes = g_strdup_printf ("%u", boost->data->class_name->len);
   g_autofree char *seed = g_strdup_printf ("%" G_GUINT64_FORMAT, boost->how->seed & G_MAXINT32);
-  const char *const parameter[][2] = { { "objective", "multi:softprob" },
-                                       { "num_class", classes },
-                                       { "tree_method", "hist" },
-                                       { "max_depth", "6" },
-                                       { "eta", "0.1" },
-                                       { "lambda", "1" },
-                                       { "seed", seed },
-                                       { "nthread", "1" },
-                                       { "verbosity", "0" },
-                                       { "eval_metric", "mlogloss" } };
+  g_autofree char *depth = g_strdup_printf ("%d", boost->data->depth > 0 ? boost->data->depth : 6);
+  g_autofree char *trees = g_strdup_printf ("%d", MAX (boost->data->trees, 1));
+  char rate[G_ASCII_DTOSTR_BUF_SIZE], rows[G_ASCII_DTOSTR_BUF_SIZE], columns[G_ASCII_DTOSTR_BUF_SIZE];
+  g_ascii_dtostr (rate, sizeof rate, boost->data->rate > 0 ? boost->data->rate : 0.1);
+  g_ascii_dtostr (rows, sizeof rows, boost->data->rows > 0 ? boost->data->rows : 1);
+  g_ascii_dtostr (columns, sizeof columns, boost->data->columns > 0 ? boost->data->columns : 1);
+  const char *const parameter[][2] = {
+    { "objective", "multi:softprob" },
+    { "num_class", classes },
+    { "tree_method", "hist" },
+    { "max_depth", depth },
+    { "num_parallel_tree", trees },
+    { "eta", rate },
+    { "lambda", "1" },
+    { "subsample", rows },
+    { "colsample_bynode", columns },
+    { "seed", seed },
+    { "nthread", "1" },
+    { "verbosity", "0" },
+    { "eval_metric", "mlogloss" },
+  };
   if (!fine (boost, XGBoosterCreate (known, boost->held ? 2 : 1, &boost->booster)))
     return FALSE;
   for (gsize i = 0; i < G_N_ELEMENTS (parameter); i++)
@@ -249,6 +260,8 @@ notch_boost_train (const NotchDataset *dataset, const guint8 *part, const NotchT
     for (guint f = 0; f < feature->len; f++)
       row[(gsize) i * feature->len + f] = (float) example->value[column[f]];
   }
-  const NotchBoostData data = { feature, dataset->class_name, row, class_index, part, n };
+  const NotchBoostData data = {
+    .feature = feature, .class_name = dataset->class_name, .row = row, .class_index = class_index, .part = part, .n = n
+  };
   return notch_boost_fit (&data, how, error);
 }

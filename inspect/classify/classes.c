@@ -9,6 +9,12 @@ NotchClasses *
 notch_classes_new (const NotchRecipe *recipe, GError **error)
 {
   g_autoptr (NotchClasses) classes = g_new0 (NotchClasses, 1);
+  const char *signature = recipe->classify.signature_model;
+  if (signature && *signature) {
+    classes->signature = notch_trained_load (signature, "signature", error);
+    if (!classes->signature)
+      return NULL;
+  }
   if (!recipe->classify.model || !*recipe->classify.model) {
     classes->rules = notch_rules_new (recipe, error);
     if (!classes->rules)
@@ -35,6 +41,7 @@ notch_classes_free (NotchClasses *classes)
     return;
   notch_rules_free (classes->rules);
   notch_trained_free (classes->trained);
+  notch_trained_free (classes->signature);
   g_clear_pointer (&classes->profile, g_ptr_array_unref);
   g_clear_pointer (&classes->name, g_ptr_array_unref);
   g_free (classes);

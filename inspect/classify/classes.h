@@ -1,4 +1,4 @@
-/* classes.h - which class a defect is: by the recipe's model, or without one by its rules */
+/* classes.h - which class a defect is, and a wafer: by the recipe's model, or without one by its rules */
 #pragma once
 
 #include "inspect/classify/classifier.h"
@@ -7,11 +7,12 @@
 typedef struct {
   NotchRules *rules;     /* NULL with a model */
   NotchTrained *trained; /* NULL with rules */
+  NotchTrained *signature; /* of wafer maps, or NULL */
   GPtrArray *profile; /* NotchHistogram, of what the model learned from (known.h); NULL: rules, or it does not know */
   GPtrArray *name;    /* char *: of the rules, "other" last; or of the model, "unknown" last */
 } NotchClasses;
 
-/* Loads the recipe's model where it names one, else compiles its rules; the recipe is not kept. */
+/* Loads the recipe's models where it names them, without one of defects compiles its rules; the recipe is not kept. */
 NotchClasses *notch_classes_new (const NotchRecipe *recipe, GError **error);
 void notch_classes_free (NotchClasses *classes);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchClasses, notch_classes_free)

@@ -5,7 +5,8 @@
 
 #include "inspect/classify/metrics.h"
 
-const NotchClassifier *const notch_classifiers[] = { &notch_classifier_forest, &notch_classifier_net, NULL };
+const NotchClassifier *const notch_classifiers[] = { &notch_classifier_forest, &notch_classifier_net,
+                                                     &notch_classifier_signature, NULL };
 
 const NotchClassifier *
 notch_classifier_find (const char *name, GError **error)
@@ -51,7 +52,7 @@ notch_trained_load (const char *path, const char *purpose, GError **error)
   g_autoptr (NotchModel) model = notch_model_load (path, error);
   if (!model)
     return NULL;
-  if (strcmp (model->purpose, purpose) != 0) {
+  if (purpose && strcmp (model->purpose, purpose) != 0) {
     notch_model_refuse (model, error, "is a model for %s, not for %s; name another", model->purpose, purpose);
     return NULL;
   }

@@ -20,6 +20,7 @@ typedef struct {
   const char *name;    /* "forest" */
   const char *summary; /* one line */
   gboolean patches;    /* it looks at patches; without it, at features only */
+  gboolean maps;       /* of wafer maps; without it, of defects */
   /* Learns from the examples of `dataset` whose part is NOTCH_PART_TRAIN, one entry an example, and stops where those of
    * NOTCH_PART_HELD_OUT get no better. Gives a model of purpose "defects" with classes, features and sections; what is
    * known of the data is added by the caller. */
@@ -37,7 +38,7 @@ typedef struct {
 } NotchClassifier;
 
 extern const NotchClassifier *const notch_classifiers[]; /* NULL at the end */
-extern const NotchClassifier notch_classifier_forest, notch_classifier_net;
+extern const NotchClassifier notch_classifier_forest, notch_classifier_net, notch_classifier_signature;
 
 /* The row of a name; the error lists the names. */
 const NotchClassifier *notch_classifier_find (const char *name, GError **error);
@@ -54,7 +55,7 @@ typedef struct {
 } NotchTrained;
 /* Takes the model, also when it fails. */
 NotchTrained *notch_trained_new (NotchModel *model, GError **error);
-/* Loads a model of a purpose. */
+/* Loads a model of a purpose; NULL: of any. */
 NotchTrained *notch_trained_load (const char *path, const char *purpose, GError **error);
 void notch_trained_free (NotchTrained *trained);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTrained, notch_trained_free)

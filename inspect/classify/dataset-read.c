@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "inspect/classify/classifier.h"
+#include "inspect/classify/dataset-maps.h"
 #include "inspect/image/source.h"
 #include "inspect/score/score.h"
 
@@ -29,9 +30,8 @@ compare_texts (gconstpointer a, gconstpointer b)
   return strcmp (*(const char *const *) a, *(const char *const *) b);
 }
 
-/* Paths of what a folder holds, in the order of their names; empty where it cannot be read. */
-static GPtrArray *
-list_folder (const char *folder)
+GPtrArray *
+notch_list_folder (const char *folder)
 {
   GPtrArray *list = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
@@ -363,7 +363,7 @@ read_pair (NotchDataset *dataset, const char *path, GError **error)
 static gboolean
 is_run (const char *path)
 {
-  g_autoptr (GPtrArray) list = list_folder (path);
+  g_autoptr (GPtrArray) list = notch_list_folder (path);
   for (guint i = 0; i < list->len; i++)
     if (is_result (list->pdata[i]))
       return TRUE;
@@ -373,7 +373,7 @@ is_run (const char *path)
 static gboolean
 read_run (NotchDataset *dataset, const char *path, GError **error)
 {
-  g_autoptr (GPtrArray) list = list_folder (path);
+  g_autoptr (GPtrArray) list = notch_list_folder (path);
   for (guint i = 0; i < list->len; i++)
     if (is_result (list->pdata[i]) && !read_result (dataset, list->pdata[i], error))
       return FALSE;
@@ -392,7 +392,7 @@ is_image (const char *path)
 static gboolean
 has_images (const char *folder)
 {
-  g_autoptr (GPtrArray) list = list_folder (folder);
+  g_autoptr (GPtrArray) list = notch_list_folder (folder);
   for (guint i = 0; i < list->len; i++)
     if (is_image (list->pdata[i]))
       return TRUE;
@@ -402,7 +402,7 @@ has_images (const char *folder)
 static gboolean
 is_crops (const char *path)
 {
-  g_autoptr (GPtrArray) list = list_folder (path);
+  g_autoptr (GPtrArray) list = notch_list_folder (path);
   for (guint i = 0; i < list->len; i++)
     if (is_folder (list->pdata[i]) && has_images (list->pdata[i]))
       return TRUE;
@@ -436,9 +436,9 @@ read_crop (NotchDataset *dataset, const char *path, const char *class_name, GErr
 static gboolean
 read_crops (NotchDataset *dataset, const char *path, GError **error)
 {
-  g_autoptr (GPtrArray) classes = list_folder (path);
+  g_autoptr (GPtrArray) classes = notch_list_folder (path);
   for (guint c = 0; c < classes->len; c++) {
-    g_autoptr (GPtrArray) list = list_folder (classes->pdata[c]);
+    g_autoptr (GPtrArray) list = notch_list_folder (classes->pdata[c]);
     g_autofree char *name = g_path_get_basename (classes->pdata[c]);
     for (guint i = 0; i < list->len; i++)
       if (is_image (list->pdata[i]) && !read_crop (dataset, list->pdata[i], name, error))
@@ -453,20 +453,31 @@ static const struct {
   const char *what;
   gboolean (*detect) (const char *path);
   gboolean (*read) (NotchDataset *dataset, const char *path, GError **error);
+  gboolean maps;
 } kinds[] = {
-  { "a folder of notch inspect and its truth, FOLDER=TRUTH.csv", is_pair, read_pair },
-  { "a defects.csv with reviewed classes", is_table, read_table },
-  { "a folder of notch inspect", is_result, read_result },
-  { "the output folder of notch inspect", is_run, read_run },
-  { "a folder with a folder of crops for each class", is_crops, read_crops },
+  { "a folder of notch inspect and its truth, FOLDER=TRUTH.csv", is_pair, read_pair, FALSE },
+  { "a table of wafer maps", notch_is_map_table, notch_read_map_table, TRUE },
+  { "a defects.csv with reviewed classes", is_table, read_table, FALSE },
+  { "a folder of notch inspect", is_result, read_result, FALSE },
+  { "the output folder of notch inspect", is_run, read_run, FALSE },
+  { "a folder with a folder of wafer maps for each class", notch_is_map_folder, notch_read_map_folder, TRUE },
+  { "a folder with a folder of crops for each class", is_crops, read_crops, FALSE },
 };
 
 static gboolean
 read_path (NotchDataset *dataset, const char *path, GError **error)
 {
   for (gsize k = 0; k < G_N_ELEMENTS (kinds); k++)
-    if (kinds[k].detect (path))
+    if (kinds[k].detect (path)) {
+      if (dataset->example->len > 0 && dataset->maps != kinds[k].maps) {
+        g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+                     "%s: is %s; a model learns from defects or from wafer maps, so leave one of them out", path,
+                     kinds[k].what);
+        return FALSE;
+      }
+      dataset->maps = kinds[k].maps;
       return kinds[k].read (dataset, path, error);
+    }
   g_autoptr (GString) known = g_string_new (NULL);
   for (gsize k = 0; k < G_N_ELEMENTS (kinds); k++)
     g_string_append_printf (known, "%s%s", k > 0 ? "; " : "", kinds[k].what);

@@ -75,6 +75,26 @@ notch_dataset_sort_classes (NotchDataset *dataset)
   }
 }
 
+void
+notch_dataset_keep (NotchDataset *dataset, NotchSplit part)
+{
+  const NotchSplit other = part == NOTCH_PART_TRAIN ? NOTCH_PART_HELD_OUT : NOTCH_PART_TRAIN;
+  const guint n = dataset->example->len;
+  guint kept = 0;
+  for (guint i = 0; i < n; i++) {
+    NotchExample example = *notch_example (dataset, i);
+    memset (&g_array_index (dataset->example, NotchExample, i), 0, sizeof example);
+    if (example.mark == other)
+      example_clear (&example);
+    else
+      g_array_index (dataset->example, NotchExample, kept++) = example;
+  }
+  g_array_set_size (dataset->example, kept);
+  if (kept < n)
+    g_ptr_array_add (dataset->note, g_strdup_printf ("%u of %u examples are marked for %s and left out", n - kept, n,
+                                                     other == NOTCH_PART_TRAIN ? "training" : "a test"));
+}
+
 /* ---- parts ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {

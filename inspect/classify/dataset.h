@@ -4,14 +4,19 @@
 #include "inspect/csv.h"
 #include "inspect/detect/result.h"
 
-/* A defect as a classifier sees it. */
+/* What an example is for. */
+typedef enum { NOTCH_PART_NONE, NOTCH_PART_TRAIN, NOTCH_PART_HELD_OUT } NotchSplit;
+
+/* A defect, or a wafer map, as a classifier sees it. */
 typedef struct {
   char *name;      /* for messages: the folder or file, and the defect's number */
   int class_index; /* into NotchDataset.class_name; -1: not known */
   int wafer;       /* into NotchDataset.wafer_name: the image that it is from */
   double
       value[NOTCH_N_FEATURES]; /* as defects.csv has them, so that classes do not depend on what it rounds; NAN: none */
-  float *patch;                /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL */
+  float *patch;                /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL; of a wafer
+                                * map a NotchRaster */
+  NotchSplit mark;             /* what the data says that it is for */
 } NotchExample;
 
 typedef struct {
@@ -19,6 +24,7 @@ typedef struct {
   GPtrArray *wafer_name; /* char *, in the order that they were read in */
   GArray *example;       /* NotchExample, wafer by wafer */
   int patch_side;        /* px; of all patches; 0: no example has one */
+  gboolean maps;         /* the examples are wafer maps */
   GPtrArray *note;       /* char *: what the user should know of the data, a line each */
 } NotchDataset;
 
@@ -29,6 +35,7 @@ typedef struct {
  *     `notch simulate` names it; a defect has the class of the truth that it is matched with, as `notch score` matches
  *   FOLDER=TRUTH.csv, the same with the truth named
  *   a defects.csv whose column `class` was reviewed
+ *   wafer maps: a table of them, or a folder with a folder of them for each class (dataset-maps.h); not with others
  *   a folder with a folder of images for each class, each image the test alone, or in two pages test and reference
  *
  * Patches are those of patches.tif, which `notch inspect --format patches` writes: two pages, test and reference, of
@@ -43,6 +50,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchDataset, notch_dataset_free)
  * table that they are from, owned by the caller. */
 NotchCsv *notch_dataset_add_folder (NotchDataset *dataset, const char *folder, GError **error);
 
+/* Paths of what a folder holds, in the order of their names; empty where it cannot be read. */
+GPtrArray *notch_list_folder (const char *folder);
+
 /* The index of a name in a list of char *, added at the end where there is none. */
 int notch_dataset_name (GPtrArray *list, const char *name);
 /* Brings the class names into the order of the alphabet; the examples' indices follow. */
@@ -54,8 +64,9 @@ notch_example (const NotchDataset *dataset, guint i)
   return &g_array_index (dataset->example, NotchExample, i);
 }
 
-/* What an example is for. */
-typedef enum { NOTCH_PART_NONE, NOTCH_PART_TRAIN, NOTCH_PART_HELD_OUT } NotchSplit;
+/* Leaves out the examples that the data itself marks for the other purpose: what is marked as a test from what a model learns
+ * from (part NOTCH_PART_TRAIN), what is marked for training from a test (NOTCH_PART_HELD_OUT). A note says how many. */
+void notch_dataset_keep (NotchDataset *dataset, NotchSplit part);
 
 /* Deals whole wafers to training and to what is held out, about `share` of the examples (0 to 1) but at least one wafer,
  * in an order that the wafers' names and the seed give. One NotchSplit an example; examples without a class are in

@@ -4,6 +4,7 @@
 #include "inspect/classify/drift.h"
 
 #include "inspect/classify/limits.h"
+#include "inspect/classify/signature.h"
 #include "inspect/detect/echo.h"
 #include "inspect/detect/features.h"
 #include "inspect/detect/join.h"
@@ -399,6 +400,18 @@ tell_noise (NotchResult *result, const NotchPlan *plan)
 }
 
 static void
+read_signature (NotchResult *result, const NotchClasses *classes, int jobs)
+{
+  g_autoptr (NotchBinMap) map = classes->signature && result->grid ? notch_binmap_of_grid (result->grid) : NULL;
+  if (!map)
+    return;
+  NotchSignature signature = notch_signature_read (classes->signature, map, jobs);
+  result->signature = g_strdup (signature.name);
+  result->signature_confidence = signature.confidence;
+  result->signature_chance = signature.chance;
+}
+
+static void
 tell_drift (NotchResult *result)
 {
   const NotchDrift *drift = result->drift ? notch_drift_largest (result->drift) : NULL;
@@ -427,6 +440,10 @@ result_new (const NotchInspection *inspection, const NotchClasses *classes, cons
   if (classes->trained) {
     result->model = g_strdup (classes->trained->model->path);
     result->model_hash = g_strdup (classes->trained->model->hash);
+  }
+  if (classes->signature) {
+    result->signature_model = g_strdup (classes->signature->model->path);
+    result->signature_model_hash = g_strdup (classes->signature->model->hash);
   }
   result->class_count = g_new0 (gint64, result->class_name->len);
   result->warning = g_ptr_array_new_with_free_func (g_free);
@@ -527,6 +544,7 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   g_array_unref (found.blob);
   g_clear_pointer (&found.candidate, g_array_unref);
   find_failed_dice (result);
+  read_signature (result, classes, compute->jobs);
   tell_unseen (result, &found);
   tell_bad_dice (result, TRUE);
   tell_bad_dice (result, FALSE);

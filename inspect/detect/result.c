@@ -43,6 +43,9 @@ notch_result_free (NotchResult *result)
   g_free (result->class_count);
   g_free (result->model);
   g_free (result->model_hash);
+  g_free (result->signature);
+  g_free (result->signature_model);
+  g_free (result->signature_model_hash);
   g_clear_pointer (&result->drift, g_array_unref);
   g_free (result->device);
   g_free (result->reduced);

@@ -81,7 +81,7 @@ notch_summary_header (const NotchResult *result)
     notch_append_field (text, name);
   }
   g_string_append (text, ",threshold,z_rms,shift_rms_px,warnings,seconds_read,seconds_inspect,seconds_report,seconds,"
-                         "device,version\n");
+                         "device,version,signature,signature_confidence\n");
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
@@ -123,6 +123,13 @@ notch_summary_row (const NotchResult *result)
   }
   g_string_append_c (text, ',');
   notch_append_field (text, result->device);
-  g_string_append_printf (text, ",%s\n", notch_version ());
+  g_string_append_printf (text, ",%s,", notch_version ());
+  if (result->signature) {
+    notch_append_field (text, result->signature);
+    g_string_append_c (text, ',');
+    notch_append_number (text, result->signature_confidence, 3);
+  } else
+    g_string_append_c (text, ',');
+  g_string_append_c (text, '\n');
   return g_string_free (g_steal_pointer (&text), FALSE);
 }

@@ -280,6 +280,23 @@ add_counts (JsonBuilder *to, const NotchResult *result)
   json_builder_end_object (to);
 }
 
+/* What the failed dice look like together; null: no model says. */
+static void
+add_signature (JsonBuilder *to, const NotchResult *result)
+{
+  if (!result->signature) {
+    add_text (to, "signature", NULL);
+    return;
+  }
+  begin (to, "signature");
+  add_text (to, "class", result->signature);
+  add_number (to, "confidence", result->signature_confidence);
+  add_number (to, "chance", result->signature_chance);
+  add_text (to, "file", result->signature_model);
+  add_text (to, "sha256", result->signature_model_hash);
+  json_builder_end_object (to);
+}
+
 /* null where the model does not know what it learned from. */
 static void
 add_drift (JsonBuilder *to, const GArray *drift)
@@ -392,6 +409,7 @@ notch_report_json (const NotchReportJob *job, GError **error)
   add_lines (to, "warnings", result->warning);
   add_counts (to, result);
   add_model (to, result);
+  add_signature (to, result);
   add_clusters (to, result);
   add_scratches (to, result);
   add_repeaters (to, result);

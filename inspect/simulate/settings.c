@@ -3,6 +3,7 @@
  * Names, units, ranges and help of the command, what a suite may set and what is checked all come from this table. */
 #include "inspect/simulate/settings.h"
 
+#include "inspect/simulate/maps.h"
 #include "inspect/simulate/number.h"
 #include "inspect/simulate/scene.h"
 
@@ -74,6 +75,12 @@ static const struct {
   { "clusters", SETTING_INT, AT (n_clusters), 0, 100, "", "N", "groups of particles and pits" },
   { "long-scratches", SETTING_INT, AT (n_long_scratches), 0, 100, "", "N", "scratches across dice" },
   { "nuisances", SETTING_INT, AT (n_nuisances), 0, 10000, "", "N", "what differs and is no defect" },
+  { "maps", SETTING_INT, AT (n_maps), 0, 1000000, "", "N", "write so many wafer maps and no image" },
+  { "signature", SETTING_TEXT, AT (signatures), 0, 0, "", "LIST", "signatures of the maps in turn, all or mixed" },
+  { "map-side", SETTING_RANGE, AT (map_side_min), 5, 1000, "dice", "MIN[:MAX]", "across a map" },
+  { "map-density", SETTING_RANGE, AT (map_density_min), 0, 1, "", "MIN[:MAX]",
+    "part of a map's dice that fail anyway" },
+  { "map-edge", SETTING_RANGE, AT (map_edge_min), 0, 100, "", "MIN[:MAX]", "how much more of them at the edge, times" },
   { "clean", SETTING_TEXT, AT (clean), 0, 0, "", "FILE", "write the image without noise and defects, too" },
   { "clean-bits", SETTING_INT, AT (clean_bits), 0, 32, "", "N", "its depth, 0: the image's" },
   { "mask", SETTING_TEXT, AT (mask), 0, 0, "", "FILE", "write an image with the id of the defect on each pixel" },
@@ -144,6 +151,12 @@ notch_simulate_defaults (NotchSimulation *simulation)
     .snr_max = 40,
     .reticle_cols = 1,
     .reticle_rows = 1,
+    .signatures = "all",
+    .map_side_min = 20,
+    .map_side_max = 60,
+    .map_density_min = 0.01,
+    .map_density_max = 0.15,
+    .map_edge_max = 2,
   };
 }
 
@@ -325,6 +338,9 @@ check_range (const NotchSimulation *s, guint i, GError **error)
   case SETTING_RANGE:
     value[1] = ((const double *) at)[1];
     value[0] = ((const double *) at)[0];
+    if (value[0] > value[1])
+      return refuse (error, "%s %s:%s has its larger end first", settings[i].name, notch_number (value[0], -1).text,
+                     notch_number (value[1], -1).text);
     break;
   case SETTING_REAL:
     value[0] = *(const double *) at;
@@ -358,6 +374,16 @@ known_depth (int bits)
   return bits == 8 || bits == 12 || bits == 16 || bits == 32;
 }
 
+static gboolean
+check_names (const char *name, const char *list, gboolean (*is_known) (const char *), const char *known, GError **error)
+{
+  g_auto (GStrv) names = g_strsplit (list, ",", -1);
+  for (int i = 0; names[i] || i == 0; i++)
+    if (!names[i] || !is_known (names[i]))
+      return refuse (error, "%s has \"%s\"; choose from %s, or all", name, names[i] ? names[i] : "", known);
+  return TRUE;
+}
+
 gboolean
 notch_simulation_check (const NotchSimulation *s, GError **error)
 {
@@ -370,16 +396,9 @@ notch_simulation_check (const NotchSimulation *s, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (settings); i++)
     if (!check_range (s, i, error))
       return FALSE;
-  if (s->snr_min > s->snr_max)
-    return refuse (error, "snr %s:%s has its larger end first", notch_number (s->snr_min, -1).text,
-                   notch_number (s->snr_max, -1).text);
-  if (!s->classes)
-    return TRUE;
-  g_auto (GStrv) names = g_strsplit (s->classes, ",", -1);
-  for (int i = 0; names[i] || i == 0; i++)
-    if (!names[i] || !notch_defect_class_known (names[i])) {
-      g_autofree char *known = notch_defect_class_names ();
-      return refuse (error, "classes has \"%s\"; choose from %s, or all", names[i] ? names[i] : "", known);
-    }
-  return TRUE;
+  g_autofree char *signatures = notch_signature_names ();
+  if (!check_names ("signature", s->signatures, notch_signature_known, signatures, error))
+    return FALSE;
+  g_autofree char *classes = notch_defect_class_names ();
+  return !s->classes || check_names ("classes", s->classes, notch_defect_class_known, classes, error);
 }

@@ -235,13 +235,17 @@ leave_each_out (NotchValidation *v, Listener *listener, int jobs, GError **error
 static gboolean
 measure (NotchValidation *v, const char *model, char **datasets, int jobs, GError **error)
 {
-  v->trained = notch_trained_load (model, "defects", error);
+  v->trained = notch_trained_load (model, NULL, error);
   if (!v->trained || !mark_nuisances (v, error))
     return FALSE;
-  v->other = v->options->against ? notch_trained_load (v->options->against, "defects", error) : NULL;
+  v->other = v->options->against ? notch_trained_load (v->options->against, v->trained->model->purpose, error) : NULL;
   if (v->options->against && !v->other)
     return FALSE;
   v->dataset = notch_dataset_load (datasets, error);
+  if (v->dataset && v->dataset->maps != v->trained->classifier->maps)
+    return notch_model_refuse (v->trained->model, error, "is a model for %s; give such", v->trained->model->purpose);
+  if (v->dataset)
+    notch_dataset_keep (v->dataset, NOTCH_PART_HELD_OUT);
   if (!v->dataset || !answer (v, jobs, error))
     return FALSE;
   filter_nuisances (v);

@@ -143,6 +143,8 @@ const NotchKey notch_keys[] = {
   { "classify", "model", KEY_STRING, AT (classify.model), 0, 0, 0, "", NULL,
     "a trained classifier's file, which decides instead of the rules: beside the recipe if the recipe names it, else (--set, "
     "--model) in the current folder; notch train makes one" },
+  { "classify", "signature_model", KEY_STRING, AT (classify.signature_model), 0, 0, 0, "", NULL,
+    "likewise a model of wafer maps, which says what the failed dice of a wafer look like together" },
   { "classify", "class.", KEY_RULES, AT (classify.rule), 0, 0, 0, "", NULL,
     "an expression over a defect's columns; the first that holds gives the class, else it is \"other\"" },
 
@@ -300,6 +302,7 @@ notch_recipe_copy (const NotchRecipe *recipe)
   copy->reference.image = g_strdup (recipe->reference.image);
   copy->reference.golden = g_strdup (recipe->reference.golden);
   copy->classify.model = g_strdup (recipe->classify.model);
+  copy->classify.signature_model = g_strdup (recipe->classify.signature_model);
   copy->dice.excluded = g_array_copy (recipe->dice.excluded);
   copy->region = g_ptr_array_new_with_free_func (free_region);
   for (guint i = 0; i < recipe->region->len; i++) {
@@ -337,6 +340,7 @@ notch_recipe_free (NotchRecipe *recipe)
   g_free (recipe->reference.image);
   g_free (recipe->reference.golden);
   g_free (recipe->classify.model);
+  g_free (recipe->classify.signature_model);
   g_array_unref (recipe->dice.excluded);
   g_ptr_array_unref (recipe->region);
   g_ptr_array_unref (recipe->classify.rule);

@@ -88,8 +88,9 @@ struct NotchRecipe {
   } detect;
   GPtrArray *region; /* NotchRegion */
   struct {
-    char *model;     /* what notch train made; NULL: the rules count */
-    GPtrArray *rule; /* NotchRule, in order */
+    char *model;           /* what notch train made; NULL: the rules count */
+    char *signature_model; /* likewise of wafer maps; NULL: no signature */
+    GPtrArray *rule;       /* NotchRule, in order */
   } classify;
   struct { /* -1: no limit */
     double defects, defects_per_die, density_per_cm2, failed_dice, drift;

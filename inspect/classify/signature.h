@@ -1,0 +1,26 @@
+/* signature.h - the class of a whole wafer map, by a model of purpose "signature" */
+#pragma once
+
+#include "inspect/classify/classifier.h"
+#include "inspect/sign/binmap.h"
+#include "inspect/wafer/grid.h"
+
+#define NOTCH_SIGNATURE_NONE "none"
+
+/* Fewer dice are no map of a wafer. */
+enum { NOTCH_SIGNATURE_LEAST_DICE = 30 };
+
+typedef struct {
+  const char *name;  /* of the model's, "unknown", or "none"; static or the model's */
+  double confidence; /* 0 to 1 */
+  double chance;     /* of notch_binmap_chance */
+} NotchSignature;
+
+/* The dice of a grid that were inspected: failed where they have defects or differ nearly everywhere. NULL where they are
+ * fewer than NOTCH_SIGNATURE_LEAST_DICE or there is no memory. */
+NotchBinMap *notch_binmap_of_grid (const NotchGrid *grid);
+
+/* The most probable class. Where failed dice lie together no more than chance would have it at least once in 20 wafers, the
+ * most probable of those that are no place on the wafer: none, Random, Near-full. So of wafers whose dice fail by chance at
+ * most one in 20 is said to have a signature, whatever the model. */
+NotchSignature notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, int jobs);

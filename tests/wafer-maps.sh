@@ -1,0 +1,41 @@
+#!/bin/sh
+# Wafer maps from outside: simulated, learnt from, validated on, and told of an inspected wafer.
+# shellcheck source=tests/tap.sh
+. "$srcdir/tests/tap.sh"
+case $("$NOTCH" --version) in
+*XGBoost*) ;;
+*)
+  echo "1..0 # SKIP built without XGBoost, which trains"
+  exit 0
+  ;;
+esac
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+
+"$NOTCH" simulate --maps 270 --seed 1 -o learn.csv
+"$NOTCH" simulate --maps 90 --seed 2 -o test.csv
+ok "a model of maps" "$NOTCH" train -q --rounds 12 --hold-out -1 -o maps.model learn.csv
+"$NOTCH" train -q --rounds 12 --hold-out -1 -o again.model learn.csv
+ok "the same maps, the same model" cmp maps.model again.model
+is "validation of maps that it has not seen" "$(status "$NOTCH" validate -q maps.model test.csv)" 0
+is "defects are no maps" "$("$NOTCH" train -q --classifier forest -o x.model learn.csv 2>&1)" \
+  "notch: training: a forest learns from defects, and these are wafer maps; choose a signature"
+
+# maps as images: a wafer with a failed middle, and one whose dice fail anywhere
+draw () {
+  "$NOTCH" simulate --maps 1 --signature "$1" --map-side 21 --map-density 0.06 --map-edge 0 --seed 3 -o "$2.csv"
+  sed 1d "$2.csv" | cut -d, -f6 | fold -w "$(sed 1d "$2.csv" | cut -d, -f4)" | "$WAFERMAP" "$2.tif" "$2.txt"
+}
+draw Center center
+draw none none
+for wafer in center none; do # a defect as large as these in a die of 32 px is trouble, too
+  "$NOTCH" inspect -q -r "$srcdir/tests/outside/wafermap.ini" --format defects --set classify.signature_model=maps.model \
+    -o "$wafer" "$wafer.tif"
+  sed 1d "$wafer/summary.csv" >>summary.csv
+done
+is "each has its signature" "$(rev summary.csv | cut -d, -f2 | rev | tr '\n' ' ')" "Center none "
+ok "summary.json has it" grep -q '"class" : "Center"' center/center/summary.json
+is "a model of maps is none of defects" "$(status "$NOTCH" inspect -q --model maps.model -o x center.tif)" 2
+done_testing
