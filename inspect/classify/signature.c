@@ -4,6 +4,8 @@
  * mirrored, so no map needs to be shown to them twice. */
 #include "inspect/classify/signature.h"
 
+#include <math.h>
+
 #include "inspect/classify/boost.h"
 #include "inspect/classify/classifier.h"
 #include "inspect/classify/forest.h"
@@ -171,7 +173,7 @@ notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, int j
   notch_trained_probabilities (trained, &example, 1, NOTCH_RASTER_SIDE, jobs, probability);
   NotchSignature signature = { .name = NOTCH_SIGNATURE_NONE, .chance = notch_binmap_chance (map, jobs) };
   if (signature.chance <= ALPHA) {
-    int best = notch_trained_decide (trained, probability, &signature.confidence);
+    int best = notch_trained_decide (trained, probability, NAN, &signature.confidence);
     signature.name = best < n_classes ? model->class_name->pdata[best] : NOTCH_UNKNOWN;
     return signature;
   }
