@@ -11,7 +11,7 @@ typedef struct {
   NotchStore *store;
   NotchRecipe *recipe; /* as used */
   NotchResult *result;
-  gboolean patches; /* wanted of all defects, as far as the recipe's memory allows, not of those with a picture only */
+  gboolean patches; /* wanted of all defects, up to thousands, not of those with a picture only */
 } NotchInspection;
 
 void notch_inspection_free (NotchInspection *inspection);

@@ -6,6 +6,7 @@
 
 #define MAX_BLOBS   4096 /* a tile; beyond that a tile differs everywhere and all becomes one blob */
 #define MAX_PATCHES 32   /* a tile */
+#define ALL_PATCHES 8192 /* an image, where patches of all defects are wanted; 256 MiB of 64 px */
 
 typedef struct {
   const NotchPlan *plan;
@@ -121,13 +122,13 @@ inspect_tiles (NotchLane *lane, gpointer data, GError **error)
   return TRUE;
 }
 
-/* How many crops are kept: those that become pictures, or what fills the budget. */
+/* How many crops are kept: those that become pictures, or nearly all; never as many as memory holds, for what a classifier
+ * sees must not depend on it. */
 static gsize
-most_patches (const NotchPlan *plan, int side)
+most_patches (const NotchPlan *plan)
 {
   gsize pictures = (gsize) MAX (plan->recipe->report.crops, 0);
-  gsize bytes = 2 * sizeof (float) * (gsize) side * (gsize) side;
-  return plan->all_patches ? MAX (pictures, ((gsize) plan->recipe->detect.memory_mib << 20) / bytes) : pictures;
+  return plan->all_patches ? MAX (pictures, ALL_PATCHES) : pictures;
 }
 
 static NotchLaneSize
@@ -223,7 +224,7 @@ notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, cons
     tiles_in_row[row] = (int) tiling->n_cols;
   Pass pass = { .plan = plan, .reference = reference, .kernels = compute->kernels, .patch_side = patch_side };
   pass.join = notch_join_new (plan->recipe->detect.merge_px, (int) tiling->n_rows, tiles_in_row, patch_side,
-                              most_patches (plan, patch_side));
+                              most_patches (plan));
   double candidate = plan->recipe->detect.candidate_sigma;
   if (candidate > 0 && candidate < plan->threshold)
     pass.candidates = notch_join_new (plan->recipe->detect.merge_px, (int) tiling->n_rows, tiles_in_row, 0, 0);

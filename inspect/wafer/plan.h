@@ -37,7 +37,7 @@ typedef struct NotchMesh NotchMesh;
 
 typedef struct {
   const NotchRecipe *recipe;              /* borrowed */
-  gboolean all_patches;                   /* crops of all defects are kept, as far as the budget goes */
+  gboolean all_patches;                   /* crops of all defects are kept, up to thousands */
   NotchSource *source;                    /* borrowed */
   NotchStore *store;                      /* borrowed: rows of the image */
   NotchSource *mem_source[NOTCH_MAX_MEM]; /* owned: what the method compares with; NULL where it needs none. The */
