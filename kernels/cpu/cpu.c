@@ -100,12 +100,12 @@ lane_free (NotchLane *lane)
   for (int i = 0; i < NOTCH_N_PLANES; i++)
     notch_fft_release (lane->plane[i]);
   for (int i = 0; i < 3; i++)
-    notch_fft_pass_free (lane->fft[i]);
+    notch_bundle_fft_free (lane->fft[i]);
   notch_fft_free (lane->shift_fft);
-  float *floats[] = { lane->spectrum, lane->block,     lane->line,          lane->product,       lane->response,
-                      lane->stack,    lane->basis,     lane->normal_sorted, lane->patch,         lane->shift_a,
-                      lane->shift_b,  lane->shift_fa,  lane->shift_fb,      lane->shift_product, lane->shift_window,
-                      lane->rim,      lane->copy_from, lane->copy_to };
+  float *floats[] = { lane->spectrum, lane->product,      lane->bundle[0], lane->bundle[1],     lane->bundle[2],
+                      lane->response, lane->stack,        lane->basis,     lane->normal_sorted, lane->patch,
+                      lane->shift_a,  lane->shift_b,      lane->shift_fa,  lane->shift_fb,      lane->shift_product,
+                      lane->rim,      lane->shift_window, lane->copy_from, lane->copy_to };
   for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
     notch_fft_release (floats[i]);
   free (lane->shift_wave);
@@ -138,11 +138,12 @@ lane_allocate (NotchLane *lane)
   lane->max_seams = (int) (8 * 32 * size);
   lane->judged = calloc (area, 1);
   lane->known = calloc (area, 1);
-  size_t spectrum = (size_t) notch_cpu_spectrum_block (is->size, notch_cpu_n_blocks (is->size / 2 + 1));
-  lane->spectrum = notch_fft_alloc (spectrum);
-  lane->block = notch_fft_alloc (2 * size * NOTCH_FFT_COLUMNS);
-  lane->product = notch_fft_alloc (2 * size * (size_t) notch_cpu_product_stride (is->size));
-  lane->line = notch_fft_alloc (2 * (size + 2) + 64);
+  size_t blocks = (size_t) notch_cpu_block (is->size, notch_cpu_n_bundles (is->size / 2 + 1));
+  size_t bundle = 2 * (size + NOTCH_BUNDLE) * NOTCH_BUNDLE;
+  lane->spectrum = notch_fft_alloc (blocks);
+  lane->product = notch_fft_alloc (blocks);
+  for (int i = 0; i < 3; i++)
+    lane->bundle[i] = notch_fft_alloc (bundle);
   lane->response = notch_fft_alloc (area);
   lane->stack = notch_fft_alloc ((size_t) NOTCH_MAX_SOURCES * NOTCH_SOURCE_ROWS * (size + NOTCH_SOURCE_PAD));
   lane->basis = notch_fft_alloc ((NOTCH_FIT_MAX + 2) * (size_t) (NOTCH_FIT_SAMPLES + 64));
@@ -173,14 +174,18 @@ lane_allocate (NotchLane *lane)
   lane->shift_window = notch_fft_alloc (shift + 1);
   if (lane->shift_fb)
     memset (lane->shift_fb, 0, sizeof (float) * (2 * shift * (shift / 2 + 1) + 8));
-  if (lane->spectrum) /* columns that are only there to fill a block stay 0 */
-    memset (lane->spectrum, 0, sizeof (float) * spectrum);
+  /* What is only there to fill a bundle or a block is a number, too. */
+  for (int i = 0; i < 3 && lane->bundle[i]; i++)
+    memset (lane->bundle[i], 0, sizeof (float) * bundle);
+  if (lane->spectrum && lane->product)
+    memset (lane->spectrum, 0, sizeof (float) * blocks), memset (lane->product, 0, sizeof (float) * blocks);
   lane->shift_wave = calloc (3 * (shift / 2 + 4), sizeof *lane->shift_wave);
-  return lane->judged && lane->known && lane->shift_wave && lane->spectrum && lane->block && lane->line && lane->product
-         && lane->response && lane->stack && lane->basis && lane->normal_sorted && lane->fit && lane->ref_noise
-         && lane->rim_at && lane->rim && lane->run && lane->run_blob && lane->row_start && lane->blob && lane->peak
-         && lane->peak_square && lane->blob_peak && lane->seam && lane->patch && lane->patch_blob && lane->shift_a
-         && lane->shift_b && lane->shift_fa && lane->shift_fb && lane->shift_product && lane->shift_window;
+  return lane->judged && lane->known && lane->shift_wave && lane->spectrum && lane->product && lane->bundle[0]
+         && lane->bundle[1] && lane->bundle[2] && lane->response && lane->stack && lane->basis && lane->normal_sorted
+         && lane->fit && lane->ref_noise && lane->rim_at && lane->rim && lane->run && lane->run_blob && lane->row_start
+         && lane->blob && lane->peak && lane->peak_square && lane->blob_peak && lane->seam && lane->patch
+         && lane->patch_blob && lane->shift_a && lane->shift_b && lane->shift_fa && lane->shift_fb
+         && lane->shift_product && lane->shift_window;
 }
 
 static NotchLane *

@@ -16,22 +16,6 @@ void notch_fft_forward (const NotchFft *fft, float *in, float *out);
 /* The other way, without the factor 1/(ny nx). `in` is overwritten. */
 void notch_fft_inverse (const NotchFft *fft, float *in, float *out);
 
-/* One-dimensional transforms of n points: a two-dimensional one goes over rows, which are real, and over columns, a block
- * of them at a time, so that what comes before and after is done while they are in cache. Nothing is divided by n. Memory is
- * from notch_fft_alloc, rows begin at multiples of 16 bytes in it. */
-typedef struct NotchFftPass NotchFftPass;
-#define NOTCH_FFT_COLUMNS 8 /* of a block: n rows of so many complex numbers */
-
-/* `stride`: complex numbers from a row of what columns_inverse writes to the next. NULL when there is no memory. */
-NotchFftPass *notch_fft_pass_new (int n, int stride);
-void notch_fft_pass_free (NotchFftPass *pass);
-/* `in`: n floats; `out`: n/2 + 1 complex numbers. */
-void notch_fft_row_forward (const NotchFftPass *pass, float *in, float *out);
-/* The other way; `in` is overwritten. */
-void notch_fft_row_inverse (const NotchFftPass *pass, float *in, float *out);
-void notch_fft_columns_forward (const NotchFftPass *pass, float *block); /* in its place */
-void notch_fft_columns_inverse (const NotchFftPass *pass, float *block, float *out);
-
 /* Which library it is, and its version. */
 const char *notch_fft_library (void);
 

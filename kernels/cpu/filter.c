@@ -11,21 +11,20 @@ make_filter (const NotchLaneSize *is, NotchFilterBank *bank, int c)
 {
   const NotchChannel copy = is->channel[c], *channel = &copy; /* nothing that is written below may be in it */
   NotchFilterPlan *plan = &bank->filter[c];
-  int size = is->size, side = size / channel->decimate, n_blocks = notch_cpu_n_blocks (side / 2);
+  int size = is->size, side = size / channel->decimate, n_blocks = notch_cpu_n_bundles (side / 2);
   plan->decimate = channel->decimate;
   plan->side = side;
-  plan->transfer = notch_fft_alloc ((size_t) side * (size_t) n_blocks * NOTCH_FFT_COLUMNS);
+  plan->transfer = notch_fft_alloc ((size_t) side * (size_t) n_blocks * NOTCH_BUNDLE);
   if (!plan->transfer)
     return false;
   double variance = 0;
   for (int y = 0; y < side; y++)
-    for (int x = 0; x < n_blocks * NOTCH_FFT_COLUMNS; x++) {
+    for (int x = 0; x < n_blocks * NOTCH_BUNDLE; x++) {
       double transfer = notch_channel_bin (channel, is->whiten, is->halo, size, side, x, y, &variance);
-      plan->transfer[((ptrdiff_t) (x / NOTCH_FFT_COLUMNS) * side + y) * NOTCH_FFT_COLUMNS + x % NOTCH_FFT_COLUMNS] =
-          (float) transfer;
+      plan->transfer[((ptrdiff_t) (x / NOTCH_BUNDLE) * side + y) * NOTCH_BUNDLE + x % NOTCH_BUNDLE] = (float) transfer;
     }
   double scale = notch_channel_scale (variance, size);
-  for (ptrdiff_t i = 0; i < (ptrdiff_t) side * n_blocks * NOTCH_FFT_COLUMNS; i++)
+  for (ptrdiff_t i = 0; i < (ptrdiff_t) side * n_blocks * NOTCH_BUNDLE; i++)
     plan->transfer[i] = (float) (plan->transfer[i] * scale);
   return true;
 }
@@ -100,16 +99,23 @@ bank_acquire (NotchDevice *device, const NotchLaneSize *is)
   return bank;
 }
 
-/* The transforms of a level, and the score of one that is reduced. */
+/* Floats in a strip of NOTCH_BUNDLE rows. */
+static size_t
+strip_floats (int side)
+{
+  return (size_t) side * NOTCH_BUNDLE;
+}
+
+/* The transforms of a level, and its score. */
 static int
 make_level (NotchLane *lane, int level)
 {
   int side = lane->is.size >> level;
   if (!lane->fft[level])
-    lane->fft[level] = notch_fft_pass_new (side, notch_cpu_product_stride (side));
-  if (level > 0 && !lane->reduced_score[level])
-    lane->reduced_score[level] = notch_fft_alloc ((size_t) side * (size_t) side);
-  if (!lane->fft[level] || (level > 0 && !lane->reduced_score[level]))
+    lane->fft[level] = notch_bundle_fft_new (side);
+  if (!lane->level_score[level])
+    lane->level_score[level] = notch_fft_alloc (strip_floats (side) * (size_t) notch_cpu_n_bundles (side));
+  if (!lane->fft[level] || !lane->level_score[level])
     return notch_cpu_fail (lane, "out of memory for filters of %d x %d pixels", side, side);
   return 0;
 }
@@ -137,40 +143,47 @@ void
 notch_cpu_filter_free (NotchLane *lane)
 {
   notch_cpu_bank_release (lane->bank);
-  for (int level = 1; level < 3; level++)
-    notch_fft_release (lane->reduced_score[level]);
+  for (int level = 0; level < 3; level++)
+    notch_fft_release (lane->level_score[level]);
 }
 
-/* n complex numbers times as many real ones. */
+/* Rows of a block times as many of a transfer function. */
 NOTCH_CLONES static void
-multiply (const float *spectrum, const float *transfer, int n, float *product)
+multiply (const float *restrict spectrum, const float *restrict transfer, int rows, float *restrict product)
 {
-  for (int i = 0; i < n; i++) {
-    product[2 * i] = spectrum[2 * i] * transfer[i];
-    product[2 * i + 1] = spectrum[2 * i + 1] * transfer[i];
-  }
+  for (int y = 0; y < rows; y++, spectrum += 2 * NOTCH_BUNDLE, product += 2 * NOTCH_BUNDLE, transfer += NOTCH_BUNDLE)
+    for (int i = 0; i < NOTCH_BUNDLE; i++) {
+      product[i] = spectrum[i] * transfer[i];
+      product[NOTCH_BUNDLE + i] = spectrum[NOTCH_BUNDLE + i] * transfer[i];
+    }
+}
+
+/* Puts the complex numbers of a bundle's first rows, 16 at most, where those of another one's columns are. */
+static void
+turn_complex (const float *from, int rows, float *to)
+{
+  for (int part = 0; part < 2; part++)
+    notch_bundle_turn (from + part * NOTCH_BUNDLE, 2 * NOTCH_BUNDLE, rows, NOTCH_BUNDLE, to + part * NOTCH_BUNDLE,
+                       2 * NOTCH_BUNDLE);
 }
 
 /* The spectrum of Z, in blocks of columns. */
 static void
 transform (NotchLane *lane)
 {
-  int size = lane->is.size, n_blocks = notch_cpu_n_blocks (size / 2 + 1);
-  float *half = lane->line + (size + 15) / 16 * 16;
-  for (int y = 0; y < size; y++) {
-    memcpy (lane->line, lane->plane[NOTCH_PLANE_Z] + (ptrdiff_t) y * size, sizeof (float) * (size_t) size);
-    notch_fft_row_forward (lane->fft[0], lane->line, half);
-    for (int b = 0; b < n_blocks; b++) {
-      int left = size / 2 + 1 - b * NOTCH_FFT_COLUMNS, n = left < NOTCH_FFT_COLUMNS ? left : NOTCH_FFT_COLUMNS;
-      float *to = lane->spectrum + notch_cpu_spectrum_block (size, b) + (ptrdiff_t) y * 2 * NOTCH_FFT_COLUMNS;
-      if (n == NOTCH_FFT_COLUMNS)
-        memcpy (to, half + b * 2 * NOTCH_FFT_COLUMNS, sizeof (float) * 2 * NOTCH_FFT_COLUMNS);
-      else
-        memcpy (to, half + b * 2 * NOTCH_FFT_COLUMNS, sizeof (float) * 2 * (size_t) n);
-    }
+  int size = lane->is.size, columns = size / 2 + 1;
+  const int many = NOTCH_BUNDLE;
+  for (int y = 0; y < size; y += many) {
+    notch_bundle_turn (lane->plane[NOTCH_PLANE_Z] + (ptrdiff_t) y * size, size, size - y < many ? size - y : many, size,
+                       lane->bundle[0], many);
+    notch_bundle_real_forward (lane->fft[0], lane->bundle[0], lane->bundle[1], lane->bundle[2]);
+    for (int x = 0; x < columns; x += many)
+      turn_complex (lane->bundle[2] + (ptrdiff_t) x * 2 * many, columns - x < many ? columns - x : many,
+                    lane->product + notch_cpu_block (size, x / many) + (ptrdiff_t) y * 2 * many);
   }
-  for (int b = 0; b < n_blocks; b++)
-    notch_fft_columns_forward (lane->fft[0], lane->spectrum + notch_cpu_spectrum_block (size, b));
+  for (int b = 0; b < notch_cpu_n_bundles (columns); b++)
+    notch_bundle_forward (lane->fft[0], lane->product + notch_cpu_block (size, b), lane->bundle[0],
+                          lane->spectrum + notch_cpu_block (size, b));
 }
 
 /* A plane of scores, seen as the words that they are. */
@@ -178,7 +191,7 @@ typedef int32_t __attribute__ ((may_alias)) Word;
 
 /* Keeps the largest response and its channel. */
 NOTCH_CLONES static void
-keep_largest_row (const float *response, float gain, int32_t channel, int n, Word *score)
+keep_largest (const float *response, float gain, int32_t channel, int n, Word *score)
 {
   for (int i = 0; i < n; i++) {
     int32_t packed = notch_score_pack (response[i] * gain, channel);
@@ -215,10 +228,10 @@ keep_spread_row (const Word *reduced, int times, int n, Word *score)
 }
 
 NOTCH_CLONES static void
-scale_row (const float *from, float gain, int n, float *to)
+multiply_by (float *row, float gain, int n)
 {
   for (int i = 0; i < n; i++)
-    to[i] = from[i] * gain;
+    row[i] *= gain;
 }
 
 /* Filters the tile's spectrum by channel c and transforms the columns back; they lie in lane->product. */
@@ -228,27 +241,41 @@ respond (NotchLane *lane, int c)
   const NotchFilterPlan *plan = &lane->bank->filter[c];
   int size = lane->is.size, side = plan->side,
       upper = side / 2 + 1; /* rows up to the highest frequency, then negative ones */
-  const int many = NOTCH_FFT_COLUMNS;
-  for (int b = 0; b < notch_cpu_n_blocks (side / 2); b++) {
-    const float *from = lane->spectrum + notch_cpu_spectrum_block (size, b);
+  const int many = NOTCH_BUNDLE;
+  for (int b = 0; b < notch_cpu_n_bundles (side / 2); b++) {
+    const float *from = lane->spectrum + notch_cpu_block (size, b);
     const float *transfer = plan->transfer + (ptrdiff_t) b * side * many;
-    multiply (from, transfer, upper * many, lane->block);
-    multiply (from + (ptrdiff_t) (size - side + upper) * 2 * many, transfer + (ptrdiff_t) upper * many,
-              (side - upper) * many, lane->block + (ptrdiff_t) upper * 2 * many);
-    notch_fft_columns_inverse (lane->fft[notch_channel_level (plan->decimate)], lane->block,
-                               lane->product + b * 2 * many);
+    multiply (from, transfer, upper, lane->bundle[0]);
+    multiply (from + (ptrdiff_t) (size - side + upper) * 2 * many, transfer + (ptrdiff_t) upper * many, side - upper,
+              lane->bundle[0] + (ptrdiff_t) upper * 2 * many);
+    notch_bundle_inverse (lane->fft[notch_channel_level (plan->decimate)], lane->bundle[0], lane->bundle[1],
+                          lane->product + notch_cpu_block (side, b));
   }
 }
 
-/* Row y of the response. */
-static const float *
-response_row (NotchLane *lane, int c, int y)
+/* A strip of the response: its columns, one after the other. */
+static float *
+response_strip (NotchLane *lane, int c, int strip)
 {
-  int side = lane->bank->filter[c].side;
-  float *row = lane->product + (ptrdiff_t) y * 2 * notch_cpu_product_stride (side);
-  row[side] = row[side + 1] = 0; /* the highest frequency */
-  notch_fft_row_inverse (lane->fft[notch_channel_level (lane->bank->filter[c].decimate)], row, lane->line);
-  return lane->line;
+  const NotchFilterPlan *plan = &lane->bank->filter[c];
+  for (int b = 0; b < notch_cpu_n_bundles (plan->side / 2); b++)
+    turn_complex (lane->product + notch_cpu_block (plan->side, b) + strip * 2 * (ptrdiff_t) NOTCH_BUNDLE * NOTCH_BUNDLE,
+                  NOTCH_BUNDLE, lane->bundle[0] + b * 2 * (ptrdiff_t) NOTCH_BUNDLE * NOTCH_BUNDLE);
+  notch_bundle_real_inverse (lane->fft[notch_channel_level (plan->decimate)], lane->bundle[0], lane->bundle[1],
+                             lane->bundle[2]);
+  return lane->bundle[2];
+}
+
+/* Puts rows `begin` to `end` - 1 of strips into a plane of such rows. */
+static void
+put_rows (const float *strips, int side, int begin, int end, float *plane)
+{
+  for (int y = begin, n; y < end; y += n) {
+    int strip = y / NOTCH_BUNDLE, within = y % NOTCH_BUNDLE;
+    n = end - y < NOTCH_BUNDLE - within ? end - y : NOTCH_BUNDLE - within;
+    notch_bundle_turn (strips + strip * (ptrdiff_t) strip_floats (side) + within, NOTCH_BUNDLE, side, n,
+                       plane + (ptrdiff_t) y * side, side);
+  }
 }
 
 /* Adds the null statistics of a response over the core. */
@@ -290,54 +317,79 @@ apply_weight (NotchLane *lane, const NotchTile *tile)
   }
 }
 
+/* Rows of a channel's response that the core asks for. */
+static void
+core_rows (const NotchTile *tile, int decimate, int side, int *begin, int *end)
+{
+  int last = (tile->core_y + tile->core_h - 1 + decimate / 2) / decimate;
+  *begin = tile->core_y / decimate;
+  *end = last < side ? last + 1 : side;
+}
+
 /* The largest score of a level that any channel used, kept in the full one. */
 static void
 merge_level (NotchLane *lane, int level)
 {
   const NotchTile *tile = lane->tile;
-  int size = lane->is.size, times = 1 << level, side = size >> level;
+  int size = lane->is.size, times = 1 << level, side = size >> level, begin, end;
+  core_rows (tile, times, side, &begin, &end);
+  put_rows (lane->level_score[level], side, begin, end, lane->response);
   for (int y = tile->core_y; y < tile->core_y + tile->core_h; y++) { /* a row between two takes both */
     Word *score = (Word *) lane->plane[NOTCH_PLANE_SCORE] + (ptrdiff_t) y * size;
     int last = notch_score_last (y, times);
     for (int row = notch_score_first (y, times); row <= last && row < side; row++)
-      keep_spread_row ((const Word *) lane->reduced_score[level] + (ptrdiff_t) row * side, times, size, score);
+      keep_spread_row ((const Word *) lane->response + (ptrdiff_t) row * side, times, size, score);
   }
+}
+
+/* The score of all levels, 0 outside the core's rows. */
+static void
+merge (NotchLane *lane)
+{
+  const NotchTile *tile = lane->tile;
+  int size = lane->is.size, end = tile->core_y + tile->core_h;
+  float *score = lane->plane[NOTCH_PLANE_SCORE];
+  memset (score, 0, sizeof (float) * (size_t) tile->core_y * (size_t) size);
+  put_rows (lane->level_score[0], size, tile->core_y, end, score);
+  memset (score + (ptrdiff_t) end * size, 0, sizeof (float) * (size_t) (size - end) * (size_t) size);
+  for (int level = 1; level < 3; level++)
+    if (lane->level_score[level])
+      merge_level (lane, level);
 }
 
 int
 notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
 {
-  const NotchTile *tile = lane->tile;
   int size = lane->is.size;
-  float *score[3] = { lane->plane[NOTCH_PLANE_SCORE], lane->reduced_score[1], lane->reduced_score[2] };
-  for (int level = 0; level < 3; level++) {
-    size_t side = (size_t) (size >> level);
-    if (score[level])
-      memset (score[level], 0, sizeof (float) * side * side);
-  }
+  for (int level = 0; level < 3; level++)
+    if (lane->level_score[level])
+      memset (lane->level_score[level], 0,
+              sizeof (float) * strip_floats (size >> level) * (size_t) notch_cpu_n_bundles (size >> level));
   transform (lane);
   for (int c = 0; c < a->n_channels; c++) {
-    int d = lane->bank->filter[c].decimate, side = lane->bank->filter[c].side, level = notch_channel_level (d);
-    float gain = a->channel[c].gain;
-    int y0 = tile->core_y / d, y1 = (tile->core_y + tile->core_h - 1 + d / 2) / d + 1;
-    y1 = y1 < side ? y1 : side;
+    int d = lane->bank->filter[c].decimate, side = lane->bank->filter[c].side, begin, end;
+    float gain = a->channel[c].gain, *score = lane->level_score[notch_channel_level (d)];
+    core_rows (lane->tile, d, side, &begin, &end);
     respond (lane, c);
-    for (int y = y0; y < y1; y++) {
-      const float *row = response_row (lane, c, y);
-      keep_largest_row (row, gain, c, side, (Word *) score[level] + (ptrdiff_t) y * side);
-      if (c == 0)
-        scale_row (row, gain, side, lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) y * size);
+    for (int strip = begin / NOTCH_BUNDLE; strip < notch_cpu_n_bundles (end); strip++) {
+      float *response = response_strip (lane, c, strip);
+      int n = (int) strip_floats (side), first = strip * NOTCH_BUNDLE,
+          rows = side - first < NOTCH_BUNDLE ? side - first : NOTCH_BUNDLE;
+      keep_largest (response, gain, c, n, (Word *) score + (ptrdiff_t) strip * n);
       if (a->stats)
-        memcpy (lane->response + (ptrdiff_t) y * side, row, sizeof (float) * (size_t) side);
+        notch_bundle_turn (response, NOTCH_BUNDLE, side, rows, lane->response + (ptrdiff_t) first * side, side);
+      if (c > 0)
+        continue;
+      multiply_by (response, gain, n);
+      notch_bundle_turn (response, NOTCH_BUNDLE, side, rows, lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) first * size,
+                         size);
     }
     if (a->stats)
       add_stats (lane, c, gain, &a->stats[c]);
   }
-  for (int level = 1; level < 3; level++)
-    if (score[level])
-      merge_level (lane, level);
+  merge (lane);
   if (!lane->all_judged)
-    apply_weight (lane, tile);
+    apply_weight (lane, lane->tile);
   return 0;
 }
 
@@ -349,9 +401,9 @@ notch_cpu_power (NotchLane *lane, const NotchPower *a)
   double scale = 1.0 / ((double) size * size);
   for (int y = 0; y < size; y++)
     for (int x = 0; x <= size / 2; x++) {
-      const float *at = lane->spectrum + notch_cpu_spectrum_block (size, x / NOTCH_FFT_COLUMNS)
-                        + 2 * ((ptrdiff_t) y * NOTCH_FFT_COLUMNS + x % NOTCH_FFT_COLUMNS);
-      double re = at[0], im = at[1];
+      const float *at = lane->spectrum + notch_cpu_block (size, x / NOTCH_BUNDLE) + (ptrdiff_t) y * 2 * NOTCH_BUNDLE
+                        + x % NOTCH_BUNDLE;
+      double re = at[0], im = at[NOTCH_BUNDLE];
       a->sum[(ptrdiff_t) y * (size / 2 + 1) + x] += (re * re + im * im) * scale;
     }
   ++*a->n;

@@ -1,6 +1,7 @@
 /* lane.h - what the CPU's stages share: one worker's memory */
 #pragma once
 
+#include "kernels/cpu/bundle.h"
 #include "kernels/cpu/fft.h"
 #include "kernels/kernels.h"
 #include "kernels/math/fit.h"
@@ -22,7 +23,7 @@ struct NotchStripMem {
 
 /* A filter made ready: its transfer function over the part of the spectrum that its resolution keeps. */
 typedef struct {
-  float *transfer; /* a block of columns after the other: side rows of NOTCH_FFT_COLUMNS; 0 beyond side / 2 */
+  float *transfer; /* a block of columns after the other: side rows of NOTCH_BUNDLE; 0 beyond side / 2 */
   int decimate, side;
 } NotchFilterPlan;
 
@@ -64,18 +65,18 @@ struct NotchLane {
   char fault[256];
   float *plane[NOTCH_N_PLANES]; /* size x size each */
   const NotchTile *tile;        /* in work */
-  float *reduced_score[3];      /* the score on every 2nd and 4th pixel, by log2 of the decimation; [0] is not used */
+  float *level_score[3];        /* the score on every pixel, every 2nd, every 4th: strips of NOTCH_BUNDLE rows, each its
+                                 * columns one after the other */
   uint8_t *judged;              /* size x size: 1 where the pixel and its neighbours have a reference and a weight */
   uint8_t *known;               /* size x size: what is known of a pixel, NOTCH_KNOWN_* */
   bool all_covered, all_judged, any_spread, any_lost;
 
-  NotchFftPass *fft[3]; /* by log2 of the decimation */
-  float *spectrum;      /* blocks of columns; notch_cpu_spectrum_block */
-  float *block;         /* columns in work */
-  float *product;       /* columns that were transformed back; rows of notch_cpu_product_stride complex numbers */
-  float *line;          /* a row in work, then its half spectrum */
-  float *response;      /* of a filter, size x size at most; only where statistics are wanted. `refer`, `fit` and
-                         * `label` keep bytes in it */
+  NotchBundleFft *fft[3]; /* by log2 of the decimation */
+  float *spectrum;        /* blocks of columns, a bundle each; notch_cpu_block */
+  float *product;         /* such blocks before their columns are transformed, or after it */
+  float *bundle[3];       /* in work */
+  float
+      *response; /* of a filter, or a score by rows; size x size at most. `refer`, `fit` and `label` keep bytes in it */
 
   NotchFilterBank *bank; /* counted; NULL: the lane has no filters */
 
@@ -149,24 +150,18 @@ bool notch_cpu_all_numbers (const float *row, int n);
  * strip does not hold is taken from the nearest one that it does; the caller keeps to rows that it asked for. */
 void notch_cpu_fetch (const NotchPixels *pixels, int64_t x, int64_t y, int n, float *to);
 
-/* How many blocks of columns hold n of them; complex numbers in a row of `product`; where a block of `spectrum` begins. */
+/* How many bundles hold n series; where a block of `spectrum` or `product` begins whose columns are `side` long. A row more
+ * than there is keeps the blocks of a power of two off each other's places in the cache. */
 static inline int
-notch_cpu_n_blocks (int n)
+notch_cpu_n_bundles (int n)
 {
-  return (n + NOTCH_FFT_COLUMNS - 1) / NOTCH_FFT_COLUMNS;
+  return (n + NOTCH_BUNDLE - 1) / NOTCH_BUNDLE;
 }
 
-static inline int
-notch_cpu_product_stride (int side)
-{
-  return (notch_cpu_n_blocks (side / 2) + 1) * NOTCH_FFT_COLUMNS;
-}
-
-/* A row more than there is keeps the blocks of a power of two off each other's places in the cache. */
 static inline ptrdiff_t
-notch_cpu_spectrum_block (int size, int block)
+notch_cpu_block (int side, int block)
 {
-  return (ptrdiff_t) block * (size + 1) * 2 * NOTCH_FFT_COLUMNS;
+  return (ptrdiff_t) block * (notch_cpu_n_bundles (side) * NOTCH_BUNDLE + 1) * 2 * NOTCH_BUNDLE;
 }
 
 /* Gives a lane its filters, the device's where those are the same, and what they work on. */
