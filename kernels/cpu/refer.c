@@ -47,6 +47,9 @@ mix_block (const NotchSource *source, int k, int x, int n, Values v)
   for (int j = 0; j < k; j++) {
     const float *r0 = source[j].row[0] + x;
     float factor = source[j].factor, step = source[j].place.step;
+    const char *ahead = source[j].ahead;
+    for (int at = 0; ahead && at < n * source[j].pixel_bytes; at += 64)
+      __builtin_prefetch (ahead + x * source[j].pixel_bytes + at);
     if (source[j].ready) {
       for (int i = 0; i < n; i++)
         v[j][i] = r0[i] * (factor + step * (float) (x + i));
@@ -225,7 +228,8 @@ notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
     return notch_cpu_fail (lane,
                            "a tile holds %d pieces of dice, more than %d; dice this small need a larger image scale",
                            tile->n_pieces, lane->max_pieces);
-  memset (lane->plane[NOTCH_PLANE_REF], 0, sizeof (float) * area);
+  if (!lane->all_covered) /* else every pixel is some piece's */
+    memset (lane->plane[NOTCH_PLANE_REF], 0, sizeof (float) * area);
   if (lane->any_spread)
     memset (lane->plane[NOTCH_PLANE_SPREAD], 0, sizeof (float) * area);
   for (int p = 0; p < tile->n_pieces; p++) {

@@ -12,17 +12,15 @@ taps_along (const float *from, const float tap[NOTCH_TAPS], int n, float *to)
     to[i] = notch_taps_sum (from[i], from[i + 1], from[i + 2], from[i + 3], from[i + 4], from[i + 5], t);
 }
 
-/* Asks for the pixels of a row that will be wanted soon: rows lie pages apart, where the processor does not look ahead. */
+/* Rows lie pages apart, where the processor does not look ahead: the pixels of one that will be wanted soon are asked for
+ * while this one is mixed. */
 static void
-prefetch (const NotchPixels *pixels, int64_t x, int64_t y, int n)
+look_ahead (NotchSource *source, int64_t y)
 {
-  int64_t i = y - pixels->y, first = x < 0 ? 0 : x, end = x + n > pixels->width ? pixels->width : x + n;
-  if (i < 0 || i >= pixels->n_rows || !pixels->row[i] || first >= end)
-    return;
-  int64_t bytes = pixels->sample == NOTCH_SAMPLE_U8 ? 1 : pixels->sample == NOTCH_SAMPLE_U16 ? 2 : 4;
-  const char *from = (const char *) pixels->row[i] + first * bytes;
-  for (int64_t at = 0; at < (end - first) * bytes; at += 64)
-    __builtin_prefetch (from + at);
+  const NotchPixels *pixels = source->pixels;
+  int64_t i = y - pixels->y, x = source->place.x < 0 ? 0 : source->place.x;
+  bool there = i >= 0 && i < pixels->n_rows && pixels->row[i] && x < pixels->width;
+  source->ahead = there ? (const char *) pixels->row[i] + x * source->pixel_bytes : NULL;
 }
 
 void
@@ -32,6 +30,10 @@ notch_cpu_source_start (NotchSource *source, const NotchBatch *batch, const Notc
   const NotchSourcePlace *place = &source->place;
   notch_source_place (&source->place, tile->x + piece->x, tile->y + piece->y, shift);
   source->pixels = &batch->mem[shift->mem]->pixels;
+  source->pixel_bytes = source->pixels->sample == NOTCH_SAMPLE_U8    ? 1
+                        : source->pixels->sample == NOTCH_SAMPLE_U16 ? 2
+                                                                     : 4;
+  source->ahead = NULL;
   for (int i = 0; i < NOTCH_TAPS; i++)
     source->ring[i] = memory + (ptrdiff_t) i * stride;
   source->out = memory + (ptrdiff_t) NOTCH_TAPS * stride;
@@ -51,7 +53,6 @@ static void
 source_filter_row (NotchSource *source, int row, int w)
 {
   float *to = source->ring[row % NOTCH_TAPS];
-  prefetch (source->pixels, source->place.x, source->place.y + row + AHEAD, w + NOTCH_TAPS - 1);
   if (source->place.plain_x)
     notch_cpu_fetch (source->pixels, source->place.x + NOTCH_TAP_ORIGIN, source->place.y + row, w, to);
   else {
@@ -101,6 +102,7 @@ notch_cpu_source_row (NotchSource *source, int y, const NotchPiece *piece)
     for (int i = 0; i < NOTCH_TAPS - 1; i++)
       source_filter_row (source, i, w);
   source_filter_row (source, y + NOTCH_TAPS - 1, w);
+  look_ahead (source, source->place.y + y + NOTCH_TAPS - 1 + AHEAD);
   for (int i = 0; i < NOTCH_TAPS; i++)
     source->row[i] = source->ring[(y + i) % NOTCH_TAPS];
   if (source->place.plain_y)

@@ -15,6 +15,8 @@ typedef struct {
   const float *row[NOTCH_TAPS];
   bool ready;
   float factor;
+  const char *ahead; /* pixels of a row to come; NULL: of none */
+  int pixel_bytes;
 } NotchSource;
 
 /* `memory`: NOTCH_SOURCE_ROWS rows of `stride` floats. */
