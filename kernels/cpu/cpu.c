@@ -26,6 +26,7 @@ open_device (int index, char fault[256])
   long n = sysconf (_SC_NPROCESSORS_ONLN);
   device->processors = n > 0 ? (int) n : 1;
   pthread_mutex_init (&device->lock, NULL);
+  pthread_cond_init (&device->filters_made, NULL);
   return device;
 }
 
@@ -35,6 +36,7 @@ close_device (NotchDevice *device)
   if (!device)
     return;
   notch_cpu_bank_release (device->bank);
+  pthread_cond_destroy (&device->filters_made);
   pthread_mutex_destroy (&device->lock);
   free (device);
 }

@@ -6,27 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool
-make_filter (const NotchLaneSize *is, NotchFilterBank *bank, int c)
+static int
+plan_blocks (const NotchFilterPlan *plan)
 {
-  const NotchChannel copy = is->channel[c], *channel = &copy; /* nothing that is written below may be in it */
-  NotchFilterPlan *plan = &bank->filter[c];
-  int size = is->size, side = size / channel->decimate, n_blocks = notch_cpu_n_bundles (side / 2);
-  plan->decimate = channel->decimate;
-  plan->side = side;
-  plan->transfer = notch_fft_alloc ((size_t) side * (size_t) n_blocks * NOTCH_BUNDLE);
-  if (!plan->transfer)
-    return false;
+  return notch_cpu_n_bundles (plan->side / 2);
+}
+
+static void
+make_filter (const NotchFilterBank *bank, int c)
+{
+  const NotchChannel copy = bank->channel[c], *channel = &copy; /* nothing that is written below may be in it */
+  const NotchFilterPlan *plan = &bank->filter[c];
+  int size = bank->size, side = plan->side, n_blocks = plan_blocks (plan);
   double variance = 0;
   for (int y = 0; y < side; y++)
     for (int x = 0; x < n_blocks * NOTCH_BUNDLE; x++) {
-      double transfer = notch_channel_bin (channel, is->whiten, is->halo, size, side, x, y, &variance);
+      double transfer = notch_channel_bin (channel, bank->whiten, bank->halo, size, side, x, y, &variance);
       plan->transfer[((ptrdiff_t) (x / NOTCH_BUNDLE) * side + y) * NOTCH_BUNDLE + x % NOTCH_BUNDLE] = (float) transfer;
     }
   double scale = notch_channel_scale (variance, size);
   for (ptrdiff_t i = 0; i < (ptrdiff_t) side * n_blocks * NOTCH_BUNDLE; i++)
     plan->transfer[i] = (float) (plan->transfer[i] * scale);
-  return true;
 }
 
 void
@@ -46,7 +46,7 @@ whiten_bytes (int size)
   return sizeof (float) * (size_t) size * (size_t) (size / 2 + 1);
 }
 
-/* NULL: out of memory. */
+/* Filters to be made; NULL: out of memory. */
 static NotchFilterBank *
 bank_new (const NotchLaneSize *is)
 {
@@ -54,13 +54,19 @@ bank_new (const NotchLaneSize *is)
   if (!bank)
     return NULL;
   atomic_init (&bank->refs, 1);
+  atomic_init (&bank->begun, 0);
   bank->size = is->size, bank->halo = is->halo, bank->n_channels = is->n_channels;
   memcpy (bank->channel, is->channel, sizeof *is->channel * (size_t) is->n_channels);
   bool well = !is->whiten || (bank->whiten = malloc (whiten_bytes (is->size)));
   if (well && is->whiten)
     memcpy (bank->whiten, is->whiten, whiten_bytes (is->size));
-  for (int c = 0; c < is->n_channels && well; c++)
-    well = make_filter (is, bank, c);
+  for (int c = 0; c < is->n_channels && well; c++) {
+    NotchFilterPlan *plan = &bank->filter[c];
+    plan->decimate = is->channel[c].decimate;
+    plan->side = is->size / plan->decimate;
+    plan->transfer = notch_fft_alloc ((size_t) plan->side * (size_t) plan_blocks (plan) * NOTCH_BUNDLE);
+    well = plan->transfer != NULL;
+  }
   if (well)
     return bank;
   notch_cpu_bank_release (bank);
@@ -83,7 +89,8 @@ bank_serves (const NotchFilterBank *bank, const NotchLaneSize *is)
   return !is->whiten || memcmp (bank->whiten, is->whiten, whiten_bytes (is->size)) == 0;
 }
 
-/* The device's bank if it serves, else a new one in its place: whoever comes first makes it, and the others wait for it. */
+/* The device's bank if it serves, else a new one in its place. Whoever comes helps to make its filters, and waits for those
+ * that others are making. */
 static NotchFilterBank *
 bank_acquire (NotchDevice *device, const NotchLaneSize *is)
 {
@@ -95,6 +102,19 @@ bank_acquire (NotchDevice *device, const NotchLaneSize *is)
   NotchFilterBank *bank = device->bank;
   if (bank)
     atomic_fetch_add (&bank->refs, 1);
+  pthread_mutex_unlock (&device->lock);
+  if (!bank)
+    return NULL;
+  for (int c; (c = atomic_fetch_add (&bank->begun, 1)) < bank->n_channels;) {
+    make_filter (bank, c);
+    pthread_mutex_lock (&device->lock);
+    if (++bank->made == bank->n_channels)
+      pthread_cond_broadcast (&device->filters_made);
+    pthread_mutex_unlock (&device->lock);
+  }
+  pthread_mutex_lock (&device->lock);
+  while (bank->made < bank->n_channels)
+    pthread_cond_wait (&device->filters_made, &device->lock);
   pthread_mutex_unlock (&device->lock);
   return bank;
 }
@@ -189,11 +209,13 @@ transform (NotchLane *lane)
 /* A plane of scores, seen as the words that they are. */
 typedef int32_t __attribute__ ((may_alias)) Word;
 
-/* Keeps the largest response and its channel. */
+/* Keeps the largest response and its channel; the first one is. */
 NOTCH_CLONES static void
-keep_largest (const float *response, float gain, int32_t channel, int n, Word *score)
+keep_largest (const float *response, float gain, int32_t channel, bool first, int n, Word *score)
 {
-  for (int i = 0; i < n; i++) {
+  for (int i = 0; i < n && first; i++)
+    score[i] = notch_score_pack (response[i] * gain, channel);
+  for (int i = 0; i < n && !first; i++) {
     int32_t packed = notch_score_pack (response[i] * gain, channel);
     score[i] = packed > score[i] ? packed : score[i];
   }
@@ -278,42 +300,85 @@ put_rows (const float *strips, int side, int begin, int end, float *plane)
   }
 }
 
+/* A row of a response as its null sees it: values, and what they differ by from those beside and below, 0 where they do not
+ * count; and where each is in the histogram, one beyond its end for what is not judged. How many count. */
+typedef struct {
+  float *value, *dx, *dy;
+  int32_t *bin;
+} NullRow;
+
+NOTCH_CLONES static int
+null_row (const float *restrict f, const float *restrict below, float gain, const uint8_t *restrict judged, int n,
+          NullRow row)
+{
+  float *restrict kept = row.value, *restrict dx = row.dx, *restrict dy = row.dy;
+  int32_t *restrict bin = row.bin;
+  int counted = 0;
+  for (int i = 0; i < n; i++) {
+    float value = f[i] * gain, right = f[i + 1] * gain, under = below[i] * gain, size = fabsf (value);
+    int here = notch_histogram_bin (size);
+    bool counts = judged[i] & (size < NOTCH_NULL_SIGMA);
+    bin[i] = judged[i] ? here : NOTCH_HISTOGRAM_BINS;
+    kept[i] = counts ? value : 0, dx[i] = counts ? right - value : 0, dy[i] = counts ? under - value : 0;
+    counted += counts;
+  }
+  return counted;
+}
+
+/* The sum of products of two rows, in lanes that a vector unit fills; their order is fixed. */
+NOTCH_CLONES static double
+row_product (const float *a, const float *b, int n)
+{
+  double lane[8] = { 0 }, sum = 0;
+  int last = n / 8 * 8;
+  for (int x = 0; x < last; x += 8)
+    for (int i = 0; i < 8; i++)
+      lane[i] += (double) a[x + i] * (double) b[x + i];
+  for (int x = last; x < n; x++)
+    sum += (double) a[x] * (double) b[x];
+  for (int i = 0; i < 8; i++)
+    sum += lane[i];
+  return sum;
+}
+
 /* Adds the null statistics of a response over the core. */
 static void
-add_stats (const NotchLane *lane, int c, float gain, NotchChannelStats *stats)
+add_stats (NotchLane *lane, int c, float gain, NotchChannelStats *stats)
 {
   const NotchTile *tile = lane->tile;
-  int d = lane->bank->filter[c].decimate, side = lane->bank->filter[c].side;
+  int d = lane->bank->filter[c].decimate, side = lane->bank->filter[c].side, size = lane->is.size;
+  int64_t count[NOTCH_HISTOGRAM_BINS + 1] = { 0 };
+  uint8_t *judged = (uint8_t *) lane->bundle[0];
+  NullRow row = { lane->bundle[1], lane->bundle[1] + size, lane->bundle[2], (int32_t *) lane->bundle[2] + size };
   int x0, y0, x1, y1;
   notch_null_range (tile->core_x, tile->core_w, d, &x0, &x1);
   notch_null_range (tile->core_y, tile->core_h, d, &y0, &y1);
-  double sum2 = 0, dx2 = 0, dy2 = 0, dxdy = 0;
-  for (int y = y0; y < y1; y++)
-    for (int x = x0; x < x1; x++) {
-      if (!lane->judged[(ptrdiff_t) y * d * lane->is.size + x * d])
-        continue;
-      const float *f = lane->response + (ptrdiff_t) y * side + x;
-      float value = f[0] * gain, size = fabsf (value);
-      stats->histogram[notch_histogram_bin (size)]++;
-      if (size < NOTCH_NULL_SIGMA) {
-        double dx = f[1] * gain - value, dy = f[side] * gain - value;
-        sum2 += (double) value * value;
-        dx2 += dx * dx, dy2 += dy * dy, dxdy += dx * dy;
-        stats->n++;
-      }
-    }
-  stats->sum2 += sum2, stats->sum_dx2 += dx2, stats->sum_dy2 += dy2, stats->sum_dxdy += dxdy;
+  for (int y = y0, n = x1 - x0; y < y1 && n > 0; y++) {
+    const float *f = lane->response + (ptrdiff_t) y * side + x0;
+    for (int x = 0; x < n; x++)
+      judged[x] = lane->judged[(ptrdiff_t) y * d * size + (x0 + x) * d];
+    stats->n += null_row (f, f + side, gain, judged, n, row);
+    stats->sum2 += row_product (row.value, row.value, n);
+    stats->sum_dx2 += row_product (row.dx, row.dx, n);
+    stats->sum_dy2 += row_product (row.dy, row.dy, n);
+    stats->sum_dxdy += row_product (row.dx, row.dy, n);
+    for (int x = 0; x < n; x++)
+      count[row.bin[x]]++;
+  }
+  for (int i = 0; i < NOTCH_HISTOGRAM_BINS; i++)
+    stats->histogram[i] += count[i];
 }
 
 /* Nothing is found where nothing can be judged; elsewhere the sensitivity counts. */
-static void
-apply_weight (NotchLane *lane, const NotchTile *tile)
+NOTCH_CLONES static void
+weigh (const uint8_t *restrict judged, const float *restrict weight, ptrdiff_t n, Word *restrict score,
+       float *restrict fine)
 {
-  float *score = lane->plane[NOTCH_PLANE_SCORE], *fine = lane->plane[NOTCH_PLANE_FINE];
-  for (ptrdiff_t i = 0; i < (ptrdiff_t) lane->is.size * lane->is.size; i++) {
-    float weight = !lane->judged[i] ? 0 : tile->weight ? tile->weight[i] : 1;
-    ((Word *) score)[i] = notch_score_scale (score[i], weight);
-    fine[i] *= weight;
+  for (ptrdiff_t i = 0; i < n; i++) {
+    float here = !judged[i] ? 0 : weight ? weight[i] : 1, value;
+    memcpy (&value, &score[i], sizeof value);
+    score[i] = notch_score_scale (value, here);
+    fine[i] *= here;
   }
 }
 
@@ -342,18 +407,18 @@ merge_level (NotchLane *lane, int level)
   }
 }
 
-/* The score of all levels, 0 outside the core's rows. */
+/* The score of the levels that were used, 0 outside the core's rows. */
 static void
-merge (NotchLane *lane)
+merge (NotchLane *lane, const bool used[3])
 {
   const NotchTile *tile = lane->tile;
-  int size = lane->is.size, end = tile->core_y + tile->core_h;
+  int size = lane->is.size, begin = tile->core_y, end = used[0] ? begin + tile->core_h : begin;
   float *score = lane->plane[NOTCH_PLANE_SCORE];
-  memset (score, 0, sizeof (float) * (size_t) tile->core_y * (size_t) size);
-  put_rows (lane->level_score[0], size, tile->core_y, end, score);
+  memset (score, 0, sizeof (float) * (size_t) begin * (size_t) size);
+  put_rows (lane->level_score[0], size, begin, end, score);
   memset (score + (ptrdiff_t) end * size, 0, sizeof (float) * (size_t) (size - end) * (size_t) size);
   for (int level = 1; level < 3; level++)
-    if (lane->level_score[level])
+    if (used[level])
       merge_level (lane, level);
 }
 
@@ -361,35 +426,34 @@ int
 notch_cpu_filter (NotchLane *lane, const NotchFilter *a)
 {
   int size = lane->is.size;
-  for (int level = 0; level < 3; level++)
-    if (lane->level_score[level])
-      memset (lane->level_score[level], 0,
-              sizeof (float) * strip_floats (size >> level) * (size_t) notch_cpu_n_bundles (size >> level));
+  bool used[3] = { false };
   transform (lane);
   for (int c = 0; c < a->n_channels; c++) {
-    int d = lane->bank->filter[c].decimate, side = lane->bank->filter[c].side, begin, end;
-    float gain = a->channel[c].gain, *score = lane->level_score[notch_channel_level (d)];
+    int d = lane->bank->filter[c].decimate, side = lane->bank->filter[c].side, level = notch_channel_level (d);
+    int n = (int) strip_floats (side), begin, end;
+    float gain = a->channel[c].gain;
     core_rows (lane->tile, d, side, &begin, &end);
     respond (lane, c);
     for (int strip = begin / NOTCH_BUNDLE; strip < notch_cpu_n_bundles (end); strip++) {
       float *response = response_strip (lane, c, strip);
-      int n = (int) strip_floats (side), first = strip * NOTCH_BUNDLE,
-          rows = side - first < NOTCH_BUNDLE ? side - first : NOTCH_BUNDLE;
-      keep_largest (response, gain, c, n, (Word *) score + (ptrdiff_t) strip * n);
+      int top = strip * NOTCH_BUNDLE, rows = side - top < NOTCH_BUNDLE ? side - top : NOTCH_BUNDLE;
+      keep_largest (response, gain, c, !used[level], n, (Word *) lane->level_score[level] + (ptrdiff_t) strip * n);
       if (a->stats)
-        notch_bundle_turn (response, NOTCH_BUNDLE, side, rows, lane->response + (ptrdiff_t) first * side, side);
+        notch_bundle_turn (response, NOTCH_BUNDLE, side, rows, lane->response + (ptrdiff_t) top * side, side);
       if (c > 0)
         continue;
       multiply_by (response, gain, n);
-      notch_bundle_turn (response, NOTCH_BUNDLE, side, rows, lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) first * size,
+      notch_bundle_turn (response, NOTCH_BUNDLE, side, rows, lane->plane[NOTCH_PLANE_FINE] + (ptrdiff_t) top * size,
                          size);
     }
+    used[level] = true;
     if (a->stats)
       add_stats (lane, c, gain, &a->stats[c]);
   }
-  merge (lane);
+  merge (lane, used);
   if (!lane->all_judged)
-    apply_weight (lane, lane->tile);
+    weigh (lane->judged, lane->tile->weight, (ptrdiff_t) size * size, (Word *) lane->plane[NOTCH_PLANE_SCORE],
+           lane->plane[NOTCH_PLANE_FINE]);
   return 0;
 }
 

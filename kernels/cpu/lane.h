@@ -28,9 +28,11 @@ typedef struct {
 } NotchFilterPlan;
 
 /* Filters take long to make, and lanes that are made together, or one after the other for the same image, want the same
- * ones: they share them, and a device keeps the last. Nothing but `refs` changes once they are made. */
+ * ones: they make them together and share them, and a device keeps the last. Nothing but `refs` changes once they are made. */
 typedef struct {
   atomic_int refs;
+  atomic_int begun; /* filters that somebody makes or made, and more once all are */
+  int made;         /* guarded by the device's lock */
   int size, halo, n_channels;
   NotchChannel channel[NOTCH_MAX_CHANNELS];
   float *whiten; /* as in NotchLaneSize, a copy */
@@ -39,7 +41,8 @@ typedef struct {
 
 struct NotchDevice {
   int processors;
-  pthread_mutex_t lock;  /* for the bank */
+  pthread_mutex_t lock; /* for the bank, and what of it is made */
+  pthread_cond_t filters_made;
   NotchFilterBank *bank; /* NULL: none was made yet */
 };
 
