@@ -40,15 +40,15 @@ reduced_new (gint64 x, gint64 y, gint64 w, gint64 h, int factor, GError **error)
   return g_steal_pointer (&reduced);
 }
 
-/* Adds a row's w samples from x on to the sums of its blocks. */
+/* Adds a row's w samples from x on to the sums of its blocks. Whole numbers need not wait for each other's rounding. */
 #define ADD_ROW(Type)                                                                                                  \
   static void add_row_##Type (const Type *row, gint64 w, int factor, float *sum)                                       \
   {                                                                                                                    \
     for (gint64 i = 0; i < w; sum++) {                                                                                 \
-      float s = 0;                                                                                                     \
+      guint64 s = 0;                                                                                                   \
       for (gint64 end = MIN (i + factor, w); i < end; i++)                                                             \
-        s += (float) row[i];                                                                                           \
-      *sum += s;                                                                                                       \
+        s += row[i];                                                                                                   \
+      *sum += (float) s;                                                                                               \
     }                                                                                                                  \
   }
 ADD_ROW (guint8)

@@ -222,6 +222,12 @@ notch_store_free (NotchStore *store)
     store_unref (store);
 }
 
+int
+notch_store_jobs (const NotchStore *store)
+{
+  return store->jobs;
+}
+
 /* The part of a range that is inside the image: y to end - 1. */
 static gboolean
 clip (const NotchRows *rows, gint64 height, gint64 *y, gint64 *end)

@@ -18,6 +18,8 @@ typedef struct {
 NotchStore *notch_store_new (NotchSource *source, guint64 budget, int jobs);
 void notch_store_free (NotchStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchStore, notch_store_free)
+/* How many threads it was given, which who works on its rows may have, too. */
+int notch_store_jobs (const NotchStore *store);
 
 /* Asked before rows are given or read, by the thread that wants them: FALSE ends it, here and in all that waits for the
  * rows, with NOTCH_ERROR_CANCELLED. */

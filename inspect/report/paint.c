@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "inspect/image/write.h"
+#include "inspect/parallel.h"
 
 /* ---- palette --------------------------------------------------------------------------------------------------- */
 
@@ -143,39 +144,6 @@ guint8
 notch_palette_nearest (NotchInk ink)
 {
   return nearest_entry (get_palette (), red (ink), green (ink), blue (ink));
-}
-
-/* ---- threads --------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-  void (*f) (gpointer data, int i);
-  gpointer data;
-  int n, next; /* next is atomic */
-} Team;
-
-static gpointer
-help (gpointer data)
-{
-  Team *team = data;
-  for (int i; (i = g_atomic_int_add (&team->next, 1)) < team->n;)
-    team->f (team->data, i);
-  return NULL;
-}
-
-void
-notch_parallel (int jobs, int n, void (*f) (gpointer data, int i), gpointer data)
-{
-  Team team = { f, data, n, 0 };
-  g_autoptr (GPtrArray) helper = g_ptr_array_new ();
-  for (int k = 1; k < MIN (jobs, n); k++) {
-    GThread *thread = g_thread_try_new ("paint", help, &team, NULL);
-    if (!thread)
-      break; /* the others do its share */
-    g_ptr_array_add (helper, thread);
-  }
-  help (&team);
-  for (guint k = 0; k < helper->len; k++)
-    g_thread_join (g_ptr_array_index (helper, k));
 }
 
 /* ---- the list -------------------------------------------------------------------------------------------------- */

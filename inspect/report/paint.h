@@ -40,9 +40,6 @@ guint8 notch_palette_diverging (double t);
 /* The entry nearest to a colour. */
 guint8 notch_palette_nearest (NotchInk ink);
 
-/* Calls f (data, i) for i from 0 to n - 1 on up to `jobs` threads. */
-void notch_parallel (int jobs, int n, void (*f) (gpointer data, int i), gpointer data);
-
 /* ---- drawing --------------------------------------------------------------------------------------------------- */
 
 typedef struct {

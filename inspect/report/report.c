@@ -2,6 +2,7 @@
 #include "inspect/report/report.h"
 
 #include "inspect/image/write.h"
+#include "inspect/parallel.h"
 #include "inspect/report/paint.h"
 
 #include <float.h>

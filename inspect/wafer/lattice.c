@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "inspect/parallel.h"
 #include "inspect/wafer/median.h"
 #include "kernels/kernels.h"
 
@@ -16,6 +17,7 @@
 #define MOST_ANCHORS 16    /* in the last round */
 #define CLEAR        0.85f /* ambiguity below which a patch is unlike itself shifted */
 #define MOST_AT_ONCE 16    /* dice a row, and rows of dice, in the last round */
+#define MOST_LANES   8     /* that share a row of dice */
 #define MOST_SIGHTS  640   /* in the last round */
 #define FINE         3e-4  /* px: of a pitch, is sure enough */
 
@@ -30,7 +32,8 @@ typedef struct {
   gint64 width, height;
   const NotchOutline *outline;
   NotchDevice *device;
-  NotchLane *lane;
+  NotchLane **lane; /* n_lanes */
+  int n_lanes;
   int patch;     /* px, its side */
   double search; /* px */
   double x0, y0; /* a corner of the reference cell, any phase */
@@ -73,6 +76,26 @@ is_inside (const Search *s, double x, double y, double w, double h)
   return TRUE;
 }
 
+/* Pairs that are run side by side, a lane a share. */
+typedef struct {
+  const Search *search;
+  const NotchStripMem *mem;
+  const NotchPair *pair;
+  int n, shares;
+  NotchShiftFound *found;
+  int failed; /* atomic: one more than the lane that did; 0: none */
+} Pairs;
+
+static void
+run_share (gpointer data, int i)
+{
+  Pairs *pairs = data;
+  int from = i * pairs->n / pairs->shares, to = (i + 1) * pairs->n / pairs->shares;
+  NotchShift arguments = { { pairs->mem, NULL }, to - from, pairs->pair + from, 0, pairs->found + from };
+  if (kernels->shift (pairs->search->lane[i], &arguments) != 0)
+    g_atomic_int_set (&pairs->failed, i + 1);
+}
+
 /* Runs n pairs over the rows of some ranges. */
 static gboolean
 shift (Search *s, const NotchRows *rows, int n_rows, const NotchPair *pair, int n, NotchShiftFound *found,
@@ -83,17 +106,16 @@ shift (Search *s, const NotchRows *rows, int n_rows, const NotchPair *pair, int 
     return FALSE;
   char fault[256] = "";
   NotchStripMem *mem = kernels->strip_up (s->device, notch_strip_pixels (strip), fault);
-  int status = -1;
+  Pairs pairs = { s, mem, pair, n, MIN (n, s->n_lanes), found, 0 };
   if (mem) {
-    NotchShift arguments = { { mem, NULL }, n, pair, 0, found };
-    status = kernels->shift (s->lane, &arguments);
-    if (status != 0)
-      g_strlcpy (fault, kernels->fault (s->lane), sizeof fault);
+    notch_parallel (pairs.shares, pairs.shares, run_share, &pairs);
+    if (pairs.failed)
+      g_strlcpy (fault, kernels->fault (s->lane[pairs.failed - 1]), sizeof fault);
     kernels->strip_free (mem);
   }
-  if (status != 0)
+  if (!mem || pairs.failed)
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT, "dice could not be registered: %s", fault);
-  return status == 0;
+  return mem && !pairs.failed;
 }
 
 static int
@@ -681,17 +703,31 @@ find_corner (Search *s, GError **error)
 /* ------------------------------------------------------------------------------------------------------------------ */
 
 static gboolean
-open_lane (Search *s, GError **error)
+open_lanes (Search *s, GError **error)
 {
   char fault[256] = "";
   NotchLaneSize size = {
     .batch = 1, .size = 64, .halo = 8, .shift_size = s->patch, .max_blobs = 1, .patch_side = 1, .max_patches = 1
   };
   s->device = kernels->open (0, fault);
-  s->lane = s->device ? kernels->lane_new (s->device, &size, fault) : NULL;
-  if (!s->lane)
+  s->n_lanes = MIN (notch_store_jobs (s->store), MOST_LANES);
+  s->lane = g_new0 (NotchLane *, s->n_lanes);
+  gboolean well = s->device != NULL;
+  for (int i = 0; i < s->n_lanes && well; i++)
+    well = (s->lane[i] = kernels->lane_new (s->device, &size, fault)) != NULL;
+  if (!well)
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "dice cannot be registered: %s", fault);
-  return s->lane != NULL;
+  return well;
+}
+
+static void
+close_lanes (Search *s)
+{
+  for (int i = 0; i < s->n_lanes; i++)
+    kernels->lane_free (s->lane[i]);
+  g_free (s->lane);
+  if (s->device)
+    kernels->close (s->device);
 }
 
 gboolean
@@ -710,7 +746,7 @@ notch_lattice_refine (NotchStore *store, gint64 width, gint64 height, const Notc
   s.y0 = middle_y;
   advance (lattice, -0.5, -0.5, &s.x0, &s.y0);
   lattice->sure = 0;
-  gboolean ok = open_lane (&s, error) && choose_anchors (&s, error);
+  gboolean ok = open_lanes (&s, error) && choose_anchors (&s, error);
   if (ok && s.n_anchors > 0)
     ok = measure_pitch (&s, error);
   /* A patch that is like itself a few pixels on cannot tell a die from the next row of cells. */
@@ -722,9 +758,6 @@ notch_lattice_refine (NotchStore *store, gint64 width, gint64 height, const Notc
     advance (lattice, -0.5, -0.5, &s.x0, &s.y0);
     ok = find_corner (&s, error);
   }
-  if (s.lane)
-    kernels->lane_free (s.lane);
-  if (s.device)
-    kernels->close (s.device);
+  close_lanes (&s);
   return ok;
 }
