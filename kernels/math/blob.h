@@ -73,7 +73,10 @@ notch_blob_place (NotchBlob *blob, const float *z, int size, float sigma)
       }
     if (sum == 0 || (sum < 0) != blob->peak_dark)
       return;
-    cx += (int) (512 * sum_x / sum), cy += (int) (512 * sum_y / sum);
+    int go_x = (int) (512 * sum_x / sum), go_y = (int) (512 * sum_y / sum);
+    if (go_x == 0 && go_y == 0) /* and would stay there */
+      break;
+    cx += go_x, cy += go_y;
     if (cx < -most || cx > most || cy < -most || cy > most)
       return;
   }

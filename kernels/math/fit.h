@@ -96,8 +96,26 @@ NOTCH_FN bool
 notch_fit_sample (const NotchFitArea *area, int left, int top, int *x, int *y)
 {
   uint32_t turn = notch_scatter ((uint32_t) (top - area->y0) * 65536u + (uint32_t) (left - area->x0));
-  *y = top + (int) (turn % (uint32_t) area->step);
-  *x = left + (int) (turn / (uint32_t) area->step % (uint32_t) area->step);
+  uint32_t step = (uint32_t) area->step, down, along;
+  switch (step) { /* most pieces have one of these, and a constant divides fast */
+  case 1:
+    down = along = 0;
+    break;
+  case 2:
+    down = turn % 2, along = turn / 2 % 2;
+    break;
+  case 3:
+    down = turn % 3, along = turn / 3 % 3;
+    break;
+  case 4:
+    down = turn % 4, along = turn / 4 % 4;
+    break;
+  default:
+    down = turn % step, along = turn / step % step;
+    break;
+  }
+  *y = top + (int) down;
+  *x = left + (int) along;
   return *y < area->y1 && *x < area->x1;
 }
 
