@@ -417,7 +417,7 @@ write_pages (Learn *learn, GError **error)
   gint64 width, height;
   NotchGolden *golden = learn->golden;
   notch_golden_size (golden, &width, &height);
-  golden->noise = notch_noise_fit ((const NotchNoiseSample *) learn->sample->data, learn->sample->len, 1e-12);
+  golden->noise = notch_noise_fit ((const NotchNoiseSample *) learn->sample->data, learn->sample->len, 1e-12, 1);
   g_autofree char *text = notch_golden_describe (golden);
   NotchTiffLayout layout = { .width = width,
                              .height = height,

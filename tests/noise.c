@@ -46,13 +46,15 @@ test_fit (void)
 {
   const NotchNoise truth = { 2, 0.05f, 0.01f, 0.004f, 2e-4f };
   g_autofree NotchNoiseSample *sample = draw_samples (&truth, N_SAMPLES);
-  NotchNoise got = notch_noise_fit (sample, N_SAMPLES, 1.0 / 12);
+  NotchNoise got = notch_noise_fit (sample, N_SAMPLES, 1.0 / 12, 2);
   g_test_message ("a %.3f b %.4f c %.5f d %.5f e %.6f", got.a, got.b, got.c, got.d, got.e);
   assert_near (got.a, truth.a, 0.05);
   assert_near (got.b, truth.b, 0.1); /* b G and e G^2 go together */
   assert_near (got.c, truth.c, 0.05);
   assert_near (got.d, truth.d, 0.05);
   assert_near (got.e, truth.e, 0.1);
+  NotchNoise alone = notch_noise_fit (sample, N_SAMPLES, 1.0 / 12, 1);
+  g_assert_cmpmem (&got, sizeof got, &alone, sizeof alone);
 }
 
 /* What is not there is not found: read noise and shot noise alone. */
@@ -61,7 +63,7 @@ test_fit_simple (void)
 {
   const NotchNoise truth = { 1.5f, 0.03f, 0, 0, 0 };
   g_autofree NotchNoiseSample *sample = draw_samples (&truth, N_SAMPLES);
-  NotchNoise got = notch_noise_fit (sample, N_SAMPLES, 1.0 / 12);
+  NotchNoise got = notch_noise_fit (sample, N_SAMPLES, 1.0 / 12, 2);
   assert_near (got.a, truth.a, 0.05);
   assert_near (got.b, truth.b, 0.1);
   g_assert_cmpfloat (got.c * 900, <, 0.1); /* of a variance of about 5 where the gradient is largest */
@@ -76,7 +78,7 @@ test_fit_floor (void)
 {
   const NotchNoise none = { 0 };
   g_autofree NotchNoiseSample *sample = draw_samples (&none, 20000);
-  NotchNoise still = notch_noise_fit (sample, 20000, 1.0 / 12), empty = notch_noise_fit (NULL, 0, 0.25);
+  NotchNoise still = notch_noise_fit (sample, 20000, 1.0 / 12, 1), empty = notch_noise_fit (NULL, 0, 0.25, 2);
   g_assert_cmpfloat_with_epsilon (still.a, 1.0 / 12, 1e-6);
   g_assert_cmpfloat (still.b + still.c + still.d + still.e, <, 1e-6);
   g_assert_cmpfloat (empty.a, ==, 0.25);

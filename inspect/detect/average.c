@@ -367,7 +367,7 @@ fit_noise (NotchAverage *average)
           g_array_append_val (taken, one);
       }
   }
-  average->noise = notch_noise_fit ((const NotchNoiseSample *) taken->data, taken->len, 1e-12);
+  average->noise = notch_noise_fit ((const NotchNoiseSample *) taken->data, taken->len, 1e-12, 1);
 }
 
 /* What sticks out, from the witnesses' scatter at the place joined with the model, which a few dice cannot replace. */

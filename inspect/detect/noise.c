@@ -1,6 +1,8 @@
 /* noise.c - see noise.h */
 #include "inspect/detect/noise.h"
 
+#include "inspect/parallel.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -44,34 +46,68 @@ median_ratio (const NotchNoiseSample *sample, gsize n)
   return exp2 ((bin + 0.5) / 16 - 64) / 0.4549; /* the median of chi-squared with one degree of freedom */
 }
 
+/* The normal equations of a round, over one part of the samples. Parts are what they are, so that sums do not depend on who
+ * takes them. */
+enum { PARTS = 32 };
+typedef struct {
+  double m[TERMS][TERMS], right[TERMS];
+} Equations;
+
+typedef struct {
+  const NotchNoiseSample *sample;
+  gsize n;
+  const double *c; /* of the round before */
+  double cut;
+  gboolean first;
+  Equations part[PARTS];
+} Round;
+
+static void
+add_part (gpointer data, int p)
+{
+  Round *round = data;
+  Equations sum = { 0 };
+  double c[TERMS];
+  memcpy (c, round->c, sizeof c);
+  for (gsize i = round->n * (gsize) p / PARTS; i < round->n * (gsize) (p + 1) / PARTS; i++) {
+    const NotchNoiseSample *sample = &round->sample[i];
+    double level = MAX (sample->level, 0);
+    const double term[TERMS] = { 1, level, sample->gradient2, sample->laplacian2, level * level };
+    double variance = 0;
+/* Unrolled, the sums need two thirds of the time. */
+#pragma GCC unroll TERMS
+    for (int j = 0; j < TERMS; j++)
+      variance += c[j] * term[j];
+    /* In the first round nothing is known of edges: there only the flat half is a judge of outliers. */
+    if (sample->residual2 > round->cut * variance && (!round->first || sample->gradient2 < variance))
+      continue;
+    double weight = 1 / (variance * variance); /* the variance of a squared residual is twice its square */
+#pragma GCC unroll TERMS
+    for (int j = 0; j < TERMS; j++) {
+#pragma GCC unroll TERMS
+      for (int k = 0; k <= j; k++)
+        sum.m[j][k] += weight * term[j] * term[k];
+      sum.right[j] += weight * term[j] * sample->residual2;
+    }
+  }
+  round->part[p] = sum;
+}
+
 NotchNoise
-notch_noise_fit (const NotchNoiseSample *sample, gsize n, double floor)
+notch_noise_fit (const NotchNoiseSample *sample, gsize n, double floor, int jobs)
 {
   /* Left out beyond five sigmas, a Gaussian's variance loses next to nothing; the cut only keeps defects out. */
   double c[TERMS] = { n > 0 ? MAX (median_ratio (sample, n), floor) : floor, 0, 0, 0, 0 };
-  for (int round = 0; round < 6; round++) {
+  for (int number = 0; number < 6; number++) {
+    Round round = { .sample = sample, .n = n, .c = c, .cut = number == 0 ? 36 : 25, .first = number == 0 };
     double m[TERMS][TERMS] = { { 0 } }, right[TERMS] = { 0 }, scale[TERMS] = { 0 };
-    double cut = round == 0 ? 36 : 25;
-    for (gsize i = 0; i < n; i++) {
-      double level = MAX (sample[i].level, 0);
-      const double term[TERMS] = { 1, level, sample[i].gradient2, sample[i].laplacian2, level * level };
-      double variance = 0;
-/* Unrolled, the sums need two thirds of the time, in which all workers wait. */
-#pragma GCC unroll TERMS
-      for (int j = 0; j < TERMS; j++)
-        variance += c[j] * term[j];
-      /* In the first round nothing is known of edges: there only the flat half is a judge of outliers. */
-      if (sample[i].residual2 > cut * variance && (round > 0 || sample[i].gradient2 < variance))
-        continue;
-      double weight = 1 / (variance * variance); /* the variance of a squared residual is twice its square */
-#pragma GCC unroll TERMS
+    notch_parallel (jobs, PARTS, add_part, &round);
+    for (int p = 0; p < PARTS; p++)
       for (int j = 0; j < TERMS; j++) {
-#pragma GCC unroll TERMS
-        for (int k = 0; k <= j; k++)
-          m[j][k] += weight * term[j] * term[k];
-        right[j] += weight * term[j] * sample[i].residual2;
+        for (int i = 0; i <= j; i++)
+          m[j][i] += round.part[p].m[j][i];
+        right[j] += round.part[p].right[j];
       }
-    }
     for (int j = 0; j < TERMS; j++)
       scale[j] = m[j][j] > 0 ? 1 / sqrt (m[j][j]) : 0;
     for (int j = 0; j < TERMS; j++) {

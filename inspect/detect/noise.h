@@ -10,8 +10,8 @@ typedef struct {
 } NotchNoiseSample;
 
 /* Fits variance = a + b G + c |grad G|^2 + d (lap G)^2 + e G^2 with non-negative coefficients to n samples, robustly:
- * pixels beyond five sigmas of the last round are left out. a is at least `floor`. */
-NotchNoise notch_noise_fit (const NotchNoiseSample *sample, gsize n, double floor);
+ * pixels beyond five sigmas of the last round are left out. a is at least `floor`. On up to `jobs` threads. */
+NotchNoise notch_noise_fit (const NotchNoiseSample *sample, gsize n, double floor, int jobs);
 
 /* Smooths the mean of n_tiles power spectra, size x (size/2 + 1) in units where white noise of sigma 1 is 1, by rings and
  * directions, and limits it to 0.3 to 30, so that it can be divided by. */

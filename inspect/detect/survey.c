@@ -368,7 +368,7 @@ take_residuals (const NotchPlan *plan, const NotchReference *reference, const No
 }
 
 static void
-fit_noise (NotchPlan *plan, const NotchReference *reference, GPtrArray *samples)
+fit_noise (NotchPlan *plan, const NotchReference *reference, GPtrArray *samples, int jobs)
 {
   if (reference->exact) { /* nothing is unknown but what the recipe says */
     plan->noise =
@@ -396,7 +396,7 @@ fit_noise (NotchPlan *plan, const NotchReference *reference, GPtrArray *samples)
   }
   /* Quantisation alone gives 1/12 where samples are whole numbers. */
   double floor = plan->source->sample == NOTCH_SAMPLE_F32 ? 1e-12 : 1.0 / 12;
-  plan->noise = notch_noise_fit ((const NotchNoiseSample *) taken->data, taken->len, floor);
+  plan->noise = notch_noise_fit ((const NotchNoiseSample *) taken->data, taken->len, floor, jobs);
   const NotchRecipe *recipe = plan->recipe;
   plan->noise.a = MAX (plan->noise.a, (float) (recipe->detect.least_sigma * recipe->detect.least_sigma));
   plan->noise.c = MAX (plan->noise.c, (float) (recipe->detect.edge_px * recipe->detect.edge_px));
@@ -526,10 +526,10 @@ measure_noise (NotchPlan *plan, const NotchReference *reference, const NotchComp
   g_autoptr (NotchCrew) crew = crew_with (plan, compute, N_SCREEN, screen, error);
   if (!crew || !take_residuals (plan, reference, compute, crew, samples, error))
     return FALSE;
-  fit_noise (plan, reference, samples);
+  fit_noise (plan, reference, samples, compute->jobs);
   if (!run_round (plan, crew, samples, take_screen, error))
     return FALSE;
-  fit_noise (plan, reference, samples);
+  fit_noise (plan, reference, samples, compute->jobs);
   return widen_edges (plan, crew, samples, error) && run_round (plan, crew, samples, take_power, error);
 }
 
