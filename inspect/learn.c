@@ -40,7 +40,7 @@ typedef struct {
 typedef struct {
   const NotchLearnOptions *options;
   NotchRecipe *recipe;
-  NotchCompute compute;
+  const NotchCompute *compute;
   const char *path;
   Image *image;
   int n_images;
@@ -59,16 +59,20 @@ typedef struct {
 } Learn;
 
 static gboolean
+cancelled (GError **error)
+{
+  g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted; nothing was written");
+  return FALSE;
+}
+
+static gboolean
 tell (Learn *learn, int image, const char *step, gint64 pixels, GError **error)
 {
   learn->now.image = learn->image[image].path;
   learn->now.index = image;
   learn->now.step = step;
   learn->now.pixels_done += pixels;
-  if (!learn->progress || learn->progress (&learn->now, learn->data))
-    return TRUE;
-  g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted; nothing was written");
-  return FALSE;
+  return !learn->progress || learn->progress (&learn->now, learn->data) || cancelled (error);
 }
 
 /* ---- the survey ------------------------------------------------------------------------------------------------ */
@@ -100,7 +104,7 @@ open_image (const Learn *learn, const char *path, Opened *opened, GError **error
   opened->source = notch_source_open (path, &options, error);
   if (!opened->source)
     return FALSE;
-  opened->store = notch_store_new (opened->source, half_budget (learn), learn->compute.jobs);
+  opened->store = notch_store_new (opened->source, half_budget (learn), learn->compute->jobs);
   return TRUE;
 }
 
@@ -194,10 +198,10 @@ survey_plan (Learn *learn, Image *image, const Opened *opened, NotchPlan *plan, 
   else if (!notch_golden_fits (learn->golden, learn->image[0].path, plan->grid, found->pixel_um, error))
     return FALSE;
   if (!learn->anchor)
-    learn->anchor = notch_anchor_find (plan, &learn->compute, error);
+    learn->anchor = notch_anchor_find (plan, learn->compute, error);
   if (!learn->picture && learn->anchor && !take_picture (learn, plan, error))
     return FALSE;
-  return learn->anchor && notch_register_dice (plan, &learn->compute, learn->anchor, error)
+  return learn->anchor && notch_register_dice (plan, learn->compute, learn->anchor, error)
          && check_likeness (learn, image, plan, error) && take_dice (learn, image, plan, error);
 }
 
@@ -244,15 +248,16 @@ typedef struct {
   GPtrArray *average; /* NotchAverage */
   gint64 first;       /* tile, row by row */
   gboolean witnesses; /* the first time through the images */
+  guint turn;         /* of the devices: they take strips in turn */
 } Run;
 
 /* A group of dice that the crew works on side by side; what they give is taken in order. */
 static gboolean
-work_off (Run *run, GPtrArray *group, const GArray *member, GError **error)
+work_off (Run *run, int device, GPtrArray *group, const GArray *member, GError **error)
 {
   NotchCrewWork work = run->witnesses ? notch_average_interpolate : notch_average_compare;
   for (guint i = 0; i < group->len; i++)
-    if (!notch_crew_push (run->learn->crew, work, group->pdata[i]))
+    if (!notch_crew_push (run->learn->crew, device, work, group->pdata[i]))
       break;
   if (!notch_crew_wait (run->learn->crew, error))
     return FALSE;
@@ -289,9 +294,11 @@ do_rows (Run *run, const Image *image, NotchStore *store, guint first_die, guint
   g_autoptr (NotchStrip) strip = notch_store_strip (store, &rows, 1, error);
   if (!strip)
     return FALSE;
-  NotchStripMem *mem = learn->compute.kernels->strip_up (learn->compute.device, notch_strip_pixels (strip), fault);
+  int device = (int) (run->turn++ % (guint) learn->compute->n_devices);
+  NotchStripMem *mem =
+      learn->compute->kernels->strip_up (learn->compute->device[device], notch_strip_pixels (strip), fault);
   if (!mem) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", learn->compute.kernels->name, fault);
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "%s: %s", learn->compute->kernels->name, fault);
     return FALSE;
   }
   guint most = 4 * (guint) notch_crew_size (learn->crew);
@@ -305,14 +312,14 @@ do_rows (Run *run, const Image *image, NotchStore *store, guint first_die, guint
                        notch_average_die_new (run->average->pdata[t], &die->at, mem, image->width, image->height));
       g_array_append_val (member, die);
       if (group->len == most) {
-        well = work_off (run, group, member, error);
+        well = work_off (run, device, group, member, error);
         g_ptr_array_set_size (group, 0);
         g_array_set_size (member, 0);
       }
     }
   }
-  well = well && work_off (run, group, member, error);
-  learn->compute.kernels->strip_free (mem);
+  well = well && work_off (run, device, group, member, error);
+  learn->compute->kernels->strip_free (mem);
   return well;
 }
 
@@ -455,14 +462,16 @@ do_run (Learn *learn, gint64 first, gint64 n, GError **error)
   NotchPlan terms = { .recipe = learn->recipe };
   g_autoptr (GPtrArray) average = g_ptr_array_new_with_free_func ((GDestroyNotify) notch_average_free);
   for (gint64 i = first; i < first + n; i++)
-    g_ptr_array_add (average, notch_average_new (
-                                  learn->golden, learn->compute.kernels, tiling, i % tiling->n_cols, i / tiling->n_cols,
-                                  notch_plan_fit (&terms, &notch_reference_golden, NULL), learn->stride));
-  Run run = { learn, average, first, TRUE };
+    g_ptr_array_add (average,
+                     notch_average_new (learn->golden, learn->compute->kernels, tiling, i % tiling->n_cols,
+                                        i / tiling->n_cols, notch_plan_fit (&terms, &notch_reference_golden, NULL),
+                                        learn->stride));
+  Run run = { learn, average, first, TRUE, 0 };
   if (!do_images (&run, error))
     return FALSE;
   for (guint i = 0; i < average->len; i++)
-    if (!notch_crew_push (learn->crew, notch_average_settle, average->pdata[i]))
+    if (!notch_crew_push (learn->crew, (int) (i % (guint) learn->compute->n_devices), notch_average_settle,
+                          average->pdata[i]))
       break;
   run.witnesses = FALSE;
   if (!notch_crew_wait (learn->crew, error) || !do_images (&run, error))
@@ -486,7 +495,7 @@ learn_tiles (Learn *learn, GError **error)
                          .max_blobs = 1,
                          .patch_side = 1,
                          .max_patches = 1 };
-  learn->crew = notch_crew_new (learn->compute.kernels, learn->compute.device, learn->compute.jobs, &size, error);
+  learn->crew = notch_crew_new (learn->compute, &size, error);
   if (!learn->crew || !open_spool (learn, error))
     return FALSE;
   gint64 total = learn->tiling.n_cols * learn->tiling.n_rows;
@@ -498,25 +507,9 @@ learn_tiles (Learn *learn, GError **error)
 }
 
 static gboolean
-open_device (Learn *learn, GError **error)
-{
-  int index = 0;
-  char fault[256] = "";
-  const NotchLearnOptions *options = learn->options;
-  learn->compute.jobs = options->jobs > 0 ? options->jobs : (int) g_get_num_processors ();
-  learn->compute.kernels = notch_device_choose (options->device, &index, NULL, error);
-  if (!learn->compute.kernels)
-    return FALSE;
-  learn->compute.device = learn->compute.kernels->open (index, fault);
-  if (!learn->compute.device)
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", learn->compute.kernels->name, fault);
-  return learn->compute.device != NULL;
-}
-
-static gboolean
 learn_all (Learn *learn, GError **error)
 {
-  if (!notch_recipe_check (learn->recipe, error) || !open_device (learn, error))
+  if (!notch_recipe_check (learn->recipe, error))
     return FALSE;
   for (int i = 0; i < learn->n_images; i++)
     if (!survey_image (learn, i, error))
@@ -552,13 +545,14 @@ report_of (const Learn *learn)
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
-gboolean
-notch_learn (char **images, const char *path, const NotchLearnOptions *options, NotchProgressFunc progress,
-             gpointer data, char **report, GError **error)
+/* On some devices. */
+static gboolean
+learn_on (const NotchCompute *compute, char **images, const char *path, const NotchLearnOptions *options,
+          NotchProgressFunc progress, gpointer data, char **report, GError **error)
 {
-  static const NotchLearnOptions defaults = { 0 };
   Learn learn = {
-    .options = options ? options : &defaults,
+    .options = options,
+    .compute = compute,
     .path = path,
     .n_images = (int) g_strv_length (images),
     .progress = progress,
@@ -579,8 +573,6 @@ notch_learn (char **images, const char *path, const NotchLearnOptions *options, 
   g_clear_pointer (&learn.crew, notch_crew_free);
   g_clear_pointer (&learn.anchor, notch_anchor_free);
   g_clear_pointer (&learn.picture, notch_reduced_free);
-  if (learn.compute.device)
-    learn.compute.kernels->close (learn.compute.device);
   if (learn.spool >= 0)
     close (learn.spool);
   for (int i = 0; i < learn.n_images; i++)
@@ -589,5 +581,42 @@ notch_learn (char **images, const char *path, const NotchLearnOptions *options, 
   g_array_unref (learn.sample);
   g_clear_pointer (&learn.golden, notch_golden_free);
   notch_recipe_free (learn.recipe);
+  return well;
+}
+
+/* The same on the processors, where the devices could not take it. */
+static gboolean
+learn_instead (const char *why, char **images, const char *path, const NotchLearnOptions *options,
+               NotchProgressFunc progress, gpointer data, char **report, GError **error)
+{
+  NotchCompute compute;
+  g_autofree char *warning = g_strdup_printf ("%s: learned on the CPU, for the GPU could not take it: %s", path, why);
+  const NotchProgress told = { .image = images[0], .n_images = (int) g_strv_length (images), .warning = warning };
+  if (progress && !progress (&told, data))
+    return cancelled (error);
+  if (!notch_compute_open (&compute, "cpu", 1, options->jobs, NULL, error))
+    return FALSE;
+  gboolean well = learn_on (&compute, images, path, options, progress, data, report, error);
+  notch_compute_close (&compute);
+  return well;
+}
+
+gboolean
+notch_learn (char **images, const char *path, const NotchLearnOptions *options, NotchProgressFunc progress,
+             gpointer data, char **report, GError **error)
+{
+  static const NotchLearnOptions defaults = { 0 };
+  g_autoptr (GError) fault = NULL;
+  NotchCompute compute;
+  if (!options)
+    options = &defaults;
+  if (!notch_compute_open (&compute, options->device, NOTCH_MAX_DEVICES, options->jobs, NULL, error))
+    return FALSE;
+  gboolean well = learn_on (&compute, images, path, options, progress, data, report, &fault);
+  notch_compute_close (&compute);
+  if (!well && compute.kernels != &notch_kernels_cpu && g_error_matches (fault, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL))
+    return learn_instead (fault->message, images, path, options, progress, data, report, error);
+  if (fault)
+    g_propagate_error (error, g_steal_pointer (&fault));
   return well;
 }

@@ -393,18 +393,15 @@ inspect_on (Run *run, int i, const NotchCompute *compute, GError **error)
 static NotchInspection *
 inspect_instead (Run *run, int i, const char *why, GError **error)
 {
-  char fault[256] = "", text[256] = "";
-  NotchCompute compute = { &notch_kernels_cpu, notch_kernels_cpu.open (0, fault), run->compute.jobs };
-  if (!compute.device) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "cpu: %s", fault);
+  NotchCompute compute;
+  if (!notch_compute_open (&compute, "cpu", 1, run->compute.jobs, NULL, error))
     return NULL;
-  }
-  notch_kernels_cpu.describe (compute.device, text);
   NotchInspection *inspection = inspect_on (run, i, &compute, error);
-  notch_kernels_cpu.close (compute.device);
+  if (inspection)
+    inspection->result->device = notch_compute_describe (&compute);
+  notch_compute_close (&compute);
   if (!inspection)
     return NULL;
-  inspection->result->device = g_strdup_printf ("cpu: %s", text);
   g_ptr_array_add (inspection->result->warning,
                    g_strdup_printf ("inspected on the CPU, for the GPU could not take it: %s", why));
   return inspection;
@@ -534,27 +531,16 @@ prepare (Run *run, GError **error)
   gint64 none = 0;
   const NotchResult columns = { .class_name = names, .class_count = &none };
   run->header = notch_summary_header (&columns);
-  int index = 0;
-  char fault[256] = "", text[256] = "";
-  run->compute.jobs = options->jobs > 0 ? options->jobs : (int) g_get_num_processors ();
-  run->compute.kernels = notch_device_choose (options->device, &index, NULL, error);
-  if (!run->compute.kernels)
+  if (!notch_compute_open (&run->compute, options->device, NOTCH_MAX_DEVICES, options->jobs, NULL, error))
     return FALSE;
-  run->compute.device = run->compute.kernels->open (index, fault);
-  if (!run->compute.device) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", run->compute.kernels->name, fault);
-    return FALSE;
-  }
-  run->compute.kernels->describe (run->compute.device, text);
-  run->device = g_strdup_printf ("%s: %s", run->compute.kernels->name, text);
+  run->device = notch_compute_describe (&run->compute);
   return check_reference (run->recipe, error) && make_output (run->output, error);
 }
 
 static void
 clear_run (Run *run)
 {
-  if (run->compute.device)
-    run->compute.kernels->close (run->compute.device);
+  notch_compute_close (&run->compute);
   g_clear_pointer (&run->rules, notch_rules_free);
   g_clear_pointer (&run->recipe, notch_recipe_free);
   g_clear_object (&run->json);

@@ -48,11 +48,46 @@ notch_json_text (JsonNode *root)
   return g_string_free (text, FALSE);
 }
 
-char *
-notch_text_load (const char *path, const char *wanted, GError **error)
+/* How deep brackets nest, strings left out. */
+static int
+json_depth (const char *text, gsize n)
 {
-  g_autofree char *text = NULL;
-  gsize n = 0;
+  int depth = 0, most = 0;
+  gboolean quoted = FALSE;
+  for (gsize i = 0; i < n; i++) {
+    if (quoted && text[i] == '\\')
+      i++;
+    else if (text[i] == '"')
+      quoted = !quoted;
+    else if (!quoted && (text[i] == '[' || text[i] == '{'))
+      most = MAX (most, ++depth);
+    else if (!quoted && (text[i] == ']' || text[i] == '}'))
+      depth--;
+  }
+  return most;
+}
+
+JsonNode *
+notch_json_parse (const char *text, gsize n, const char *path, GError **error)
+{
+  g_autoptr (JsonParser) parser = json_parser_new_immutable ();
+  g_autoptr (GError) fault = NULL;
+  if (json_depth (text, n) > 64)
+    return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: its JSON nests too deep; make the file anew", path),
+           NULL;
+  if (n > G_MAXSSIZE || !json_parser_load_from_data (parser, text, (gssize) n, &fault))
+    return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: its JSON is broken (%s); make the file anew", path,
+                        fault ? fault->message : "too long"),
+           NULL;
+  JsonNode *root = json_parser_steal_root (parser);
+  if (!root)
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: its JSON is empty; make the file anew", path);
+  return root;
+}
+
+gboolean
+notch_bytes_load (const char *path, const char *wanted, char **bytes, gsize *n, GError **error)
+{
   if (!*path)
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "an empty file name; name %s", wanted);
   else if (g_file_test (path, G_FILE_TEST_IS_DIR))
@@ -60,11 +95,22 @@ notch_text_load (const char *path, const char *wanted, GError **error)
   else if (g_access (path, R_OK) != 0)
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: cannot be read (%s); check the name and its permissions",
                  path, g_strerror (errno));
-  else if (!g_file_get_contents (path, &text, &n, NULL))
+  else if (!g_file_get_contents (path, bytes, n, NULL))
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: cannot be read to its end; check the disk it is on", path);
-  else if (memchr (text, 0, n))
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: is not text; name %s", path, wanted);
   else
+    return TRUE;
+  return FALSE;
+}
+
+char *
+notch_text_load (const char *path, const char *wanted, GError **error)
+{
+  g_autofree char *text = NULL;
+  gsize n = 0;
+  if (!notch_bytes_load (path, wanted, &text, &n, error))
+    return NULL;
+  if (!memchr (text, 0, n))
     return g_steal_pointer (&text);
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: is not text; name %s", path, wanted);
   return NULL;
 }

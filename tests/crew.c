@@ -85,7 +85,7 @@ push (NotchCrew *crew, Yard *yard, int number)
   Task *task = g_new (Task, 1);
   *task = (Task){ yard, number };
   g_atomic_int_inc (&yard->pushed);
-  return notch_crew_push (crew, work, task);
+  return notch_crew_push (crew, 0, work, task);
 }
 
 static void
@@ -121,7 +121,8 @@ static NotchCrew *
 crew_of (NotchDevice *device, int n)
 {
   g_autoptr (GError) error = NULL;
-  NotchCrew *crew = notch_crew_new (&notch_kernels_cpu, device, n, &lane_size, &error);
+  const NotchCompute compute = { &notch_kernels_cpu, 1, { device }, n };
+  NotchCrew *crew = notch_crew_new (&compute, &lane_size, &error);
   g_assert_no_error (error);
   g_assert_cmpint (notch_crew_size (crew), ==, n);
   return crew;
@@ -301,10 +302,90 @@ test_no_lane (void)
   const NotchChannel odd = { NOTCH_CHANNEL_BLOB, 1, 0, 0, 3, 1 };
   NotchLaneSize size = lane_size;
   size.n_channels = 1, size.channel = &odd;
-  g_assert_null (notch_crew_new (&notch_kernels_cpu, device, 4, &size, &error));
+  const NotchCompute compute = { &notch_kernels_cpu, 1, { device }, 4 };
+  g_assert_null (notch_crew_new (&compute, &size, &error));
   g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL);
   g_assert_true (g_str_has_prefix (error->message, "cpu: a filter cannot be reduced 3 times"));
   notch_kernels_cpu.close (device);
+}
+
+/* ---- several devices ------------------------------------------------------------------------------------------- */
+
+enum { N_LANES = 2 };
+static NotchDevice *machine[2];
+static int made[2];                    /* lanes */
+static NotchLane *lane_of[2][N_LANES]; /* of each device */
+static GMutex making;
+
+static NotchLane *
+noted_lane_new (NotchDevice *device, const NotchLaneSize *size, char fault[256])
+{
+  NotchLane *lane = notch_kernels_cpu.lane_new (device, size, fault);
+  int d = device == machine[1];
+  g_mutex_lock (&making);
+  g_assert_cmpint (made[d], <, N_LANES);
+  lane_of[d][made[d]++] = lane;
+  g_mutex_unlock (&making);
+  return lane;
+}
+
+typedef struct {
+  Yard *yard;
+  int number, device;
+} Placed;
+
+/* A task on a lane of its own device. */
+static gboolean
+work_placed (NotchLane *lane, gpointer data, GError **error)
+{
+  Placed *placed = data;
+  g_assert_true (lane == lane_of[placed->device][0] || lane == lane_of[placed->device][1]);
+  Task *task = g_new (Task, 1);
+  *task = (Task){ placed->yard, placed->number };
+  g_free (placed);
+  return work (lane, task, error);
+}
+
+static gboolean
+push_placed (NotchCrew *crew, Yard *yard, int number, int device)
+{
+  Placed *placed = g_new (Placed, 1);
+  *placed = (Placed){ yard, number, device };
+  return notch_crew_push (crew, device, work_placed, placed);
+}
+
+/* Tasks are done by lanes of the device that holds their strips, and a device that is busy keeps nobody from giving another
+ * one work: with all lanes of the first held, far more tasks than its queue has room for are taken as long as the second
+ * has none. */
+static void
+test_devices (void)
+{
+  static NotchKernels noted;
+  noted = notch_kernels_cpu;
+  noted.lane_new = noted_lane_new;
+  machine[0] = open_device (), machine[1] = open_device ();
+  const NotchCompute compute = { &noted, 2, { machine[0], machine[1] }, N_LANES };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NotchCrew) crew = notch_crew_new (&compute, &lane_size, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (notch_crew_size (crew), ==, 2 * N_LANES);
+  g_assert_cmpint (made[0] + made[1], ==, 2 * N_LANES);
+  Yard yard;
+  yard_open (&yard);
+  yard.closed = TRUE;
+  for (int i = 0; i < 40; i++)
+    g_assert_true (push_placed (crew, &yard, i, 0));
+  await_waiting (&yard, N_LANES);
+  open_gate (&yard);
+  for (int i = 40; i < N_TASKS; i++)
+    g_assert_true (push_placed (crew, &yard, i, i / 7 % 2));
+  g_assert_true (notch_crew_wait (crew, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (count_begun (&yard), ==, N_TASKS);
+  yard_close (&yard, N_TASKS);
+  g_clear_pointer (&crew, notch_crew_free);
+  notch_kernels_cpu.close (machine[0]);
+  notch_kernels_cpu.close (machine[1]);
 }
 
 /* A lane of a device that has room for three tiles. */
@@ -330,7 +411,8 @@ test_halved (void)
     g_autoptr (GError) error = NULL;
     NotchLaneSize size = lane_size;
     size.batch = batch[i].wanted;
-    g_autoptr (NotchCrew) crew = notch_crew_new (&small, device, 2, &size, &error);
+    const NotchCompute compute = { &small, 1, { device }, 2 };
+    g_autoptr (NotchCrew) crew = notch_crew_new (&compute, &size, &error);
     g_assert_no_error (error);
     g_assert_cmpint (notch_crew_batch (crew), ==, batch[i].had);
   }
@@ -351,5 +433,6 @@ main (int argc, char **argv)
   g_test_add_func ("/crew/cancel/wakes", test_cancel_wakes);
   g_test_add_func ("/crew/no-lane", test_no_lane);
   g_test_add_func ("/crew/halved", test_halved);
+  g_test_add_func ("/crew/devices", test_devices);
   return g_test_run ();
 }

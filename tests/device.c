@@ -16,38 +16,45 @@ static void
 expect_refused (const char *device, int code, const char *message)
 {
   g_autoptr (GError) error = NULL;
-  int index = 0;
-  g_assert_null (notch_device_choose (device, &index, NULL, &error));
+  NotchCompute compute;
+  g_assert_false (notch_compute_open (&compute, device, NOTCH_MAX_DEVICES, 1, NULL, &error));
+  g_assert_cmpint (compute.n_devices, ==, 0);
   g_assert_error (error, NOTCH_ERROR, code);
   if (!g_pattern_match_simple (message, error->message))
     g_error ("\"%s\" is not like \"%s\"", error->message, message);
+}
+
+/* At most `most` devices of a name are taken, and they are told like this. */
+static void
+expect_taken (const char *device, int most, const char *kernels, int n_devices, const char *told)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *why = NULL;
+  NotchCompute compute;
+  notch_compute_open (&compute, device, most, 3, &why, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (compute.kernels->name, ==, kernels);
+  g_assert_cmpint (compute.n_devices, ==, n_devices);
+  g_assert_cmpint (compute.jobs, ==, 3);
+  if (!g_pattern_match_simple (told, why))
+    g_error ("\"%s\" is not like \"%s\"", why, told);
+  notch_compute_close (&compute);
 }
 
 /* auto takes the CPU and says why. */
 static void
 expect_cpu (const char *reason)
 {
-  g_autoptr (GError) error = NULL;
-  g_autofree char *why = NULL;
-  int index = -1;
-  g_assert_true (notch_device_choose ("auto", &index, &why, &error) == &notch_kernels_cpu);
-  g_assert_no_error (error);
-  g_assert_cmpint (index, ==, 0);
-  g_autofree char *pattern = g_strconcat ("cpu, as no GPU can be used: ", reason, NULL);
-  if (!g_pattern_match_simple (pattern, why))
-    g_error ("\"%s\" is not like \"%s\"", why, pattern);
+  g_autofree char *told = g_strconcat ("cpu, as no GPU can be used: ", reason, NULL);
+  expect_taken ("auto", NOTCH_MAX_DEVICES, "cpu", 1, told);
 }
 
 static void
 test_names (void)
 {
   use_modules ("nowhere");
-  int index = -1;
-  g_autofree char *why = NULL;
-  g_assert_true (notch_device_choose ("cpu", &index, &why, NULL) == &notch_kernels_cpu);
-  g_assert_cmpint (index, ==, 0);
-  g_assert_cmpstr (why, ==, "cpu");
-  g_assert_true (notch_device_choose (NULL, &index, NULL, NULL) == &notch_kernels_cpu);
+  expect_taken ("cpu", NOTCH_MAX_DEVICES, "cpu", 1, "cpu");
+  expect_taken (NULL, 1, "cpu", 1, "cpu, as *");
   const char *const wrong[] = {
     "gpu", "", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "cuda:99999999999", "CPU", "cpu:0"
   };
@@ -68,27 +75,26 @@ static void
 test_works (void)
 {
   use_modules ("module");
-  g_autoptr (GError) error = NULL;
-  g_autofree char *why = NULL;
-  int index = -1;
-  const NotchKernels *kernels = notch_device_choose ("auto", &index, &why, &error);
-  g_assert_no_error (error);
-  g_assert_cmpstr (kernels->name, ==, "cuda");
-  g_assert_cmpint (index, ==, 1);
-  g_assert_cmpstr (why, ==, "cuda:1, a card of paper, number 1");
-  g_assert_true (notch_device_choose ("cuda:1", &index, NULL, &error) == kernels);
-  g_assert_cmpint (index, ==, 1);
-  g_assert_true (notch_device_choose ("cpu", &index, NULL, &error) == &notch_kernels_cpu);
-  expect_refused ("cuda", NOTCH_ERROR_DEVICE, "device cuda cannot be used: it is on fire; take *");
+  expect_taken ("auto", NOTCH_MAX_DEVICES, "cuda", 1, "cuda:1, a card of paper, number 1");
+  expect_taken ("cuda", NOTCH_MAX_DEVICES, "cuda", 1, "cuda:1, a card of paper, number 1");
+  expect_taken ("cuda:1", NOTCH_MAX_DEVICES, "cuda", 1, "cuda:1, a card of paper, number 1");
+  expect_taken ("cpu", NOTCH_MAX_DEVICES, "cpu", 1, "cpu");
+  expect_refused ("cuda:0", NOTCH_ERROR_DEVICE,
+                  "device cuda:0 cannot be used: cuda:0 does not work: it is on fire; take *");
   expect_refused ("cuda:2", NOTCH_ERROR_DEVICE,
                   "device cuda:2 cannot be used: this machine has 2, numbered from 0; take *");
 
-  g_setenv ("NOTCH_TEST_DEVICES", "3", TRUE);
-  expect_refused (
-      "cuda:2", NOTCH_ERROR_DEVICE,
-      "device cuda:2 cannot be used: it computes wrongly: what is found differs from what the CPU finds; take *");
+  g_setenv ("NOTCH_TEST_DEVICES", "4", TRUE);
+  expect_taken ("cuda", NOTCH_MAX_DEVICES, "cuda", 2,
+                "cuda:1, a card of paper, number 1; cuda:3, a card of paper, number 3");
+  expect_taken ("auto", 1, "cuda", 1, "cuda:1, a card of paper, number 1");
+  expect_refused ("cuda:2", NOTCH_ERROR_DEVICE,
+                  "device cuda:2 cannot be used: cuda:2 does not work: it computes wrongly: what is found differs from "
+                  "what the CPU finds; take *");
   g_setenv ("NOTCH_TEST_DEVICES", "1", TRUE);
   expect_cpu ("cuda:0 does not work: it is on fire");
+  expect_refused ("cuda", NOTCH_ERROR_DEVICE,
+                  "device cuda cannot be used: cuda:0 does not work: it is on fire; take *");
   g_setenv ("NOTCH_TEST_DEVICES", "0", TRUE);
   expect_cpu ("this machine has no CUDA device, or its driver is not loaded");
   expect_refused ("cuda:0", NOTCH_ERROR_DEVICE, "device cuda:0 cannot be used: this machine has no CUDA device*");

@@ -69,6 +69,24 @@ if [ -f "$built/tests/cudahost/.libs/notch-cuda.so" ]; then
   is "two devices are listed" "$(CUDAHOST_DEVICES=2 "$NOTCH" devices | grep -c '^cuda:')" 2
   is "without one, auto takes the CPU and says why" \
     "$(CUDAHOST_DEVICES=0 "$NOTCH" devices | grep -c '^auto .*cpu, as no GPU can be used: this machine has no CUDA device')" 1
+  "$NOTCH" simulate -q --size 192x320 --die 64x64 --defects 6 --snr 14:40 --seed 7 -o rows.tif || exit 1
+  rows () { # NAME: several rows of tiles
+    CUDAHOST_DEVICES=$2 "$NOTCH" inspect -q --device cuda --set detect.tile_px=128 --format defects,dice -o "$1" rows.tif
+  }
+  rows one 1
+  ok "on two devices" rows two 2
+  ok "two devices find what one does" cmp one/rows/defects.csv two/rows/defects.csv
+  ok "and are named" grep -q '"cuda: cudahost.*; cudahost.*"' two/summary.csv
+
+  # A card that holds the known answer, but no lane of an inspection.
+  ok "where a device is full, the CPU takes over" \
+    env CUDAHOST_MEMORY=24000000 "$NOTCH" inspect -q --device cuda --format defects -o full die.tif
+  ok "says so" grep -q 'inspected on the CPU, for the GPU could not take it: .*out of memory' full/summary.csv
+  ok "and finds what it always does" cmp cpu/die/defects.csv full/die/defects.csv
+  ok "learning" "$NOTCH" learn -q --device cpu -o cpu-golden.tif clean.tif
+  ok "learning where a device is full" \
+    env CUDAHOST_MEMORY=24000000 "$NOTCH" learn -q --device cuda -o full-golden.tif clean.tif
+  ok "gives the CPU's bytes" cmp cpu-golden.tif full-golden.tif
   status=$(CUDAHOST_FAULT=400 "$NOTCH" inspect -q --device cuda --format defects -o broken die.tif >out 2>&1; echo $?)
   is "a device that breaks in an image ends it" "$status $(grep -c 'illegal memory access' out)" "2 1"
 else

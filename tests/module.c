@@ -1,11 +1,11 @@
-/* module.c - a device module for tests of the loader: three devices that are the CPU, but the first of them does not work, and
+/* module.c - a device module for tests of the loader: four devices that are the CPU, but the first of them does not work, and
  * the third finds nothing. The environment's NOTCH_TEST_DEVICES is how many there are; two where it is not set. */
 #include "kernels/kernels.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static NotchDevice *device[3];
+static NotchDevice *device[4];
 static NotchLane *blind;
 
 static int
@@ -27,7 +27,7 @@ open_device (int index, char fault[256])
 static void
 close_device (NotchDevice *which)
 {
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 4; i++)
     device[i] = device[i] == which ? NULL : device[i];
   notch_kernels_cpu.close (which);
 }
@@ -35,7 +35,7 @@ close_device (NotchDevice *which)
 static void
 describe (NotchDevice *which, char text[256])
 {
-  snprintf (text, 256, "a card of paper, number %d", which == device[1] ? 1 : 2);
+  snprintf (text, 256, "a card of paper, number %d", which == device[1] ? 1 : which == device[2] ? 2 : 3);
 }
 
 static NotchLane *

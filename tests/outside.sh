@@ -68,8 +68,8 @@ fi
 draw_and_inspect () {
   "$WAFERMAP" map.tif fails.txt || return 1
   rm -rf maps
-  "$NOTCH" inspect -q -r "$recipes/wafermap.ini" --format defects,dice -o maps map.tif || echo "# a map was not inspected"
-  [ -f maps/map/dice.csv ] || { mkdir -p maps/map; : >maps/map/dice.csv; }
+  "$NOTCH" inspect -q -r "$recipes/wafermap.ini" --format defects,dice -o maps map.tif || echo "# the verdict on a map is trouble: a particle covers nearly all of a die"
+  [ -f maps/map/dice.csv ] || { echo "# a map was not inspected"; mkdir -p maps/map; : >maps/map/dice.csv; }
   awk -F, 'FNR == 1 { file++ } file == 1 { fail[$1] = 1; n++; next } FNR > 1 { at = $1 " " $2; if ($9 > 0) { if (at in fail) c++; else f++ } }
     END { print c + 0, n + 0, f + 0 }' fails.txt maps/map/dice.csv >>"$1.txt"
 }

@@ -1,7 +1,7 @@
 /* score.c - tables, statistics and matching */
 #include "inspect/score/score.h"
 #include "inspect/csv.h"
-#include "inspect/simulate/random.h"
+#include "inspect/random.h"
 
 #include <glib/gstdio.h>
 #include <math.h>

@@ -38,7 +38,7 @@ bench_open (Bench *bench, const NotchLaneSize *size, int width, int height)
 {
   char fault[256] = "";
   *bench = (Bench){ .k = backend, .width = width, .height = height, .random = g_rand_new_with_seed (7) };
-  bench->device = bench->k->open (backend_device, fault);
+  bench->device = bench->k->open (0, fault);
   g_assert_nonnull (bench->device);
   bench->lane = bench->k->lane_new (bench->device, size, fault);
   g_assert_cmpstr (fault, ==, "");
@@ -687,12 +687,12 @@ test_filter_lanes (void)
     if (i == 5)
       size[i].halo = 4;
   }
-  NotchDevice *device = backend->open (backend_device, fault);
+  NotchDevice *device = backend->open (0, fault);
   NotchLane *lane[6];
   for (int i = 0; i < 6; i++)
     lane[i] = backend->lane_new (device, &size[i], fault);
   for (int i = 0; i < 6; i++) {
-    NotchDevice *other = backend->open (backend_device, fault);
+    NotchDevice *other = backend->open (0, fault);
     NotchLane *alone = backend->lane_new (other, &size[i], fault);
     score_on (lane[i], &size[i], z, score);
     score_on (alone, &size[i], z, fresh);
@@ -1110,7 +1110,7 @@ static void
 test_fault (void)
 {
   char fault[256] = "";
-  NotchDevice *device = backend->open (backend_device, fault);
+  NotchDevice *device = backend->open (0, fault);
   NotchLaneSize size = tile_size;
   const NotchChannel odd = { NOTCH_CHANNEL_BLOB, 1, 0, 0, 3, 1 };
   size.n_channels = 1, size.channel = &odd;

@@ -163,7 +163,7 @@ make_report (const NotchBench *bench, const char *device)
 {
   GString *text = g_string_new (NULL);
   const NotchCompute *compute = &bench->compute;
-  int lanes = compute->kernels->workers (compute->device, compute->jobs);
+  int lanes = compute->kernels->workers (compute->device[0], compute->jobs);
   g_string_append_printf (
       text,
       "notch %s on %s\nmedians of %d round%s; GB/s are counted bytes, read and written; \"tile\" is "
@@ -198,8 +198,6 @@ check_options (const NotchBench *bench, GError **error)
 gboolean
 notch_bench (const NotchBenchOptions *options, NotchBenchStep step, gpointer data, char **report, GError **error)
 {
-  int index = 0;
-  char fault[256] = "", text[256] = "";
   NotchBench bench = {
     .rounds = options->rounds ? options->rounds : ROUNDS,
     .size = options->size ? options->size : DEFAULT_SIZE,
@@ -209,18 +207,9 @@ notch_bench (const NotchBenchOptions *options, NotchBenchStep step, gpointer dat
   *report = NULL;
   if (!check_options (&bench, error))
     return FALSE;
-  NotchCompute *compute = &bench.compute;
-  compute->jobs = options->jobs > 0 ? options->jobs : (int) g_get_num_processors ();
-  compute->kernels = notch_device_choose (options->device, &index, NULL, error);
-  if (!compute->kernels)
+  if (!notch_compute_open (&bench.compute, options->device, 1, options->jobs, NULL, error))
     return FALSE;
-  compute->device = compute->kernels->open (index, fault);
-  if (!compute->device) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", compute->kernels->name, fault);
-    return FALSE;
-  }
-  compute->kernels->describe (compute->device, text);
-  g_autofree char *device = g_strdup_printf ("%s: %s", compute->kernels->name, text);
+  g_autofree char *device = notch_compute_describe (&bench.compute);
   bench.row = g_ptr_array_new_with_free_func (row_free);
   bench.n_steps = notch_bench_images_steps (&bench) + notch_bench_stages_steps (&bench);
   gboolean well = notch_bench_images (&bench, error) && notch_bench_stages (&bench, error);
@@ -232,6 +221,6 @@ notch_bench (const NotchBenchOptions *options, NotchBenchStep step, gpointer dat
     well = notch_write_file (options->csv, csv, (gssize) strlen (csv), error);
   }
   g_ptr_array_unref (bench.row);
-  compute->kernels->close (compute->device);
+  notch_compute_close (&bench.compute);
   return well;
 }

@@ -151,7 +151,7 @@ run_once (NotchBench *bench, const Folder *folder, guint kind, GError **error)
     return FALSE;
   double reported = notch_bench_now ();
   double ns_px = 1e9 / ((double) bench->size * (double) bench->size);
-  int lanes = bench->compute.kernels->workers (bench->compute.device, bench->compute.jobs);
+  int lanes = bench->compute.kernels->workers (bench->compute.device[0], bench->compute.jobs);
   notch_bench_note (bench, NOTCH_BENCH_IMAGE, kinds[kind].name, lanes, sizeof *pixel, ns_px * (inspected - start));
   notch_bench_note (bench, NOTCH_BENCH_IMAGE, kinds[kind].with_reports, lanes, sizeof *pixel,
                     ns_px * (reported - start));

@@ -147,7 +147,7 @@ scene_new (const NotchBench *bench, GError **error)
   notch_plan_make_bank (scene->plan, FALSE);
   scene->die = recipe->detect.tile_px - 2 * recipe->detect.halo_px;
   scene->size = (NotchLaneSize){
-    .batch = compute->kernels->batch (compute->device),
+    .batch = notch_compute_batch (compute),
     .size = recipe->detect.tile_px,
     .halo = recipe->detect.halo_px,
     .shift_size = notch_reference_patch_size (scene->die, scene->die),
@@ -164,7 +164,7 @@ scene_new (const NotchBench *bench, GError **error)
     NOTCH_SAMPLE_U16, COLS * scene->die, ROWS * scene->die, 0, ROWS * scene->die, scene->row
   };
   char fault[256] = "";
-  scene->mem = compute->kernels->strip_up (compute->device, &pixels, fault);
+  scene->mem = compute->kernels->strip_up (compute->device[0], &pixels, fault);
   if (scene->mem)
     return g_steal_pointer (&scene);
   g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", compute->kernels->name, fault);
@@ -406,7 +406,7 @@ run_round (NotchBench *bench, Scene *scene, NotchCrew *crew, GError **error)
   for (int i = 0; i < gate.lanes; i++)
     g_ptr_array_add (drives, drive_new (scene, &gate, i));
   for (int i = 0; i < gate.lanes; i++)
-    notch_crew_push (crew, drive_lane, drives->pdata[i]);
+    notch_crew_push (crew, 0, drive_lane, drives->pdata[i]);
   gboolean well = notch_crew_wait (crew, error);
   g_mutex_clear (&gate.lock);
   g_cond_clear (&gate.opened);
@@ -419,7 +419,7 @@ run_round (NotchBench *bench, Scene *scene, NotchCrew *crew, GError **error)
 static int
 n_crews (const NotchBench *bench)
 {
-  return bench->compute.kernels->workers (bench->compute.device, bench->compute.jobs) > 1 ? 2 : 1;
+  return bench->compute.kernels->workers (bench->compute.device[0], bench->compute.jobs) > 1 ? 2 : 1;
 }
 
 int
@@ -431,7 +431,8 @@ notch_bench_stages_steps (const NotchBench *bench)
 gboolean
 notch_bench_stages (NotchBench *bench, GError **error)
 {
-  const NotchCompute *compute = &bench->compute;
+  NotchCompute compute[2] = { bench->compute, bench->compute };
+  compute[0].jobs = 1;
   g_autoptr (Scene) scene = scene_new (bench, error);
   if (!scene)
     return FALSE;
@@ -439,7 +440,7 @@ notch_bench_stages (NotchBench *bench, GError **error)
   gboolean well = TRUE;
   int n = n_crews (bench);
   for (int i = 0; i < n && well; i++) {
-    crew[i] = notch_crew_new (compute->kernels, compute->device, i == 0 ? 1 : compute->jobs, &scene->size, error);
+    crew[i] = notch_crew_new (&compute[i], &scene->size, error);
     well = crew[i] != NULL;
   }
   for (int round = 0; round < bench->rounds; round++) /* in turn: a machine's speed drifts */

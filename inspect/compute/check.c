@@ -17,6 +17,7 @@ enum {
   PATCH = 64, /* px: that is registered */
   CROP = 32,  /* px */
   MOST_BLOBS = 16,
+  PLACE = 13, /* 1/256 px */
   N_CHANNELS = 4
 };
 
@@ -129,7 +130,9 @@ blob_like (const NotchBlob *blob, const Answer *answer)
     const NotchBlob *other = &answer->blob[i];
     if (is_near ((double) blob->wx / (double) blob->w, (double) other->wx / (double) other->w, 0.05)
         && is_near ((double) blob->wy / (double) blob->w, (double) other->wy / (double) other->w, 0.05)
-        && is_near (blob->peak, other->peak, 0.01 * blob->peak))
+        && is_near (blob->peak, other->peak, 0.01 * blob->peak)
+        && is_near (256 * blob->peak_x + blob->peak_dx, 256 * other->peak_x + other->peak_dx, PLACE)
+        && is_near (256 * blob->peak_y + blob->peak_dy, 256 * other->peak_y + other->peak_dy, PLACE))
       return other;
   }
   return NULL;

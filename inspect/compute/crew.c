@@ -6,15 +6,21 @@ typedef struct {
   gpointer task;
 } Job;
 
+/* What waits for one device. */
+typedef struct {
+  GQueue waiting; /* Job, twice the lanes; more while another device has nothing to do */
+  int lanes;
+} Desk;
+
 struct NotchCrew {
   const NotchKernels *kernels;
-  int n, batch;
+  int n, batch, n_desks;
   NotchLane **lane;
   GThread **thread;
   GMutex lock;
-  GCond changed;  /* a job came, went or ended */
-  GQueue waiting; /* Job, at most twice the workers */
-  int working;
+  GCond changed; /* a job came, went or ended */
+  Desk desk[NOTCH_MAX_DEVICES];
+  int n_waiting, working;
   int making; /* lanes */
   gboolean over, given_up;
   GError *error; /* the first one */
@@ -24,6 +30,7 @@ typedef struct {
   NotchCrew *crew;
   NotchLane **lane; /* to make and to work on */
   NotchDevice *device;
+  Desk *desk;
   const NotchLaneSize *size;
 } Worker;
 
@@ -51,12 +58,13 @@ work_off (gpointer data)
   make_lane (worker);
   g_mutex_lock (&crew->lock);
   for (;;) {
-    while (!crew->over && g_queue_is_empty (&crew->waiting))
+    while (!crew->over && g_queue_is_empty (&worker->desk->waiting))
       g_cond_wait (&crew->changed, &crew->lock);
-    g_autofree Job *job = g_queue_pop_head (&crew->waiting);
+    g_autofree Job *job = g_queue_pop_head (&worker->desk->waiting);
     if (!job)
       break;
     NotchLane *lane = crew->given_up ? NULL : *worker->lane;
+    crew->n_waiting--;
     crew->working++;
     g_cond_broadcast (&crew->changed);
     g_mutex_unlock (&crew->lock);
@@ -78,29 +86,33 @@ work_off (gpointer data)
 
 /* A crew whose lanes are of this very size. */
 static NotchCrew *
-make_crew (const NotchKernels *kernels, NotchDevice *device, int jobs, const NotchLaneSize *size, GError **error)
+make_crew (const NotchCompute *compute, const NotchLaneSize *size, GError **error)
 {
   g_autoptr (NotchCrew) crew = g_new0 (NotchCrew, 1);
   g_mutex_init (&crew->lock);
   g_cond_init (&crew->changed);
-  g_queue_init (&crew->waiting);
-  crew->kernels = kernels;
+  crew->kernels = compute->kernels;
   crew->batch = size->batch;
-  int n = kernels->workers (device, jobs);
-  crew->lane = g_new0 (NotchLane *, n);
-  crew->thread = g_new0 (GThread *, n);
-  crew->n = crew->making = n;
-  for (int i = 0; i < n; i++) {
-    Worker *worker = g_new (Worker, 1);
-    *worker = (Worker){ crew, &crew->lane[i], device, size };
-    crew->thread[i] = g_thread_try_new ("notch-lane", work_off, worker, error);
-    if (!crew->thread[i]) {
-      g_free (worker);
-      g_prefix_error (error, "a worker thread could not be started: ");
-      crew->n = i;
-      return NULL;
-    }
+  crew->n_desks = compute->n_devices;
+  for (int d = 0; d < crew->n_desks; d++) {
+    g_queue_init (&crew->desk[d].waiting);
+    crew->n += crew->desk[d].lanes = compute->kernels->workers (compute->device[d], compute->jobs);
   }
+  crew->lane = g_new0 (NotchLane *, crew->n);
+  crew->thread = g_new0 (GThread *, crew->n);
+  crew->making = crew->n;
+  for (int d = 0, i = 0; d < crew->n_desks; d++)
+    for (int k = 0; k < crew->desk[d].lanes; k++, i++) {
+      Worker *worker = g_new (Worker, 1);
+      *worker = (Worker){ crew, &crew->lane[i], compute->device[d], &crew->desk[d], size };
+      crew->thread[i] = g_thread_try_new ("notch-lane", work_off, worker, error);
+      if (!crew->thread[i]) {
+        g_free (worker);
+        g_prefix_error (error, "a worker thread could not be started: ");
+        crew->n = i;
+        return NULL;
+      }
+    }
   g_mutex_lock (&crew->lock);
   while (crew->making > 0)
     g_cond_wait (&crew->changed, &crew->lock);
@@ -114,11 +126,11 @@ make_crew (const NotchKernels *kernels, NotchDevice *device, int jobs, const Not
 }
 
 NotchCrew *
-notch_crew_new (const NotchKernels *kernels, NotchDevice *device, int jobs, const NotchLaneSize *size, GError **error)
+notch_crew_new (const NotchCompute *compute, const NotchLaneSize *size, GError **error)
 {
   for (NotchLaneSize smaller = *size;; smaller.batch /= 2) {
     g_autoptr (GError) fault = NULL;
-    NotchCrew *crew = make_crew (kernels, device, jobs, &smaller, &fault);
+    NotchCrew *crew = make_crew (compute, &smaller, &fault);
     if (crew)
       return crew;
     if (smaller.batch < 2 || !g_error_matches (fault, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL)) {
@@ -128,17 +140,29 @@ notch_crew_new (const NotchKernels *kernels, NotchDevice *device, int jobs, cons
   }
 }
 
-gboolean
-notch_crew_push (NotchCrew *crew, NotchCrewWork work, gpointer task)
+/* Whether nothing waits for some device: who waits for the others meanwhile lets it stand idle. */
+static gboolean
+one_is_idle (const NotchCrew *crew)
 {
+  for (int d = 0; d < crew->n_desks; d++)
+    if (crew->desk[d].waiting.length == 0)
+      return TRUE;
+  return FALSE;
+}
+
+gboolean
+notch_crew_push (NotchCrew *crew, int device, NotchCrewWork work, gpointer task)
+{
+  Desk *desk = &crew->desk[device];
   g_mutex_lock (&crew->lock);
-  while (!crew->given_up && g_queue_get_length (&crew->waiting) >= (guint) (2 * crew->n))
+  while (!crew->given_up && desk->waiting.length >= (guint) (2 * desk->lanes) && !one_is_idle (crew))
     g_cond_wait (&crew->changed, &crew->lock);
   gboolean well = !crew->given_up;
   if (well) {
     Job *job = g_new (Job, 1);
     *job = (Job){ work, task };
-    g_queue_push_tail (&crew->waiting, job);
+    g_queue_push_tail (&desk->waiting, job);
+    crew->n_waiting++;
     g_cond_broadcast (&crew->changed);
   }
   g_mutex_unlock (&crew->lock);
@@ -151,7 +175,7 @@ gboolean
 notch_crew_wait (NotchCrew *crew, GError **error)
 {
   g_mutex_lock (&crew->lock);
-  while (crew->working > 0 || !g_queue_is_empty (&crew->waiting))
+  while (crew->working > 0 || crew->n_waiting > 0)
     g_cond_wait (&crew->changed, &crew->lock);
   gboolean well = !crew->given_up;
   if (!well && crew->error)

@@ -1,11 +1,10 @@
-/* crew.h - the one worker loop: lanes of a device, a thread each, that work off tasks
+/* crew.h - the one worker loop: lanes of one or several devices, a thread each, that work off tasks
  *
  * The survey's registration, the noise samples and the inspection are all tasks of it. push waits while enough tasks are
  * waiting already, so that whoever makes tasks never runs ahead of memory. */
 #pragma once
 
-#include "inspect/notch.h"
-#include "kernels/kernels.h"
+#include "inspect/compute/device.h"
 
 typedef struct NotchCrew NotchCrew;
 
@@ -13,12 +12,12 @@ typedef struct NotchCrew NotchCrew;
  * `lane` is NULL the run was given up and freeing is all there is to do. */
 typedef gboolean (*NotchCrewWork) (NotchLane *lane, gpointer task, GError **error);
 
-/* Where a device has no room for lanes of so many tiles, their number is halved until it has; NULL with
+/* Where a device has no room for lanes of so many tiles, their number is halved until all have; NULL with
  * NOTCH_ERROR_DEVICE_FULL when there is none for one. */
-NotchCrew *notch_crew_new (const NotchKernels *kernels, NotchDevice *device, int jobs, const NotchLaneSize *size,
-                           GError **error);
-/* FALSE when the crew has given up; the task is freed all the same. */
-gboolean notch_crew_push (NotchCrew *crew, NotchCrewWork work, gpointer task);
+NotchCrew *notch_crew_new (const NotchCompute *compute, const NotchLaneSize *size, GError **error);
+/* A task for the lanes of compute->device[device], which holds the strips that the task reads. FALSE when the crew has given
+ * up; the task is freed all the same. */
+gboolean notch_crew_push (NotchCrew *crew, int device, NotchCrewWork work, gpointer task);
 /* Waits until every task is done. FALSE with the first error. */
 gboolean notch_crew_wait (NotchCrew *crew, GError **error);
 /* Ends the run from outside: waiting tasks are freed undone, wait reports NOTCH_ERROR_CANCELLED. */

@@ -66,130 +66,168 @@ open_module (char **why)
   return kernels;
 }
 
-/* Opens and closes a device: TRUE and its description, or FALSE and what is wrong with it. A GPU is let compute a known
- * answer, for a card that is broken, or a driver that is, mostly says nothing. */
-static gboolean
-try_device (const NotchKernels *kernels, int index, char **text)
+/* Opens a device and tells what it is, or NULL and what is wrong with it. A GPU is let compute a known answer, for a card
+ * that is broken, or a driver that is, mostly says nothing. */
+static NotchDevice *
+open_tested (const NotchKernels *kernels, int index, char **text)
 {
   char line[256] = "";
-  gboolean works = FALSE;
   *text = NULL;
   NotchDevice *device = kernels->open (index, line);
-  if (device) {
-    kernels->describe (device, line);
-    works = kernels == &notch_kernels_cpu || notch_device_computes (kernels, device, text);
+  if (device && kernels != &notch_kernels_cpu && !notch_device_computes (kernels, device, text)) {
     kernels->close (device);
+    return NULL;
   }
-  if (!*text)
-    *text = g_strdup (line);
-  return works;
+  if (device)
+    kernels->describe (device, line);
+  *text = g_strdup (line);
+  return device;
 }
 
-/* The first GPU that works. */
-static const NotchKernels *
-choose_gpu (int *index, char **why)
+/* GPUs from the first to before the `end`th, at most so many of those that work. FALSE and why there is none. */
+static gboolean
+open_gpus (NotchCompute *compute, int first, int end, int most, char **why)
 {
-  const NotchKernels *kernels = open_module (why);
-  if (!kernels)
-    return NULL;
-  int n = kernels->count ();
+  g_autoptr (GString) taken = g_string_new (NULL);
   g_autofree char *fault = NULL;
-  for (int i = 0; i < n; i++) {
+  for (int i = first; i < end && compute->n_devices < most; i++) {
     g_autofree char *text = NULL;
-    if (try_device (kernels, i, &text)) {
-      *index = i;
-      *why = g_strdup_printf ("%s:%d, %s", kernels->name, i, text);
-      return kernels;
-    }
-    if (!fault)
-      fault = g_strdup_printf ("%s:%d does not work: %s", kernels->name, i, text);
+    NotchDevice *device = open_tested (compute->kernels, i, &text);
+    if (device) {
+      compute->device[compute->n_devices++] = device;
+      g_string_append_printf (taken, "%s%s:%d, %s", taken->len ? "; " : "", compute->kernels->name, i, text);
+    } else if (!fault)
+      fault = g_strdup_printf ("%s:%d does not work: %s", compute->kernels->name, i, text);
   }
-  *why = fault ? g_steal_pointer (&fault) : g_strdup ("this machine has no CUDA device, or its driver is not loaded");
-  return NULL;
+  *why = compute->n_devices > 0 ? g_string_free (g_steal_pointer (&taken), FALSE) : g_steal_pointer (&fault);
+  return compute->n_devices > 0;
 }
 
-/* GPU number N, as asked for. */
-static const NotchKernels *
-choose_numbered (int wanted, char **why)
+/* Every GPU (`wanted` below 0), or the one that was asked for. */
+static gboolean
+choose_gpus (NotchCompute *compute, int wanted, int most, char **why)
 {
-  const NotchKernels *kernels = open_module (why);
-  if (!kernels)
-    return NULL;
-  int n = kernels->count ();
-  if (wanted >= n) {
-    *why = n > 0 ? g_strdup_printf ("this machine has %d, numbered from 0", n)
-                 : g_strdup ("this machine has no CUDA device, or its driver is not loaded");
-    return NULL;
-  }
-  g_autofree char *text = NULL;
-  gboolean works = try_device (kernels, wanted, &text);
-  *why = works ? g_strdup_printf ("%s:%d, %s", kernels->name, wanted, text) : g_steal_pointer (&text);
-  return works ? kernels : NULL;
+  compute->kernels = open_module (why);
+  int n = compute->kernels ? compute->kernels->count () : 0;
+  if (!compute->kernels)
+    return FALSE;
+  if (n == 0)
+    *why = g_strdup ("this machine has no CUDA device, or its driver is not loaded");
+  else if (wanted >= n)
+    *why = g_strdup_printf ("this machine has %d, numbered from 0", n);
+  else
+    return open_gpus (compute, MAX (wanted, 0), wanted < 0 ? n : wanted + 1, most, why);
+  return FALSE;
 }
 
-const NotchKernels *
-notch_device_choose (const char *name, int *index, char **why, GError **error)
+static gboolean
+choose_cpu (NotchCompute *compute, GError **error)
+{
+  char fault[256] = "";
+  compute->kernels = &notch_kernels_cpu;
+  compute->device[0] = compute->kernels->open (0, fault);
+  compute->n_devices = compute->device[0] != NULL;
+  if (!compute->device[0])
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", compute->kernels->name, fault);
+  return compute->n_devices > 0;
+}
+
+gboolean
+notch_compute_open (NotchCompute *compute, const char *name, int most, int jobs, char **why, GError **error)
 {
   g_autofree char *reason = NULL;
-  const NotchKernels *kernels = NULL;
   guint64 number = 0;
-  *index = 0;
-  if (!name || strcmp (name, "auto") == 0) {
-    kernels = choose_gpu (index, &reason);
-    if (!kernels) {
-      g_autofree char *no_gpu = g_steal_pointer (&reason);
-      reason = g_strdup_printf ("cpu, as no GPU can be used: %s", no_gpu);
-      kernels = &notch_kernels_cpu;
-    }
-  } else if (strcmp (name, "cpu") == 0) {
-    reason = g_strdup ("cpu");
-    kernels = &notch_kernels_cpu;
-  } else if (strcmp (name, "cuda") == 0
-             || (g_str_has_prefix (name, "cuda:")
-                 && g_ascii_string_to_unsigned (name + strlen ("cuda:"), 10, 0, G_MAXINT, &number, NULL))) {
-    *index = (int) number;
-    kernels = choose_numbered (*index, &reason);
-    if (!kernels) {
+  gboolean any = !name || strcmp (name, "auto") == 0, all = name && strcmp (name, "cuda") == 0;
+  gboolean one = name && g_str_has_prefix (name, "cuda:")
+                 && g_ascii_string_to_unsigned (name + strlen ("cuda:"), 10, 0, G_MAXINT, &number, NULL);
+  most = CLAMP (most, 1, NOTCH_MAX_DEVICES);
+  *compute = (NotchCompute){ .jobs = jobs > 0 ? jobs : (int) g_get_num_processors () };
+  if (any || all || one) {
+    if (!choose_gpus (compute, one ? (int) number : -1, most, &reason) && !any) {
       g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "device %s cannot be used: %s; take --device auto or cpu",
                    name, reason);
-      return NULL;
+      return FALSE;
     }
-  } else {
+  } else if (strcmp (name, "cpu") != 0) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
                  "there is no device \"%s\"; it may be auto, cpu, cuda or cuda:N", name);
-    return NULL;
+    return FALSE;
   }
+  if (compute->n_devices == 0 && !choose_cpu (compute, error))
+    return FALSE;
   if (why)
-    *why = g_steal_pointer (&reason);
-  return kernels;
+    *why = compute->kernels != &notch_kernels_cpu ? g_steal_pointer (&reason)
+           : any                                  ? g_strdup_printf ("cpu, as no GPU can be used: %s", reason)
+                                                  : g_strdup ("cpu");
+  return TRUE;
+}
+
+void
+notch_compute_close (NotchCompute *compute)
+{
+  for (int i = 0; i < compute->n_devices; i++)
+    compute->kernels->close (compute->device[i]);
+  compute->n_devices = 0;
+}
+
+char *
+notch_compute_describe (const NotchCompute *compute)
+{
+  GString *to = g_string_new (compute->kernels->name);
+  for (int i = 0; i < compute->n_devices; i++) {
+    char text[256] = "";
+    compute->kernels->describe (compute->device[i], text);
+    g_string_append_printf (to, "%s%s", i == 0 ? ": " : "; ", text);
+  }
+  return g_string_free (to, FALSE);
+}
+
+int
+notch_compute_batch (const NotchCompute *compute)
+{
+  int least = compute->kernels->batch (compute->device[0]);
+  for (int i = 1; i < compute->n_devices; i++)
+    least = MIN (least, compute->kernels->batch (compute->device[i]));
+  return least;
 }
 
 gboolean
 notch_device_check (const char *name, GError **error)
 {
-  int index = 0;
-  return notch_device_choose (name, &index, NULL, error) != NULL;
+  NotchCompute compute;
+  if (!notch_compute_open (&compute, name, NOTCH_MAX_DEVICES, 1, NULL, error))
+    return FALSE;
+  notch_compute_close (&compute);
+  return TRUE;
+}
+
+static void
+describe_device (GString *to, const NotchKernels *kernels, int index, const char *name)
+{
+  g_autofree char *text = NULL;
+  NotchDevice *device = open_tested (kernels, index, &text);
+  g_string_append_printf (to, "%-8s %s%s\n", name, device ? "" : "does not work: ", text);
+  if (device)
+    kernels->close (device);
 }
 
 char *
 notch_devices_describe (void)
 {
   GString *to = g_string_new (NULL);
-  g_autofree char *text = NULL;
-  try_device (&notch_kernels_cpu, 0, &text);
-  g_string_append_printf (to, "%-8s %s\n", notch_kernels_cpu.name, text);
+  describe_device (to, &notch_kernels_cpu, 0, notch_kernels_cpu.name);
   g_autofree char *none = NULL;
   const NotchKernels *gpu = open_module (&none);
   int n = gpu ? gpu->count () : 0;
   for (int i = 0; i < n; i++) {
     g_autofree char *name = g_strdup_printf ("%s:%d", gpu->name, i);
-    g_autofree char *line = NULL;
-    gboolean works = try_device (gpu, i, &line);
-    g_string_append_printf (to, "%-8s %s%s\n", name, works ? "" : "does not work: ", line);
+    describe_device (to, gpu, i, name);
   }
   g_autofree char *why = NULL;
-  int index = 0;
-  notch_device_choose ("auto", &index, &why, NULL);
-  g_string_append_printf (to, "%-8s takes %s\n", "auto", why);
+  NotchCompute compute;
+  if (notch_compute_open (&compute, "auto", NOTCH_MAX_DEVICES, 1, &why, NULL)) {
+    g_string_append_printf (to, "%-8s takes %s\n", "auto", why);
+    notch_compute_close (&compute);
+  }
   return g_string_free (to, FALSE);
 }

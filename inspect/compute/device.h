@@ -8,8 +8,24 @@
 #include "inspect/notch.h"
 #include "kernels/kernels.h"
 
-/* Chooses by name: "auto" or NULL takes the first GPU that opens, else the CPU; "cpu"; "cuda" is "cuda:0"; "cuda:N"
- * from 0. `index` is what to give to the backend's open. `why`, if not NULL, receives one line that says what was taken
- * and, for "auto", why not a GPU; free it. Returns static memory, or NULL with NOTCH_ERROR_USAGE for a name that means
- * nothing, NOTCH_ERROR_DEVICE for a GPU that was asked for and does not work. */
-const NotchKernels *notch_device_choose (const char *name, int *index, char **why, GError **error);
+/* More cards than this of one machine are left alone. */
+enum { NOTCH_MAX_DEVICES = 16 };
+
+/* The devices that compute, all of one backend. */
+typedef struct {
+  const NotchKernels *kernels;
+  int n_devices; /* at least 1 */
+  NotchDevice *device[NOTCH_MAX_DEVICES];
+  int jobs; /* CPU threads, at least 1 */
+} NotchCompute;
+
+/* Opens at most `most` devices by name: "auto" or NULL takes every GPU that works, else the CPU; "cpu"; "cuda" is every GPU
+ * that works; "cuda:N", from 0, that one. A GPU works when it finds a known answer. jobs of 0 are one a core. `why`, if not
+ * NULL, receives one line that says what was taken and, for "auto", why not a GPU; free it. FALSE with NOTCH_ERROR_USAGE
+ * for a name that means nothing, NOTCH_ERROR_DEVICE for a GPU that was asked for and does not work. */
+gboolean notch_compute_open (NotchCompute *compute, const char *name, int most, int jobs, char **why, GError **error);
+void notch_compute_close (NotchCompute *compute);
+/* "cuda: " and what each device is; free it. */
+char *notch_compute_describe (const NotchCompute *compute);
+/* Tiles that a lane on any of the devices takes at once. */
+int notch_compute_batch (const NotchCompute *compute);

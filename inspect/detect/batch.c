@@ -8,6 +8,7 @@
 
 struct NotchBand {
   const NotchKernels *kernels;
+  int device; /* whose memory it lies in */
   NotchStrip *strip[NOTCH_MAX_MEM];
   NotchStripMem *mem[NOTCH_MAX_MEM];
 };
@@ -36,6 +37,7 @@ notch_band_new (const NotchPlan *plan, const NotchReference *reference, const No
   }
   g_autoptr (NotchBand) band = g_atomic_rc_box_new0 (NotchBand);
   band->kernels = compute->kernels;
+  band->device = (int) (row % compute->n_devices);
   for (int i = 0; i < NOTCH_MAX_MEM; i++) {
     char fault[256] = "";
     if (needs.n[i] == 0)
@@ -44,7 +46,8 @@ notch_band_new (const NotchPlan *plan, const NotchReference *reference, const No
         notch_store_strip (i == NOTCH_MEM_IMAGE ? plan->store : plan->mem_store[i], needs.rows[i], needs.n[i], error);
     if (!band->strip[i])
       return NULL;
-    band->mem[i] = compute->kernels->strip_up (compute->device, notch_strip_pixels (band->strip[i]), fault);
+    band->mem[i] =
+        compute->kernels->strip_up (compute->device[band->device], notch_strip_pixels (band->strip[i]), fault);
     if (!band->mem[i]) {
       g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "%s: %s", compute->kernels->name, fault);
       return NULL;
@@ -57,6 +60,12 @@ NotchBand *
 notch_band_acquire (NotchBand *band)
 {
   return g_atomic_rc_box_acquire (band);
+}
+
+int
+notch_band_device (const NotchBand *band)
+{
+  return band->device;
 }
 
 void

@@ -60,62 +60,67 @@ bipolarity (const NotchJoined *blob)
 
 /* clang-format off */
 #define FEATURES(F)                                                                                                    \
-  F (X, "x_px", "px", 3, "SNR-weighted centroid in the image, to the right", m->x)                                     \
-  F (Y, "y_px", "px", 3, "SNR-weighted centroid in the image, down", m->y)                                             \
-  F (WIDTH, "width_px", "px", 0, "width of the bounding box", box_width (m->blob))                                     \
-  F (HEIGHT, "height_px", "px", 0, "height of the bounding box", box_height (m->blob))                                 \
-  F (AREA, "area_px", "px", 0, "number of pixels", (double) m->blob->n)                                                \
-  F (DIE_COL, "die_col", "", 0, "column of the die", m->die ? m->die->col : NAN)                                       \
-  F (DIE_ROW, "die_row", "", 0, "row of the die", m->die ? m->die->row : NAN)                                          \
-  F (DIE_X_UM, "die_x_um", "um", 3, "from the die's lower left corner, to the right", m->die_x)                        \
-  F (DIE_Y_UM, "die_y_um", "um", 3, "from the die's lower left corner, up", m->die_y)                                  \
-  F (WAFER_X_UM, "wafer_x_um", "um", 3, "from the wafer's centre, to the right", m->wafer_x)                           \
-  F (WAFER_Y_UM, "wafer_y_um", "um", 3, "from the wafer's centre, up", m->wafer_y)                                     \
-  F (SIZE_UM, "size_um", "um", 3, "largest Feret diameter", m->feret * m->context->frame.pixel_um)                     \
-  F (AREA_UM2, "area_um2", "um2", 3, "area",                                                                           \
+  F (X, "x_px", "px", 3, OWN, "SNR-weighted centroid in the image, to the right", m->x)                                     \
+  F (Y, "y_px", "px", 3, OWN, "SNR-weighted centroid in the image, down", m->y)                                             \
+  F (WIDTH, "width_px", "px", 0, ALL, "width of the bounding box", box_width (m->blob))                                     \
+  F (HEIGHT, "height_px", "px", 0, ALL, "height of the bounding box", box_height (m->blob))                                 \
+  F (AREA, "area_px", "px", 0, ALL, "number of pixels", (double) m->blob->n)                                                \
+  F (DIE_COL, "die_col", "", 0, OWN, "column of the die", m->die ? m->die->col : NAN)                                       \
+  F (DIE_ROW, "die_row", "", 0, OWN, "row of the die", m->die ? m->die->row : NAN)                                          \
+  F (DIE_X_UM, "die_x_um", "um", 3, OWN, "from the die's lower left corner, to the right", m->die_x)                        \
+  F (DIE_Y_UM, "die_y_um", "um", 3, OWN, "from the die's lower left corner, up", m->die_y)                                  \
+  F (WAFER_X_UM, "wafer_x_um", "um", 3, OWN, "from the wafer's centre, to the right", m->wafer_x)                           \
+  F (WAFER_Y_UM, "wafer_y_um", "um", 3, OWN, "from the wafer's centre, up", m->wafer_y)                                     \
+  F (SIZE_UM, "size_um", "um", 3, OWN, "largest Feret diameter", m->feret * m->context->frame.pixel_um)                     \
+  F (AREA_UM2, "area_um2", "um2", 3, OWN, "area",                                                                           \
      (double) m->blob->n * m->context->frame.pixel_um * m->context->frame.pixel_um)                                    \
-  F (PEAK_SNR, "peak_snr", "sigma", 3, "largest response of a matched filter", m->blob->peak / 256.0)                  \
-  F (CONTRAST, "contrast", "grey levels", 3, "mean signed residual; above zero is brighter than the reference",        \
+  F (PEAK_SNR, "peak_snr", "sigma", 3, ALL, "largest response of a matched filter", m->blob->peak / 256.0)                  \
+  F (CONTRAST, "contrast", "grey levels", 3, OWN, "mean signed residual; above zero is brighter than the reference",        \
      mean (m, m->blob->res))                                                                                           \
-  F (ELONGATION, "elongation", "", 3, "axis ratio from second moments", sqrt (m->major / m->minor))                    \
-  F (ANGLE_DEG, "angle_deg", "deg", 2, "major axis from +x, counter-clockwise", m->angle)                              \
-  F (CLUSTER, "cluster", "", 0, "number of the cluster, 0 for none", 0)                                                \
-  F (REPEATER, "repeater", "", 0, "number of the repeater, 0 for none", 0)                                             \
-  F (SEED_PX, "seed_px", "px", 0, "pixels at or above the detection threshold", (double) m->blob->n_seed)              \
-  F (FLUX, "flux", "grey levels", 3, "sum of signed residuals", (double) m->blob->res / 256)                           \
-  F (BIPOLARITY, "bipolarity", "", 3, "0: all brighter or all darker; 1: as much of either", bipolarity (m->blob))     \
-  F (SCALE_PX, "scale_px", "px", 3, "sigma of the filter that responds most",                                          \
+  F (ELONGATION, "elongation", "", 3, ALL, "axis ratio from second moments", sqrt (m->major / m->minor))                    \
+  F (ANGLE_DEG, "angle_deg", "deg", 2, OWN, "major axis from +x, counter-clockwise", m->angle)                              \
+  F (CLUSTER, "cluster", "", 0, OWN, "number of the cluster, 0 for none", 0)                                                \
+  F (REPEATER, "repeater", "", 0, OWN, "number of the repeater, 0 for none", 0)                                             \
+  F (SEED_PX, "seed_px", "px", 0, ALL, "pixels at or above the detection threshold", (double) m->blob->n_seed)              \
+  F (FLUX, "flux", "grey levels", 3, OWN, "sum of signed residuals", (double) m->blob->res / 256)                           \
+  F (BIPOLARITY, "bipolarity", "", 3, ALL, "0: all brighter or all darker; 1: as much of either", bipolarity (m->blob))     \
+  F (SCALE_PX, "scale_px", "px", 3, ALL, "sigma of the filter that responds most",                                          \
      m->filter ? (double) m->filter->sigma : NAN)                                                                      \
-  F (FILL, "fill", "", 3, "pixels over those of the bounding box",                                                     \
+  F (FILL, "fill", "", 3, ALL, "pixels over those of the bounding box",                                                     \
      (double) m->blob->n / (box_width (m->blob) * box_height (m->blob)))                                               \
-  F (REFERENCE, "reference", "grey levels", 3, "mean of the reference under the defect", mean (m, m->blob->ref))       \
-  F (EDGE, "edge", "grey levels a px", 3, "mean gradient of the reference under the defect",                           \
+  F (REFERENCE, "reference", "grey levels", 3, OWN, "mean of the reference under the defect", mean (m, m->blob->ref))       \
+  F (EDGE, "edge", "grey levels a px", 3, OWN, "mean gradient of the reference under the defect",                           \
      mean (m, m->blob->ref_edge))                                                                                      \
-  F (LINE, "line", "", 0, "1 when a filter for lines responds most, else 0",                                           \
+  F (LINE, "line", "", 0, ALL, "1 when a filter for lines responds most, else 0",                                           \
      m->filter ? m->filter->kind == NOTCH_CHANNEL_LINE : NAN)                                                          \
-  F (PARTS, "parts", "", 0, "pieces that a scratch was linked of", MAX (m->blob->linked.parts, 1))                     \
-  F (LENGTH_UM, "length_um", "um", 3, "from end to end along the pieces",                                              \
+  F (PARTS, "parts", "", 0, OWN, "pieces that a scratch was linked of", MAX (m->blob->linked.parts, 1))                     \
+  F (LENGTH_UM, "length_um", "um", 3, OWN, "from end to end along the pieces",                                              \
      MAX (m->blob->linked.length, m->feret) * m->context->frame.pixel_um)                                              \
-  F (DICE, "dice", "", 0, "dice that the pieces lie in", MAX (m->blob->linked.n_dice, m->die != NULL))
+  F (DICE, "dice", "", 0, OWN, "dice that the pieces lie in", MAX (m->blob->linked.n_dice, m->die != NULL))
 /* clang-format on */
 
 /* Clusters and repeaters are known once all defects are (inspect/sign/). */
 
-#define INFO(id, name, unit, decimals, summary, expression) [NOTCH_FEATURE_##id] = { name, unit, summary, decimals },
+/* What a column means elsewhere: classifiers learn from those that say the same on every wafer and of every camera, not from
+ * places, lengths in um and grey levels. */
+enum { OWN, ALL };
+
+#define INFO(id, name, unit, decimals, reach, summary, expression)                                                     \
+  [NOTCH_FEATURE_##id] = { name, unit, summary, decimals, reach == ALL },
 const NotchFeatureInfo notch_feature_info[NOTCH_N_FEATURES] = { FEATURES (INFO) };
 
-#define FUNCTION(id, name, unit, decimals, summary, expression)                                                        \
+#define FUNCTION(id, name, unit, decimals, reach, summary, expression)                                                 \
   static double measure_##id (G_GNUC_UNUSED const Measured *m)                                                         \
   {                                                                                                                    \
     return expression;                                                                                                 \
   }
 FEATURES (FUNCTION)
 
-#define ENTRY(id, name, unit, decimals, summary, expression) [NOTCH_FEATURE_##id] = measure_##id,
+#define ENTRY(id, name, unit, decimals, reach, summary, expression) [NOTCH_FEATURE_##id] = measure_##id,
 static double (*const measure[NOTCH_N_FEATURES]) (const Measured *) = { FEATURES (ENTRY) };
 
 /* No feature can have two rows (a function would be defined twice), so it is enough to count them. */
-#define ONE(id, name, unit, decimals, summary, expression) +1
+#define ONE(id, name, unit, decimals, reach, summary, expression) +1
 _Static_assert((0 FEATURES (ONE)) == NOTCH_N_FEATURES, "every feature has a row");
 
 /* Second central moments and what follows from them. The sums are moved to the pixel at the mean first, in whole

@@ -1,7 +1,7 @@
 /* noise.c - see noise.h */
 #include "inspect/detect/noise.h"
 
-#include "inspect/parallel.h"
+#include "inspect/compute/parallel.h"
 
 #include <math.h>
 #include <string.h>

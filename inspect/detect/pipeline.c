@@ -139,7 +139,7 @@ push_row (Pass *pass, NotchCrew *crew, const NotchReference *reference, NotchBan
     if (!notch_store_go_on (pass->plan->store, NULL))
       notch_crew_cancel (crew);
     if (task && (task->job->len == (guint) notch_crew_batch (crew) || n_pieces + job->piece->len > NOTCH_MAX_PIECES))
-      well = notch_crew_push (crew, inspect_tiles, g_steal_pointer (&task));
+      well = notch_crew_push (crew, notch_band_device (band), inspect_tiles, g_steal_pointer (&task));
     if (!task) {
       task = g_new (Task, 1);
       *task = (Task){ pass, notch_band_acquire (band), NULL, row };
@@ -152,7 +152,7 @@ push_row (Pass *pass, NotchCrew *crew, const NotchReference *reference, NotchBan
   if (task && !well)
     task_free (task);
   else if (task)
-    well = notch_crew_push (crew, inspect_tiles, task);
+    well = notch_crew_push (crew, notch_band_device (band), inspect_tiles, task);
   return well;
 }
 
@@ -178,8 +178,8 @@ notch_pipeline_run (const NotchPlan *plan, const NotchReference *reference, cons
 {
   const NotchTiling *tiling = &plan->tiling;
   int patch_side = MIN (plan->recipe->report.crop_px, 2 * tiling->halo);
-  NotchLaneSize size = lane_size (plan, compute->kernels->batch (compute->device), patch_side);
-  g_autoptr (NotchCrew) crew = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
+  NotchLaneSize size = lane_size (plan, notch_compute_batch (compute), patch_side);
+  g_autoptr (NotchCrew) crew = notch_crew_new (compute, &size, error);
   if (!crew)
     return FALSE;
   g_autofree int *tiles_in_row = g_new (int, tiling->n_rows);

@@ -47,6 +47,7 @@ typedef struct {
   const char *unit;    /* "px", "um", "" */
   const char *summary; /* one line */
   int decimals;        /* in CSV */
+  gboolean learn;      /* says the same on every wafer: classifiers learn from it */
 } NotchFeatureInfo;
 extern const NotchFeatureInfo notch_feature_info[NOTCH_N_FEATURES];
 

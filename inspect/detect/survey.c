@@ -40,6 +40,7 @@ typedef struct {
   const NotchReference *reference;
   const NotchKernels *kernels;
   NotchBand *band; /* only in the first round */
+  int device;      /* that works on it */
   NotchTileJob *job;
   float *ref, *res, *spread; /* size x size; spread is NULL where the method knows none */
   double *power;             /* this tile's spectrum */
@@ -300,7 +301,7 @@ crew_with (const NotchPlan *plan, const NotchCompute *compute, int n_channels, c
     .channel = channel,
     .whiten = plan->whiten,
   };
-  return notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
+  return notch_crew_new (compute, &size, error);
 }
 
 /* Every sample once through `work`. */
@@ -308,9 +309,10 @@ static gboolean
 run_round (const NotchPlan *plan, NotchCrew *crew, GPtrArray *samples, NotchCrewWork work, GError **error)
 {
   for (guint i = 0; i < samples->len; i++) {
+    Sample *sample = samples->pdata[i];
     if (!notch_store_go_on (plan->store, NULL))
       notch_crew_cancel (crew);
-    if (!notch_crew_push (crew, work, samples->pdata[i]))
+    if (!notch_crew_push (crew, sample->device, work, sample))
       break;
   }
   return notch_crew_wait (crew, error);
@@ -361,7 +363,8 @@ take_residuals (const NotchPlan *plan, const NotchReference *reference, const No
       return FALSE;
     }
     sample->band = notch_band_acquire (band);
-    if (!notch_crew_push (crew, take_residual, sample))
+    sample->device = notch_band_device (band);
+    if (!notch_crew_push (crew, sample->device, take_residual, sample))
       break;
   }
   return notch_crew_wait (crew, error);

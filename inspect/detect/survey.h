@@ -39,6 +39,8 @@ NotchBand *notch_band_new (const NotchPlan *plan, const NotchReference *referenc
                            gint64 row, GError **error);
 NotchBand *notch_band_acquire (NotchBand *band);
 void notch_band_release (NotchBand *band);
+/* Which device of those that compute it is up on: they take rows of tiles in turn. */
+int notch_band_device (const NotchBand *band);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchBand, notch_band_release)
 
 /* A batch of tiles over a band, with its tables. Weights stay the jobs' own. */

@@ -136,36 +136,44 @@ measure (NotchLane *lane, gpointer data, GError **error)
   return lane != NULL;
 }
 
+/* Strips to a device's memory. */
+static gboolean
+send_up (const NotchCompute *compute, int device, const NotchPixels *const *pixels, NotchStripMem **mem, GError **error)
+{
+  char fault[256] = "";
+  for (int i = 0; i < NOTCH_MAX_MEM; i++) {
+    mem[i] = pixels[i] ? compute->kernels->strip_up (compute->device[device], pixels[i], fault) : NULL;
+    if (pixels[i] && !mem[i]) {
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "%s: %s", compute->kernels->name, fault);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
 gboolean
 notch_reference_shifts (NotchCrew *crew, const NotchCompute *compute, const NotchPixels *image,
                         const NotchPixels *other, int n, const NotchPair *pair, NotchShiftFound *found, GError **error)
 {
-  const NotchPixels *pixels[NOTCH_MAX_MEM] = { [NOTCH_MEM_IMAGE] = image, [NOTCH_MEM_REFERENCE] = other };
-  NotchStripMem *mem[NOTCH_MAX_MEM] = { NULL };
-  char fault[256] = "";
-  gboolean well = TRUE;
-  for (int i = 0; i < NOTCH_MAX_MEM && well; i++)
-    if (pixels[i])
-      well = (mem[i] = compute->kernels->strip_up (compute->device, pixels[i], fault)) != NULL;
-  if (!well)
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "%s: %s", compute->kernels->name, fault);
+  const NotchPixels *const pixels[NOTCH_MAX_MEM] = { [NOTCH_MEM_IMAGE] = image, [NOTCH_MEM_REFERENCE] = other };
+  NotchStripMem *mem[NOTCH_MAX_DEVICES][NOTCH_MAX_MEM] = { { NULL } };
+  gboolean up = TRUE, well = TRUE;
+  for (int d = 0; d < compute->n_devices && up; d++)
+    up = send_up (compute, d, pixels, mem[d], error);
   int share = MAX (1, n / (4 * notch_crew_size (crew)));
-  for (int i = 0; i < n && well; i += share) {
+  for (int i = 0; i < n && up && well; i += share) {
+    int device = i / share % compute->n_devices;
     Task *task = g_new0 (Task, 1);
     task->kernels = compute->kernels;
-    task->shift =
-        (NotchShift){ { [NOTCH_MEM_IMAGE] = mem[NOTCH_MEM_IMAGE], [NOTCH_MEM_REFERENCE] = mem[NOTCH_MEM_REFERENCE] },
-                      MIN (share, n - i),
-                      pair + i,
-                      0,
-                      found + i };
-    well = notch_crew_push (crew, measure, task);
+    task->shift = (NotchShift){ .n = MIN (share, n - i), .pair = pair + i, .found = found + i };
+    memcpy (task->shift.mem, mem[device], sizeof task->shift.mem);
+    well = notch_crew_push (crew, device, measure, task);
   }
-  if (*fault == 0)
-    well = notch_crew_wait (crew, error);
-  for (int i = 0; i < NOTCH_MAX_MEM; i++)
-    if (mem[i])
-      compute->kernels->strip_free (mem[i]);
+  well = up && notch_crew_wait (crew, error);
+  for (int d = 0; d < compute->n_devices; d++)
+    for (int i = 0; i < NOTCH_MAX_MEM; i++)
+      if (mem[d][i])
+        compute->kernels->strip_free (mem[d][i]);
   return well;
 }
 

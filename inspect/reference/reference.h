@@ -2,15 +2,9 @@
 #pragma once
 
 #include "inspect/compute/crew.h"
+#include "inspect/compute/device.h"
 #include "inspect/wafer/discover.h"
 #include "inspect/wafer/plan.h"
-
-/* The device that the survey may use. */
-typedef struct {
-  const NotchKernels *kernels;
-  NotchDevice *device;
-  int jobs;
-} NotchCompute;
 
 /* Pixels along the image's edge that are not inspected: interpolation would look beyond it. */
 #define NOTCH_BORDER 3

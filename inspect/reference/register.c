@@ -199,7 +199,7 @@ crew_for (int side, const NotchCompute *compute, GError **error)
   NotchLaneSize size = {
     .batch = 1, .size = 32, .halo = 4, .shift_size = side, .max_blobs = 1, .patch_side = 1, .max_patches = 1
   };
-  return notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
+  return notch_crew_new (compute, &size, error);
 }
 
 NotchAnchor *

@@ -116,7 +116,7 @@ prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
   NotchLaneSize size = {
     .batch = 1, .size = 32, .halo = 4, .shift_size = side, .max_blobs = 1, .patch_side = 1, .max_patches = 1
   };
-  g_autoptr (NotchCrew) crew = notch_crew_new (compute->kernels, compute->device, compute->jobs, &size, error);
+  g_autoptr (NotchCrew) crew = notch_crew_new (compute, &size, error);
   gboolean aligned = FALSE;
   if (!crew || !register_patches (plan, crew, compute, side, &aligned, error)
       || !notch_distortion_fit (plan->store, plan->mem_store[NOTCH_MEM_REFERENCE], plan->source->width,

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "inspect/parallel.h"
+#include "inspect/compute/parallel.h"
 #include "inspect/report/paint.h"
 #include "inspect/wafer/median.h"
 

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "inspect/parallel.h"
+#include "inspect/compute/parallel.h"
 #include "inspect/report/paint.h"
 
 /* ---- the ground: samples to greys ------------------------------------------------------------------------------ */

@@ -6,8 +6,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "inspect/compute/parallel.h"
 #include "inspect/image/write.h"
-#include "inspect/parallel.h"
 
 /* ---- palette --------------------------------------------------------------------------------------------------- */
 

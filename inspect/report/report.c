@@ -1,8 +1,8 @@
 /* report.c - the table of reports, and what several of them need */
 #include "inspect/report/report.h"
 
+#include "inspect/compute/parallel.h"
 #include "inspect/image/write.h"
-#include "inspect/parallel.h"
 #include "inspect/report/paint.h"
 
 #include <float.h>

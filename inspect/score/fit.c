@@ -1,7 +1,7 @@
 /* fit.c - the statistics of scoring: intervals of proportions and counts, capture against SNR */
 #include "inspect/score/score.h"
 
-#include "inspect/simulate/random.h"
+#include "inspect/random.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 /* canvas.h - what a class of defect draws on, and the table of classes */
 #pragma once
 
-#include "inspect/simulate/random.h"
+#include "inspect/random.h"
 #include "inspect/simulate/scene.h"
 
 /* w x h pixels from (x0, y0). What is drawn has a peak near 1, or is grey levels a px of an edge's way. */

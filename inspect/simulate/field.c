@@ -1,7 +1,7 @@
 /* field.c */
 #include "inspect/simulate/field.h"
 
-#include "inspect/simulate/random.h"
+#include "inspect/random.h"
 
 /* Nearly normal, sigma 1: the sum of four uniform numbers. */
 static float

@@ -3,7 +3,7 @@
 
 #include "inspect/image/source.h"
 #include "inspect/simulate/gds.h"
-#include "inspect/simulate/random.h"
+#include "inspect/random.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* scene.c - where dice are, and the light that falls on them */
 #include "inspect/simulate/scene.h"
 
-#include "inspect/simulate/random.h"
+#include "inspect/random.h"
 
 double
 notch_scene_wafer_radius (const NotchSimulation *s)

@@ -1,7 +1,7 @@
 /* sensor.c */
 #include "inspect/simulate/sensor.h"
 
-#include "inspect/simulate/random.h"
+#include "inspect/random.h"
 #include "inspect/simulate/scene.h"
 
 /* Rec. 709 weights of the luminance, and how much of the light each channel gets: a warm film whose luminance is the

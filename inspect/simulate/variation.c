@@ -1,6 +1,6 @@
 /* variation.c - what moves a die's pattern beside its shift, and what the wafer and the stage add */
 #include "inspect/simulate/field.h"
-#include "inspect/simulate/random.h"
+#include "inspect/random.h"
 #include "inspect/simulate/scene.h"
 
 #define LER_ACROSS_PX 4 /* how soon edges side by side move on their own */

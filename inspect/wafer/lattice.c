@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "inspect/parallel.h"
+#include "inspect/compute/parallel.h"
 #include "inspect/wafer/median.h"
 #include "kernels/kernels.h"
 

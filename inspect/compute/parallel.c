@@ -1,5 +1,5 @@
-/* parallel.c - see parallel.h */
-#include "inspect/parallel.h"
+/* parallel.c - threads that take the next number until there is none */
+#include "inspect/compute/parallel.h"
 
 typedef struct {
   void (*f) (gpointer data, int i);
@@ -22,7 +22,7 @@ notch_parallel (int jobs, int n, void (*f) (gpointer data, int i), gpointer data
   Team team = { f, data, n, 0 };
   g_autoptr (GPtrArray) helper = g_ptr_array_new ();
   for (int k = 1; k < MIN (jobs, n); k++) {
-    GThread *thread = g_thread_try_new ("helper", help, &team, NULL);
+    GThread *thread = g_thread_try_new ("parallel", help, &team, NULL);
     if (!thread)
       break; /* the others do its share */
     g_ptr_array_add (helper, thread);

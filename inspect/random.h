@@ -22,6 +22,7 @@ typedef enum {
   NOTCH_STREAM_NUISANCES,
   NOTCH_STREAM_HOT,
   NOTCH_STREAM_TEXTURE,
+  NOTCH_STREAM_BOOTSTRAP,
 } NotchStream;
 
 typedef struct {

@@ -1,0 +1,25 @@
+/* boost.h - training of forests, by XGBoost's library (Chen and Guestrin 2016) */
+#pragma once
+
+#include "inspect/classify/classifier.h"
+
+/* What a forest learns from; all borrowed. */
+typedef struct {
+  const GPtrArray *feature, *class_name; /* char * */
+  const float *row;                      /* n x features; NAN: missing */
+  const int *class_index;                /* n; those below 0 are left out */
+  const guint8 *part;                    /* n: NotchSplit */
+  guint n;
+} NotchBoostData;
+
+/* Trees of depth 6, a tree a class and round, learning rate 0.1, lambda 1, over histograms, until the loss of what is held
+ * out has not fallen for 30 rounds (at most how->rounds, 300; where nothing is held out 100). Examples weigh as
+ * 1 / sqrt (n of their class). The same data and seed give the same model, whatever the number of threads. The error says so
+ * where notch was built without the library. */
+NotchModel *notch_boost_fit (const NotchBoostData *data, const NotchTrainHow *how, GError **error);
+
+/* The row "forest" of the table: over the columns of defects whose `learn` is set. */
+NotchModel *notch_boost_train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how,
+                               GError **error);
+/* "XGBoost 1.7.4", or NULL where it is not built in. */
+char *notch_boost_library (void);

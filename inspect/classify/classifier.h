@@ -1,0 +1,64 @@
+/* classifier.h - ways to tell classes by learning; one file a way, one row in the table of classifier.c */
+#pragma once
+
+#include "inspect/classify/dataset.h"
+#include "inspect/classify/model.h"
+
+/* Told how training goes: a line for people, and how far it is (0 to 1); FALSE ends it. */
+typedef gboolean (*NotchTrainStep) (const char *line, double done, gpointer data);
+
+/* Fields that are 0 or NULL mean the default. Borrowed for the call. */
+typedef struct {
+  guint64 seed;
+  int rounds;        /* at most: trees a class, or epochs */
+  int jobs;          /* threads; the model does not depend on them */
+  const char *curve; /* NULL, or a PNG file for the learning curve of a network */
+  NotchTrainStep step;
+  gpointer data;
+} NotchTrainHow;
+
+typedef struct {
+  const char *name;    /* "forest" */
+  const char *summary; /* one line */
+  gboolean patches;    /* it looks at patches; without it, at features only */
+  /* Learns from the examples of `dataset` whose part is NOTCH_PART_TRAIN, one entry an example, and stops where those of
+   * NOTCH_PART_HELD_OUT get no better. Gives a model of purpose "defects" with classes, features and sections; what is
+   * known of the data is added by the caller. */
+  NotchModel *(*train) (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how, GError **error);
+  /* Gets ready to classify; the model stays as long as the state does. Whatever the sections say is checked here. */
+  gpointer (*open) (const NotchModel *model, GError **error);
+  /* The probabilities of n examples, n x classes, each row's sum 1. Patches are of patch_side px; an example that lacks what
+   * the classifier needs gets equal ones. `jobs` threads at most; the result does not depend on them. */
+  void (*classify) (gconstpointer state, const NotchExample *example, guint n, int patch_side, int jobs,
+                    float *probability);
+  /* NULL, or the length of an embedding and its values, n x length: near is alike. */
+  int (*embedding_length) (gconstpointer state);
+  void (*embed) (gconstpointer state, const NotchExample *example, guint n, int patch_side, int jobs, float *vector);
+  void (*close) (gpointer state);
+} NotchClassifier;
+
+extern const NotchClassifier *const notch_classifiers[]; /* NULL at the end */
+extern const NotchClassifier notch_classifier_forest;
+
+/* The row of a name; the error lists the names. */
+const NotchClassifier *notch_classifier_find (const char *name, GError **error);
+
+/* A model that is ready to classify. */
+typedef struct {
+  NotchModel *model;
+  const NotchClassifier *classifier;
+  gpointer state;
+} NotchTrained;
+/* Takes the model, also when it fails. */
+NotchTrained *notch_trained_new (NotchModel *model, GError **error);
+/* Loads a model of a purpose. */
+NotchTrained *notch_trained_load (const char *path, const char *purpose, GError **error);
+void notch_trained_free (NotchTrained *trained);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTrained, notch_trained_free)
+
+/* The classifier's probabilities with the model's temperature applied, n x classes. */
+void notch_trained_probabilities (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
+                                  int jobs, float *probability);
+/* The most probable class of a row of probabilities, or class_name->len, which is "unknown", where that is below the
+ * class's threshold. *confidence is the probability of the most probable class. */
+int notch_trained_decide (const NotchTrained *trained, const float *probability, double *confidence);

@@ -1,0 +1,476 @@
+/* dataset-read.c - the kinds of data that examples come from, one row each in the table at the end */
+#include <json-glib/json-glib.h>
+#include <math.h>
+#include <string.h>
+
+#include "inspect/classify/dataset.h"
+#include "inspect/image/source.h"
+#include "inspect/score/score.h"
+
+enum { MOST_PATCH = 1024 }; /* px, side */
+
+static gboolean
+is_folder (const char *path)
+{
+  return g_file_test (path, G_FILE_TEST_IS_DIR);
+}
+
+/* Whether a folder has a file. */
+static gboolean
+has (const char *folder, const char *file)
+{
+  g_autofree char *path = g_build_filename (folder, file, NULL);
+  return g_file_test (path, G_FILE_TEST_IS_REGULAR);
+}
+
+static int
+compare_texts (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+/* Paths of what a folder holds, in the order of their names; empty where it cannot be read. */
+static GPtrArray *
+list_folder (const char *folder)
+{
+  GPtrArray *list = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  for (const char *name; dir && (name = g_dir_read_name (dir));)
+    if (name[0] != '.')
+      g_ptr_array_add (list, g_build_filename (folder, name, NULL));
+  g_ptr_array_sort (list, compare_texts);
+  return list;
+}
+
+/* ---- patches --------------------------------------------------------------------------------------------------- */
+
+/* A page as floats, which the caller frees; NULL and no error where there is no such page. */
+static float *
+read_page (const char *path, int page, gint64 *width, gint64 *height, GError **error)
+{
+  const NotchSourceOptions options = { page, NOTCH_CHANNEL_LUMINANCE, 0 };
+  g_autoptr (GError) fault = NULL;
+  g_autoptr (NotchSource) source = notch_source_open (path, &options, &fault);
+  if (!source) {
+    if (page == 1)
+      g_propagate_error (error, g_steal_pointer (&fault));
+    return NULL;
+  }
+  gsize n = (gsize) source->width * (gsize) source->height;
+  if (source->width > MOST_PATCH || source->height > G_MAXINT32 || n > G_MAXSIZE / 8) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
+                 "%s: is %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT " px, too large for a crop of at most %d px a side", path,
+                 source->width, source->height, MOST_PATCH);
+    return NULL;
+  }
+  g_autofree void *raw = g_try_malloc (n * notch_sample_size (source->sample));
+  g_autofree float *value = g_try_new (float, n);
+  if (!raw || !value) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: no memory for its pixels", path);
+    return NULL;
+  }
+  if (!notch_source_read (source, 0, source->height, raw, 1, error))
+    return NULL;
+  for (gsize i = 0; i < n; i++)
+    value[i] = source->sample == NOTCH_SAMPLE_U8    ? (float) ((const guint8 *) raw)[i]
+               : source->sample == NOTCH_SAMPLE_U16 ? (float) ((const guint16 *) raw)[i]
+                                                    : ((const float *) raw)[i];
+  *width = source->width, *height = source->height;
+  return g_steal_pointer (&value);
+}
+
+/* Copies a plane of w x h into the middle of one of side x side; what it does not reach is no number. */
+static void
+centre_plane (const float *from, gint64 w, gint64 h, float *to, int side)
+{
+  for (gint64 y = 0; y < side; y++)
+    for (gint64 x = 0; x < side; x++) {
+      gint64 u = x + (w - side) / 2, v = y + (h - side) / 2;
+      to[y * side + x] = from && u >= 0 && u < w && v >= 0 && v < h ? from[v * w + u] : NAN;
+    }
+}
+
+/* A patch of the dataset's size, which the first one decides. */
+static float *
+make_patch (NotchDataset *dataset, const float *test, const float *reference, gint64 w, gint64 h)
+{
+  if (dataset->patch_side == 0)
+    dataset->patch_side = (int) MIN (MAX (w, h), MOST_PATCH);
+  const gsize area = (gsize) dataset->patch_side * (gsize) dataset->patch_side;
+  float *patch = g_new (float, 2 * area);
+  centre_plane (test, w, h, patch, dataset->patch_side);
+  centre_plane (reference, w, h, patch + area, dataset->patch_side);
+  return patch;
+}
+
+static gboolean
+any_number (const float *value, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    if (isfinite (value[i]))
+      return TRUE;
+  return FALSE;
+}
+
+/* patches.tif of a folder: the examples from `first` on get theirs. */
+static gboolean
+read_patches (NotchDataset *dataset, guint first, const char *folder, GError **error)
+{
+  g_autofree char *path = g_build_filename (folder, "patches.tif", NULL);
+  gint64 w = 0, h = 0, w2 = 0, h2 = 0;
+  const guint n = dataset->example->len - first;
+  if (n == 0 || !has (folder, "patches.tif"))
+    return TRUE;
+  g_autofree float *test = read_page (path, 1, &w, &h, error);
+  if (!test)
+    return FALSE;
+  g_autofree float *reference = read_page (path, 2, &w2, &h2, error);
+  if (!reference || w2 != w || h2 != h || h != w * (gint64) n) {
+    if (!error || !*error)
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
+                   "%s: does not hold a patch for each of the %u defects beside it; inspect the image anew", path, n);
+    return FALSE;
+  }
+  const gsize area = (gsize) w * (gsize) w;
+  for (guint i = 0; i < n; i++)
+    if (any_number (test + i * area, area))
+      g_array_index (dataset->example, NotchExample, first + i).patch =
+          make_patch (dataset, test + i * area, reference + i * area, w, w);
+  return TRUE;
+}
+
+/* ---- tables of defects ----------------------------------------------------------------------------------------- */
+
+/* Where the classes of a table of defects are. */
+typedef struct {
+  const char *folder;  /* of notch inspect, or NULL */
+  const char *defects; /* the table */
+  const char *truth;   /* what it is matched with, or NULL */
+  const char *review;  /* rows of numbers and classes, or NULL */
+} Reviewed;
+
+/* Adds the defects of a table, without classes. */
+static NotchCsv *
+read_defects (NotchDataset *dataset, const char *path, const char *wafer, GError **error)
+{
+  g_autoptr (NotchCsv) csv = notch_csv_load (path, error);
+  int column[NOTCH_N_FEATURES], id = csv ? notch_csv_column (csv, "defect_id") : -1;
+  if (!csv)
+    return NULL;
+  for (int f = 0; f < NOTCH_N_FEATURES; f++) {
+    column[f] = notch_csv_column (csv, notch_feature_info[f].name);
+    if (column[f] >= 0 || !notch_feature_info[f].learn)
+      continue;
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
+                 "%s: has no column %s, which classifiers learn from; inspect the image anew", path,
+                 notch_feature_info[f].name);
+    return NULL;
+  }
+  const int index = notch_dataset_name (dataset->wafer_name, wafer);
+  for (guint i = 0; i < csv->row->len; i++) {
+    NotchExample example = { .class_index = -1, .wafer = index };
+    for (int f = 0; f < NOTCH_N_FEATURES; f++)
+      if (!notch_csv_number (csv, i, column[f], &example.value[f], error))
+        return NULL;
+    example.name = g_strdup_printf ("%s #%s", wafer, notch_csv_text (csv, i, id));
+    g_array_append_val (dataset->example, example);
+  }
+  return g_steal_pointer (&csv);
+}
+
+static void
+set_class (NotchDataset *dataset, guint i, const char *name)
+{
+  if (*name)
+    g_array_index (dataset->example, NotchExample, i).class_index = notch_dataset_name (dataset->class_name, name);
+}
+
+static gboolean
+take_truth (NotchDataset *dataset, guint first, const Reviewed *from, GError **error)
+{
+  const NotchScorePair pair = { from->truth, from->defects };
+  const NotchScoreOptions options = { 0 };
+  g_autoptr (NotchTally) tally = notch_tally_new (&pair, 1, &options, error);
+  guint unmatched = 0;
+  if (!tally)
+    return FALSE;
+  for (guint i = 0; i < tally->found->len; i++) {
+    const NotchDetection *found = notch_tally_found (tally, i);
+    if (found->truth >= 0)
+      set_class (dataset, first + i, notch_tally_truth (tally, (guint) found->truth)->type);
+    else
+      unmatched++;
+  }
+  if (unmatched > 0)
+    g_ptr_array_add (dataset->note, g_strdup_printf ("%s: %u defect%s not in %s and left out", from->defects, unmatched,
+                                                     unmatched == 1 ? " is" : "s are", from->truth));
+  return TRUE;
+}
+
+/* Rows of a review: the defect's number and its class; an empty class leaves it open. */
+static gboolean
+take_review (NotchDataset *dataset, guint first, const NotchCsv *defects, const Reviewed *from, GError **error)
+{
+  g_autoptr (NotchCsv) review = notch_csv_load (from->review, error);
+  g_autoptr (GHashTable) row = g_hash_table_new (g_str_hash, g_str_equal);
+  if (!review)
+    return FALSE;
+  int id = notch_csv_column (review, "defect_id"), name = notch_csv_column (review, "class");
+  int own = notch_csv_column (defects, "defect_id");
+  if (id < 0)
+    id = notch_csv_column (review, "id");
+  if (id < 0 || name < 0 || own < 0) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: has no column %s; a review has defect_id and class",
+                 own < 0 ? from->defects : from->review, name < 0 ? "class" : "defect_id");
+    return FALSE;
+  }
+  for (guint i = 0; i < defects->row->len; i++)
+    g_hash_table_insert (row, (gpointer) notch_csv_text (defects, i, own), GUINT_TO_POINTER (i + 1));
+  for (guint i = 0; i < review->row->len; i++) {
+    guint at = GPOINTER_TO_UINT (g_hash_table_lookup (row, notch_csv_text (review, i, id)));
+    if (at == 0) {
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
+                   "%s: line %" G_GINT64_FORMAT ": there is no defect %s in %s; was the image inspected again since?",
+                   from->review, g_array_index (review->line, gint64, i), notch_csv_text (review, i, id), from->defects);
+      return FALSE;
+    }
+    set_class (dataset, first + at - 1, notch_csv_text (review, i, name));
+  }
+  return TRUE;
+}
+
+/* Without truth and review the table's own column `class` counts: somebody named the table itself. */
+static gboolean
+read_reviewed (NotchDataset *dataset, const Reviewed *from, GError **error)
+{
+  const guint first = dataset->example->len;
+  g_autofree char *own = g_path_get_dirname (from->defects);
+  g_autoptr (NotchCsv) csv = read_defects (dataset, from->defects, from->folder ? from->folder : from->defects, error);
+  if (!csv || !read_patches (dataset, first, own, error))
+    return FALSE;
+  if (from->truth)
+    return take_truth (dataset, first, from, error);
+  if (from->review)
+    return take_review (dataset, first, csv, from, error);
+  int name = notch_csv_column (csv, "class");
+  for (guint i = 0; i < csv->row->len; i++)
+    set_class (dataset, first + i, notch_csv_text (csv, i, name));
+  return TRUE;
+}
+
+static gboolean
+is_table (const char *path)
+{
+  return g_str_has_suffix (path, ".csv") && !is_folder (path);
+}
+
+static gboolean
+read_table (NotchDataset *dataset, const char *path, GError **error)
+{
+  return read_reviewed (dataset, &(Reviewed){ NULL, path, NULL, NULL }, error);
+}
+
+/* ---- folders of notch inspect ---------------------------------------------------------------------------------- */
+
+/* The image that a folder is about, as its summary says; NULL where it does not. */
+static char *
+image_of (const char *folder)
+{
+  g_autofree char *path = g_build_filename (folder, "summary.json", NULL);
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonNode *root = json_parser_load_from_file (parser, path, NULL) ? json_parser_get_root (parser) : NULL;
+  if (!root || !JSON_NODE_HOLDS_OBJECT (root))
+    return NULL;
+  return g_strdup (json_object_get_string_member_with_default (json_node_get_object (root), "file", NULL));
+}
+
+/* The truth about a folder's image: truth.csv in it, or IMAGE-truth.csv beside the image, as notch simulate names it. */
+static char *
+truth_of (const char *folder)
+{
+  if (has (folder, "truth.csv"))
+    return g_build_filename (folder, "truth.csv", NULL);
+  g_autofree char *image = image_of (folder);
+  char *dot = image ? strrchr (image, '.') : NULL;
+  if (!dot || strchr (dot, G_DIR_SEPARATOR))
+    return NULL;
+  *dot = 0;
+  g_autofree char *truth = g_strconcat (image, "-truth.csv", NULL);
+  return g_file_test (truth, G_FILE_TEST_IS_REGULAR) ? g_steal_pointer (&truth) : NULL;
+}
+
+static gboolean
+read_folder (NotchDataset *dataset, const char *folder, const char *given, GError **error)
+{
+  g_autofree char *defects = g_build_filename (folder, "defects.csv", NULL);
+  g_autofree char *review = g_build_filename (folder, "review.csv", NULL);
+  const gboolean reviewed = !given && has (folder, "review.csv");
+  g_autofree char *truth = given ? g_strdup (given) : reviewed ? NULL : truth_of (folder);
+  if (!truth && !reviewed) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
+                 "%s: nothing says which class its defects are; put review.csv (defect_id, class) there, give "
+                 "%s=TRUTH.csv, or name %s itself when its column class was reviewed",
+                 folder, folder, defects);
+    return FALSE;
+  }
+  return read_reviewed (dataset, &(Reviewed){ folder, defects, truth, reviewed ? review : NULL }, error);
+}
+
+static gboolean
+is_result (const char *path)
+{
+  return is_folder (path) && has (path, "defects.csv");
+}
+
+static gboolean
+read_result (NotchDataset *dataset, const char *path, GError **error)
+{
+  return read_folder (dataset, path, NULL, error);
+}
+
+/* FOLDER=TRUTH.csv */
+static gboolean
+is_pair (const char *path)
+{
+  g_autofree char *folder = g_strdup (path);
+  char *equals = strrchr (folder, '=');
+  if (!equals || is_folder (path))
+    return FALSE;
+  *equals = 0;
+  return is_result (folder);
+}
+
+static gboolean
+read_pair (NotchDataset *dataset, const char *path, GError **error)
+{
+  g_autofree char *folder = g_strdup (path);
+  char *equals = strrchr (folder, '=');
+  *equals = 0;
+  return read_folder (dataset, folder, equals + 1, error);
+}
+
+static gboolean
+is_run (const char *path)
+{
+  g_autoptr (GPtrArray) list = list_folder (path);
+  for (guint i = 0; i < list->len; i++)
+    if (is_result (list->pdata[i]))
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+read_run (NotchDataset *dataset, const char *path, GError **error)
+{
+  g_autoptr (GPtrArray) list = list_folder (path);
+  for (guint i = 0; i < list->len; i++)
+    if (is_result (list->pdata[i]) && !read_result (dataset, list->pdata[i], error))
+      return FALSE;
+  return TRUE;
+}
+
+/* ---- crops ----------------------------------------------------------------------------------------------------- */
+
+static gboolean
+is_image (const char *path)
+{
+  g_autofree char *lower = g_ascii_strdown (path, -1);
+  return g_str_has_suffix (lower, ".png") || g_str_has_suffix (lower, ".tif") || g_str_has_suffix (lower, ".tiff");
+}
+
+static gboolean
+has_images (const char *folder)
+{
+  g_autoptr (GPtrArray) list = list_folder (folder);
+  for (guint i = 0; i < list->len; i++)
+    if (is_image (list->pdata[i]))
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+is_crops (const char *path)
+{
+  g_autoptr (GPtrArray) list = list_folder (path);
+  for (guint i = 0; i < list->len; i++)
+    if (is_folder (list->pdata[i]) && has_images (list->pdata[i]))
+      return TRUE;
+  return FALSE;
+}
+
+/* Nobody knows of which wafer a crop is, so each is its own. */
+static gboolean
+read_crop (NotchDataset *dataset, const char *path, const char *class_name, GError **error)
+{
+  gint64 w = 0, h = 0, w2 = 0, h2 = 0;
+  g_autofree float *test = read_page (path, 1, &w, &h, error);
+  g_autofree float *reference = test ? read_page (path, 2, &w2, &h2, NULL) : NULL;
+  if (!test)
+    return FALSE;
+  if (h > MOST_PATCH || (reference && (w2 != w || h2 != h))) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
+                 "%s: a crop is at most %d px a side, and its second page, the reference, as large as the first", path,
+                 MOST_PATCH);
+    return FALSE;
+  }
+  NotchExample example = { .name = g_strdup (path), .wafer = notch_dataset_name (dataset->wafer_name, path) };
+  for (int f = 0; f < NOTCH_N_FEATURES; f++)
+    example.value[f] = NAN;
+  example.patch = make_patch (dataset, test, reference, w, h);
+  g_array_append_val (dataset->example, example);
+  set_class (dataset, dataset->example->len - 1, class_name);
+  return TRUE;
+}
+
+static gboolean
+read_crops (NotchDataset *dataset, const char *path, GError **error)
+{
+  g_autoptr (GPtrArray) classes = list_folder (path);
+  for (guint c = 0; c < classes->len; c++) {
+    g_autoptr (GPtrArray) list = list_folder (classes->pdata[c]);
+    g_autofree char *name = g_path_get_basename (classes->pdata[c]);
+    for (guint i = 0; i < list->len; i++)
+      if (is_image (list->pdata[i]) && !read_crop (dataset, list->pdata[i], name, error))
+        return FALSE;
+  }
+  return TRUE;
+}
+
+/* ---- the table ------------------------------------------------------------------------------------------------- */
+
+static const struct {
+  const char *what;
+  gboolean (*detect) (const char *path);
+  gboolean (*read) (NotchDataset *dataset, const char *path, GError **error);
+} kinds[] = {
+  { "a folder of notch inspect and its truth, FOLDER=TRUTH.csv", is_pair, read_pair },
+  { "a defects.csv with reviewed classes", is_table, read_table },
+  { "a folder of notch inspect", is_result, read_result },
+  { "the output folder of notch inspect", is_run, read_run },
+  { "a folder with a folder of crops for each class", is_crops, read_crops },
+};
+
+static gboolean
+read_path (NotchDataset *dataset, const char *path, GError **error)
+{
+  for (gsize k = 0; k < G_N_ELEMENTS (kinds); k++)
+    if (kinds[k].detect (path))
+      return kinds[k].read (dataset, path, error);
+  g_autoptr (GString) known = g_string_new (NULL);
+  for (gsize k = 0; k < G_N_ELEMENTS (kinds); k++)
+    g_string_append_printf (known, "%s%s", k > 0 ? "; " : "", kinds[k].what);
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: %s; give one of: %s", path,
+               g_file_test (path, G_FILE_TEST_EXISTS) ? "holds no examples" : "does not exist", known->str);
+  return FALSE;
+}
+
+NotchDataset *
+notch_dataset_load (char **paths, GError **error)
+{
+  g_autoptr (NotchDataset) dataset = notch_dataset_new ();
+  for (int i = 0; paths[i]; i++)
+    if (!read_path (dataset, paths[i], error))
+      return NULL;
+  notch_dataset_sort_classes (dataset);
+  return g_steal_pointer (&dataset);
+}

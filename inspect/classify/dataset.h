@@ -1,0 +1,65 @@
+/* dataset.h - defects of known class: what classifiers learn from and are measured on */
+#pragma once
+
+#include "inspect/detect/result.h"
+
+/* A defect as a classifier sees it. */
+typedef struct {
+  char *name;                     /* for messages: the folder or file, and the defect's number */
+  int class_index;                /* into NotchDataset.class_name; -1: not known */
+  int wafer;                      /* into NotchDataset.wafer_name: the image that it is from */
+  double value[NOTCH_N_FEATURES]; /* as defects.csv has them, so that classes do not depend on what it rounds; NAN: none */
+  float *patch;                   /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL */
+} NotchExample;
+
+typedef struct {
+  GPtrArray *class_name; /* char *, in the order of the alphabet */
+  GPtrArray *wafer_name; /* char *, in the order that they were read in */
+  GArray *example;       /* NotchExample, wafer by wafer */
+  int patch_side;        /* px; of all patches; 0: no example has one */
+  GPtrArray *note;       /* char *: what the user should know of the data, a line each */
+} NotchDataset;
+
+/* Reads what the paths hold, all into one dataset. A path is one of
+ *
+ *   a folder of `notch inspect` (OUT/STEM), or one that holds such folders (OUT). Which class a defect is says review.csv in
+ *     it (defect_id or id, and class), or else the truth: truth.csv in it, or IMAGE-truth.csv beside the image, as
+ *     `notch simulate` names it; a defect has the class of the truth that it is matched with, as `notch score` matches
+ *   FOLDER=TRUTH.csv, the same with the truth named
+ *   a defects.csv whose column `class` was reviewed
+ *   a folder with a folder of images for each class, each image the test alone, or in two pages test and reference
+ *
+ * Patches are those of patches.tif, which `notch inspect --format patches` writes: two pages, test and reference, of
+ * side x (n side) px, a patch a row of defects.csv, floats; what is no number is not known, and a patch of nothing else is
+ * none. The order of the paths and of what is in them decides the order of the examples, nothing else does. */
+NotchDataset *notch_dataset_load (char **paths, GError **error);
+NotchDataset *notch_dataset_new (void);
+void notch_dataset_free (NotchDataset *dataset);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchDataset, notch_dataset_free)
+
+/* The index of a name in a list of char *, added at the end where there is none. */
+int notch_dataset_name (GPtrArray *list, const char *name);
+/* Brings the class names into the order of the alphabet; the examples' indices follow. */
+void notch_dataset_sort_classes (NotchDataset *dataset);
+
+static inline const NotchExample *
+notch_example (const NotchDataset *dataset, guint i)
+{
+  return &g_array_index (dataset->example, NotchExample, i);
+}
+
+/* What an example is for. */
+typedef enum { NOTCH_PART_NONE, NOTCH_PART_TRAIN, NOTCH_PART_HELD_OUT } NotchSplit;
+
+/* Deals whole wafers to training and to what is held out, about `share` of the examples (0 to 1) but at least one wafer,
+ * in an order that the wafers' names and the seed give. One NotchSplit an example; examples without a class are in
+ * neither. With one wafer nothing can be held out and a note says so. Freed with g_free. */
+guint8 *notch_dataset_split (NotchDataset *dataset, double share, guint64 seed);
+/* Likewise k parts for cross-validation: the part of each example, 0 to k - 1; -1: no class. */
+int *notch_dataset_folds (const NotchDataset *dataset, int k, guint64 seed);
+
+/* Examples of each class, for those of one part (or all, with parts NULL); class_name->len numbers, freed with g_free. */
+gint64 *notch_dataset_count (const NotchDataset *dataset, const guint8 *parts, int part);
+/* Adds notes about classes that are too small, and examples that are the same: twice in one part, in both parts, or with
+ * different classes. */
+void notch_dataset_check (NotchDataset *dataset, const guint8 *parts);

@@ -1,0 +1,34 @@
+/* forest.h - gradient-boosted trees: in a model file, and over rows of numbers
+ *
+ * Section "nodes": NotchForestNode, those of a tree together and its root first; section "trees": NotchForestTree. The
+ * object settings has "base", numbers, a class each: what the sums begin with. Probabilities are the softmax of the sums
+ * (Friedman 2001). */
+#pragma once
+
+#include "inspect/classify/model.h"
+
+/* Little-endian, as all of a section. */
+typedef struct {
+  gint32 left, right; /* counted in the tree, both behind this one; -1: a leaf */
+  guint16 feature;    /* into NotchModel.feature */
+  guint16 default_left;
+  float value; /* left when the feature is below it; of a leaf: what it adds */
+} NotchForestNode;
+
+typedef struct {
+  guint32 n_nodes, class_index;
+} NotchForestTree;
+
+/* Reads the sections and checks all that they say. Arrays of NotchForestNode and NotchForestTree, in the host's order. */
+gboolean notch_forest_read (const NotchModel *model, GArray **nodes, GArray **trees, float **base, GError **error);
+/* Writes them. */
+void notch_forest_write (NotchModel *model, const GArray *nodes, const GArray *trees, const float *base);
+
+/* A forest that is ready to classify rows of model->feature->len numbers, whatever they are. */
+typedef struct NotchForest NotchForest;
+NotchForest *notch_forest_new (const NotchModel *model, GError **error);
+void notch_forest_free (NotchForest *forest);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchForest, notch_forest_free)
+/* n rows (NAN: missing, which goes the way that training chose) become n x classes probabilities, equal to XGBoost's to 1e-6.
+ * Up to `jobs` threads; the result does not depend on them. */
+void notch_forest_probabilities (const NotchForest *forest, const float *row, gsize n, int jobs, float *probability);

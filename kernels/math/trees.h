@@ -1,0 +1,60 @@
+/* trees.h - what a decision tree makes of a row of features
+ *
+ * Thresholds are quantised: of a feature only those that its trees compare with matter, so a value becomes the number of
+ * them that it is not below, and x < threshold k is bin (x) <= k, exactly. A row has every feature twice, for where it is
+ * missing: bin 0, which is never above, and then NOTCH_BIN_RIGHT, which always is; a node looks at the one that goes its
+ * way. A leaf leads to itself, so that all rows take as many steps as the tree is deep, without a branch. */
+#pragma once
+
+#include "kernels/math/fn.h"
+
+#define NOTCH_BIN_RIGHT       0xffff
+#define NOTCH_MOST_THRESHOLDS 0xfffe /* of a feature */
+
+typedef struct {
+  uint16_t column; /* of the row of bins: 2 feature, and 1 more where what is missing goes right */
+  uint16_t bin;    /* left when the row's is at most this; of a leaf NOTCH_BIN_RIGHT */
+  uint32_t left;   /* node; the right one comes next. A leaf: itself */
+} NotchTreeNode;
+
+/* All arrays are borrowed. */
+typedef struct {
+  int n_features, n_classes, n_trees;
+  const float *threshold;    /* of all features, one after the other, ascending in each */
+  const int32_t *first;      /* n_features + 1: where each feature's begin */
+  const NotchTreeNode *node; /* of all trees */
+  const float *leaf;         /* beside it: what a leaf adds */
+  const uint32_t *root;      /* of each tree */
+  const int32_t *depth;      /* steps from its root to its lowest leaf */
+  const int32_t *class_of;   /* the class that it speaks for */
+  const float *base;         /* n_classes: what the sums begin with */
+} NotchTrees;
+
+/* How many of n ascending thresholds a value is not below. */
+NOTCH_FN int
+notch_tree_bin (const float *threshold, int n, float value)
+{
+  const float *at = threshold;
+  while (n > 1) {
+    int half = n / 2;
+    at += at[half - 1] <= value ? half : 0;
+    n -= half;
+  }
+  return (int) (at - threshold) + (n == 1 && *at <= value);
+}
+
+/* The two bins of a value. */
+NOTCH_FN void
+notch_tree_bins (const NotchTrees *trees, int feature, float value, uint16_t bin[2])
+{
+  int first = trees->first[feature], missing = isnan (value);
+  int at = missing ? 0 : notch_tree_bin (trees->threshold + first, trees->first[feature + 1] - first, value);
+  bin[0] = (uint16_t) at;
+  bin[1] = (uint16_t) (missing ? NOTCH_BIN_RIGHT : at);
+}
+
+NOTCH_FN uint32_t
+notch_tree_step (const NotchTreeNode *node, uint32_t at, const uint16_t *bins)
+{
+  return node[at].left + (bins[node[at].column] > node[at].bin);
+}
