@@ -11,6 +11,7 @@
 #include "inspect/sign/chance.h"
 #include "inspect/sign/signature.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Maps are few and what they measure is much: shallow trees, each of which sees a part of the maps and few numbers at a
@@ -171,7 +172,7 @@ notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, int j
   notch_trained_probabilities (trained, &example, 1, NOTCH_RASTER_SIDE, jobs, probability);
   NotchSignature signature = { .name = NOTCH_SIGNATURE_NONE, .chance = notch_binmap_chance (map, jobs) };
   if (signature.chance <= ALPHA) {
-    int best = notch_trained_decide (trained, probability, &signature.confidence);
+    int best = notch_trained_decide (trained, probability, NAN, &signature.confidence);
     signature.name = best < n_classes ? model->class_name->pdata[best] : NOTCH_UNKNOWN;
     return signature;
   }
