@@ -417,10 +417,11 @@ tell_drift (NotchResult *result)
   const NotchDrift *drift = result->drift ? notch_drift_largest (result->drift) : NULL;
   char index[G_ASCII_DTOSTR_BUF_SIZE];
   if (drift && drift->index >= NOTCH_DRIFT_LARGE)
-    g_ptr_array_add (result->warning,
-                     g_strdup_printf ("the defects are not like those that the model learned from, least in %s (stability "
-                                      "index %s); look at their classes, and train with such images",
-                                      drift->name, g_ascii_formatd (index, sizeof index, "%.2f", drift->index)));
+    g_ptr_array_add (
+        result->warning,
+        g_strdup_printf ("the defects are not like those that the model learned from, least in %s (stability "
+                         "index %s); look at their classes, and train with such images",
+                         drift->name, g_ascii_formatd (index, sizeof index, "%.2f", drift->index)));
 }
 
 static NotchResult *
