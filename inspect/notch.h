@@ -259,14 +259,14 @@ typedef struct {
   int n_repeaters, n_clusters, n_long_scratches; /* besides */
   gint64 reticle_cols, reticle_rows;             /* dice of a field: repeaters are in one of them */
   int n_nuisances;
-  int n_maps;             /* wafer maps; 0: an image */
-  const char *signatures; /* of the maps: comma separated, "all", "mixed" */
+  int n_maps;                              /* wafer maps; 0: an image */
+  const char *signatures;                  /* of the maps: comma separated, "all", "mixed" */
   double map_side_min, map_side_max;       /* dice across, as likely in each octave */
   double map_density_min, map_density_max; /* part of the dice that fail whatever the signature */
   double map_edge_min, map_edge_max;       /* how much more of them at the wafer's edge, times */
-  const char *clean; /* NULL, or where the image without noise and defects goes */
-  int clean_bits;    /* its depth; 0: the image's */
-  const char *mask;  /* NULL, or where the image of ids goes */
+  const char *clean;                       /* NULL, or where the image without noise and defects goes */
+  int clean_bits;                          /* its depth; 0: the image's */
+  const char *mask;                        /* NULL, or where the image of ids goes */
 } NotchSimulation;
 
 NOTCH_API void notch_simulate_defaults (NotchSimulation *simulation);

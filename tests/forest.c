@@ -262,7 +262,9 @@ test_training (void)
     class_index[i] = i % 50 == 7 ? -1 : (int) label[i];
     part[i] = i < TRAIN / 4 ? NOTCH_PART_HELD_OUT : NOTCH_PART_TRAIN;
   }
-  const NotchBoostData data = { feature, classes, row, class_index, part, TRAIN };
+  const NotchBoostData data = {
+    .feature = feature, .class_name = classes, .row = row, .class_index = class_index, .part = part, .n = TRAIN
+  };
   NotchTrainHow how = { .seed = 9, .rounds = 80, .jobs = 1 };
   g_autoptr (NotchModel) model = notch_boost_fit (&data, &how, &error);
   g_assert_no_error (error);

@@ -324,7 +324,7 @@ test_learn (void)
     float probability[9];
     double confidence;
     notch_trained_probabilities (trained, notch_example (test, i), 1, NOTCH_RASTER_SIDE, 1, probability);
-    right += notch_trained_decide (trained, probability, &confidence) == notch_example (test, i)->class_index;
+    right += notch_trained_decide (trained, probability, NAN, &confidence) == notch_example (test, i)->class_index;
   }
   g_assert_cmpint (right, >=, 80);
   /* of a whole wafer, with the test against chance before it */

@@ -16,8 +16,8 @@ cd "$dir" || exit 1
 
 "$NOTCH" simulate --maps 270 --seed 1 -o learn.csv
 "$NOTCH" simulate --maps 90 --seed 2 -o test.csv
-ok "a model of maps" "$NOTCH" train -q --rounds 12 --hold-out -1 -o maps.model learn.csv
-"$NOTCH" train -q --rounds 12 --hold-out -1 -o again.model learn.csv
+ok "a model of maps" "$NOTCH" train -q --rounds 12 --hold-out 0 -o maps.model learn.csv
+"$NOTCH" train -q --rounds 12 --hold-out 0 -o again.model learn.csv
 ok "the same maps, the same model" cmp maps.model again.model
 is "validation of maps that it has not seen" "$(status "$NOTCH" validate -q maps.model test.csv)" 0
 is "defects are no maps" "$("$NOTCH" train -q --classifier forest -o x.model learn.csv 2>&1)" \

@@ -88,18 +88,9 @@ make_booster (Boost *boost)
   g_ascii_dtostr (rows, sizeof rows, boost->data->rows > 0 ? boost->data->rows : 1);
   g_ascii_dtostr (columns, sizeof columns, boost->data->columns > 0 ? boost->data->columns : 1);
   const char *const parameter[][2] = {
-    { "objective", "multi:softprob" },
-    { "num_class", classes },
-    { "tree_method", "hist" },
-    { "max_depth", depth },
-    { "num_parallel_tree", trees },
-    { "eta", rate },
-    { "lambda", "1" },
-    { "subsample", rows },
-    { "colsample_bynode", columns },
-    { "seed", seed },
-    { "nthread", "1" },
-    { "verbosity", "0" },
+    { "objective", "multi:softprob" }, { "num_class", classes }, { "tree_method", "hist" }, { "max_depth", depth },
+    { "num_parallel_tree", trees },    { "eta", rate },          { "lambda", "1" },         { "subsample", rows },
+    { "colsample_bynode", columns },   { "seed", seed },         { "nthread", "1" },        { "verbosity", "0" },
     { "eval_metric", "mlogloss" },
   };
   if (!fine (boost, XGBoosterCreate (known, boost->held ? 2 : 1, &boost->booster)))

@@ -5,8 +5,8 @@
 #include "inspect/classify/rules.h"
 
 typedef struct {
-  NotchRules *rules;     /* NULL with a model */
-  NotchTrained *trained; /* NULL with rules */
+  NotchRules *rules;       /* NULL with a model */
+  NotchTrained *trained;   /* NULL with rules */
   NotchTrained *signature; /* of wafer maps, or NULL */
   GPtrArray *profile; /* NotchHistogram, of what the model learned from (known.h); NULL: rules, or it does not know */
   GPtrArray *name;    /* char *: of the rules, "other" last; or of the model, "unknown" last */

@@ -14,9 +14,9 @@ typedef struct {
   int wafer;       /* into NotchDataset.wafer_name: the image that it is from */
   double
       value[NOTCH_N_FEATURES]; /* as defects.csv has them, so that classes do not depend on what it rounds; NAN: none */
-  float *patch;                /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL; of a wafer
+  float *patch;    /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL; of a wafer
                                 * map a NotchRaster */
-  NotchSplit mark;             /* what the data says that it is for */
+  NotchSplit mark; /* what the data says that it is for */
 } NotchExample;
 
 typedef struct {

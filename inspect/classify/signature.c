@@ -13,6 +13,7 @@
 #include "inspect/sign/chance.h"
 #include "inspect/sign/signature.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Maps are few and what they measure is much: shallow trees, each of which sees a part of the maps and few numbers at a
