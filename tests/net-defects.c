@@ -190,11 +190,11 @@ test_classifier (void)
   g_autoptr (NotchDataset) dataset = make_dataset (300, &part);
   const NotchClassifier *net = notch_classifier_find ("net", &error);
   int lines = 0;
-  const NotchTrainHow how = { .seed = 1, .rounds = 6, .jobs = 2, .step = count_lines, .data = &lines };
+  const NotchTrainHow how = { .seed = 1, .rounds = 2, .jobs = 2, .step = count_lines, .data = &lines };
   g_autoptr (NotchModel) model = net->train (dataset, part, &how, &error);
   g_assert_no_error (error);
-  g_assert_cmpint (lines, ==, 6);
-  g_assert_cmpuint (json_array_get_length (json_object_get_array_member (model->settings, "curve")), ==, 6);
+  g_assert_cmpint (lines, ==, 2);
+  g_assert_cmpuint (json_array_get_length (json_object_get_array_member (model->settings, "curve")), ==, 2);
   gpointer state = net->open (model, &error);
   g_assert_no_error (error);
 
