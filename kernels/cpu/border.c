@@ -8,21 +8,24 @@
 static void
 level_line (NotchLane *lane, float *res, float *ref, const uint8_t *counts, ptrdiff_t step, int n)
 {
-  float *size = lane->normal_sorted;
+  float *sizes = lane->normal_sorted;
+  int size = lane->is.size;
   double products = 0, squares = 0;
   int found = 0;
   for (int i = 0; i < n; i++)
     if (counts[i])
-      size[found++] = fabsf (res[i * step]);
+      sizes[found++] = fabsf (res[i * step]);
   if (found < NOTCH_BORDER_LEAST)
     return;
-  float cut = NOTCH_BORDER_CUT * notch_cpu_select (size, found, found / 2);
+  float cut = NOTCH_BORDER_CUT * notch_cpu_select (sizes, found, found / 2);
   for (int i = 0; i < n; i++) {
-    float r = res[i * step], g = ref[i * step];
+    const float *at = ref + i * step;
+    float r = res[i * step], g = at[0];
     if (!counts[i] || fabsf (r) > cut)
       continue;
-    products += (double) r * (double) g;
-    squares += (double) g * (double) g;
+    double weight = (double) notch_border_weight (cut / 4, notch_grad_x (at), notch_grad_y (at, size));
+    products += weight * (double) r * (double) g;
+    squares += weight * (double) g * (double) g;
   }
   float share = squares > 0 ? (float) (products / squares) : 0;
   for (int i = 0; i < n; i++)

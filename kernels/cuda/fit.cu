@@ -275,11 +275,13 @@ __launch_bounds__ (FIT_THREADS) level_borders (NotchLane lane)
                                       count, pick);
     double products = 0, squares = 0;
     for (int i = threadIdx.x; i < line.n; i += FIT_THREADS) {
-      float r = res[i * step], g = ref[i * step];
+      const float *at = ref + i * step;
+      float r = res[i * step], g = at[0];
       if (!counts (i) || fabsf (r) > cut)
         continue;
-      products += (double) r * (double) g;
-      squares += (double) g * (double) g;
+      double weight = (double) notch_border_weight (cut / 4, notch_grad_x (at), notch_grad_y (at, size));
+      products += weight * (double) r * (double) g;
+      squares += weight * (double) g * (double) g;
     }
     products = notch_block_sum (products, sum);
     squares = notch_block_sum (squares, sum);
