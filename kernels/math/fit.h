@@ -247,7 +247,7 @@ notch_fit_model (const NotchFitRow *row, const NotchFitPixel *pixel, float u)
 #define NOTCH_BORDER_LEAST 32            /* px: a shorter line tells too little of itself; the halo is as wide */
 #define NOTCH_BORDER_CUT   (4 * 1.4826f) /* medians of the residual's size that a pixel may be off by */
 
-#define NOTCH_BORDER_EDGE  0.25f         /* px: what an edge may be off by */
+#define NOTCH_BORDER_EDGE 0.25f /* px: what an edge may be off by */
 
 /* What a pixel's residual tells of its line's level, `spread` being that of flat pixels: where an edge is off by a fraction of a
  * pixel all along the line, as rough ones are, it would pass for brightness. */
