@@ -6,7 +6,7 @@
  * and one without sources masks what came before it.
  *
  * A *lane* owns one worker's scratch, planes and FFT plans, all made by lane_new, which workers call at the same time.
- * Stages are called in the order of the list on one batch; nothing is allocated in between, so a lane can live on any
+ * Stages are called in the order of the list on one batch, `follow` between `fit` and `normalise`; nothing is allocated in between, so a lane can live on any
  * device.
  *
  * This folder knows no file, recipe or die, and no GLib. A stage returns 0, or -1 with the reason in fault (lane).
@@ -140,6 +140,13 @@ typedef struct {
   float a, b, c, d, e;
 } NotchNoise;
 
+typedef struct
+{ /* takes out of RES what edges that wander are off by, as far as the pixels along them tell (math/follow.h);
+                  * c > 0. Only called where edges are rough */
+  const NotchBatch *batch;
+  NotchNoise noise; /* as it is before */
+} NotchFollow;
+
 typedef struct { /* sigmas away from the reference */
   const NotchBatch *batch;
   NotchNoise noise;
@@ -228,7 +235,8 @@ typedef struct
   S (label, NotchLabel)                                                                                                \
   S (patch, NotchPatch)                                                                                                \
   S (shift, NotchShift)                                                                                                \
-  S (power, NotchPower)
+  S (power, NotchPower)                                                                                                \
+  S (follow, NotchFollow)
 
 /* ---- what comes back ------------------------------------------------------------------------------------------- */
 

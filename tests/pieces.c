@@ -33,7 +33,8 @@ typedef struct {
   GArray *piece, *source;
   float *weight[MOST_TILES];
   NotchFit fit;
-  int apart; /* pixels of all rounds that differ at all */
+  gboolean follow; /* edges that wander */
+  int apart;       /* pixels of all rounds that differ at all */
 } Twins;
 
 static gboolean
@@ -182,6 +183,8 @@ compute (Twins *twins, int which, NotchLane *lane, int first, int n, NotchTileFo
   g_assert_cmpint (k->gather (lane, &(NotchGather){ &batch }), ==, 0);
   g_assert_cmpint (k->refer (lane, &(NotchRefer){ &batch }), ==, 0);
   g_assert_cmpint (k->fit (lane, &fit), ==, 0);
+  if (twins->follow)
+    g_assert_cmpint (k->follow (lane, &(NotchFollow){ &batch, noise }), ==, 0);
   g_assert_cmpint (k->normalise (lane, &(NotchNormalise){ &batch, noise, 0.6f }), ==, 0);
   g_assert_cmpint (k->finish (lane, found), ==, 0);
 }
@@ -227,6 +230,7 @@ do_round (Twins *twins, guint32 seed)
                            .gain = 1.02f,
                            .wander = one_in (twins, 3) ? g_rand_int_range (twins->random, 1, 4) : 0,
                            .least = one_in (twins, 2) ? 3 : 0 };
+  twins->follow = one_in (twins, 2);
   NotchLaneSize is = { .size = twins->size, .halo = HALO, .max_blobs = 8, .patch_side = 8, .max_patches = 1 };
   NotchLane *lane[2];
   NotchTileFound theirs, ours[MOST_TILES];

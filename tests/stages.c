@@ -540,6 +540,54 @@ test_fit_wander (void)
   bench_close (&bench);
 }
 
+/* A bright bar of which all edges are off: what lies along them tells by how much. A defect on an edge stays, and so does what is
+ * flat; what is masked neither tells anything nor changes. */
+static void
+test_follow (void)
+{
+  enum { LEFT = 12, RIGHT = 44, TOP = 10, BOTTOM = 50, BAD_X = 11, BAD_Y = 30 };
+  Bench bench;
+  bench_open (&bench, &tile_size, 200, 200);
+  NotchTile tile = tile_at (0, 0);
+  static float weight[AREA], ref[AREA], res[AREA], left[AREA];
+  double off2 = 0, left2 = 0;
+  for (int y = 0; y < SIZE; y++)
+    for (int x = 0; x < SIZE; x++) {
+      ref[y * SIZE + x] = x >= LEFT && x < RIGHT && y >= TOP && y < BOTTOM ? 120 : 40;
+      weight[y * SIZE + x] = !(x == BAD_X && y >= BAD_Y + 8);
+    }
+  for (int y = 1; y < SIZE - 1; y++)
+    for (int x = 1; x < SIZE - 1; x++) {
+      const float *g = ref + y * SIZE + x;
+      res[y * SIZE + x] = 0.1f * 0.5f * (g[1] - g[-1]) - 0.1f * 0.5f * (g[SIZE] - g[-SIZE]);
+    }
+  res[BAD_Y * SIZE + BAD_X] += 20;
+  res[5 * SIZE + 5] = 9;
+  tile.weight = weight;
+  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
+  NotchSourceShift source = { .zoom = 1 };
+  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+  const NotchNoise noise = { .a = 1, .b = 0.01f, .c = 0.01f };
+  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_REF, ref);
+  bench.k->poke (bench.lane, 0, NOTCH_PLANE_RES, res);
+  g_assert_cmpint (bench.k->follow (bench.lane, &(NotchFollow){ &batch, noise }), ==, 0);
+  bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, left);
+  for (int y = 1; y < SIZE - 1; y++)
+    for (int x = 1; x < SIZE - 1; x++) {
+      int at = y * SIZE + x;
+      gboolean flat = ref[at + 1] == ref[at - 1] && ref[at + SIZE] == ref[at - SIZE];
+      if (flat || weight[at] == 0)
+        g_assert_cmpfloat (left[at], ==, res[at]);
+      else if (x != BAD_X || y != BAD_Y)
+        off2 += res[at] * res[at], left2 += left[at] * left[at];
+    }
+  g_assert_cmpfloat (left2, <, 0.05 * off2);
+  g_assert_cmpfloat (left[BAD_Y * SIZE + BAD_X], >, 18);
+  g_assert_cmpfloat (left[5 * SIZE + 5], ==, 9);
+  bench_close (&bench);
+}
+
 static void
 test_normalise (void)
 {
@@ -1154,6 +1202,7 @@ main (int argc, char **argv)
   backend_add ("/stages/fit/pad", (BackendTest){ .plain = test_fit_pad });
   backend_add ("/stages/fit/wander", (BackendTest){ .plain = test_fit_wander });
   backend_add ("/stages/fit/overlap", (BackendTest){ .plain = test_fit_overlap });
+  backend_add ("/stages/follow", (BackendTest){ .plain = test_follow });
   backend_add ("/stages/normalise", (BackendTest){ .plain = test_normalise });
   backend_add ("/stages/filter/calibration", (BackendTest){ .plain = test_filter_calibration });
   backend_add ("/stages/filter/lanes", (BackendTest){ .plain = test_filter_lanes });

@@ -250,6 +250,7 @@ drive_new (const Scene *scene, Gate *gate, int index)
   drive->arguments.gather = (NotchGather){ batch };
   drive->arguments.refer = (NotchRefer){ batch };
   drive->arguments.fit = notch_plan_fit (scene->plan, &notch_reference_die, batch);
+  drive->arguments.follow = (NotchFollow){ batch, { .a = noise.a, .c = 0.01f } };
   drive->arguments.normalise = (NotchNormalise){ batch, noise, 0 };
   drive->arguments.filter = (NotchFilter){ batch, size->n_channels, size->channel, NULL };
   drive->arguments.label = (NotchLabel){ batch, THRESHOLD, (float) recipe->detect.grow_sigma, recipe->detect.merge_px };
@@ -348,6 +349,7 @@ count_bytes (const Scene *scene, double crops, double bytes[N_STAGES])
   bytes[STAGE_gather] = tile * (sample + plane);          /* image in; TEST out */
   bytes[STAGE_refer] = tile * (SOURCES * sample + plane); /* sources in; REF out */
   bytes[STAGE_fit] = tile * 4 * plane;                    /* TEST and REF in; REF and RES out */
+  bytes[STAGE_follow] = tile * (2 + 4 + 4 + 1) * plane;   /* RES and REF in, four planes out and in; RES out */
   bytes[STAGE_normalise] = tile * 3 * plane;              /* RES and REF in; Z out */
   /* rows: Z in, half a spectrum out; columns: in and out; the filters; FINE out */
   bytes[STAGE_filter] = tile * (plane + 3 * half + filters + plane);

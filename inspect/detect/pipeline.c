@@ -101,6 +101,7 @@ inspect_tiles (NotchLane *lane, gpointer data, GError **error)
   g_autofree NotchTileFound *found = g_new0 (NotchTileFound, n);
   gboolean well = k->gather (lane, &(NotchGather){ batch }) == 0 && k->refer (lane, &(NotchRefer){ batch }) == 0
                   && k->fit (lane, &fit) == 0
+                  && (plan->follow.c == 0 || k->follow (lane, &(NotchFollow){ batch, plan->follow }) == 0)
                   && k->normalise (lane, &(NotchNormalise){ batch, plan->noise, plan->spread_trust }) == 0
                   && k->filter (lane, &(NotchFilter){ batch, plan->n_channels, plan->channel, NULL }) == 0
                   && k->label (lane, &(NotchLabel){ batch, seed, grow, recipe->detect.merge_px }) == 0

@@ -34,6 +34,9 @@ static const NotchChannel screen[] = {
 #define EDGE_ENOUGH 1.05
 #define EDGE_ROUNDS 3
 
+/* px: edges that wander by less than this sigma need not be followed. */
+#define WANDER_LEAST 0.03f
+
 /* A sample tile between the rounds. */
 typedef struct {
   const NotchPlan *plan;
@@ -165,6 +168,21 @@ take_screen (NotchLane *lane, gpointer data, GError **error)
   }
   mask_defects (sample, score, spread);
   return TRUE;
+}
+
+/* Once the noise is known: edges that wander are followed from here on. */
+static gboolean
+take_follow (NotchLane *lane, gpointer data, GError **error)
+{
+  Sample *sample = data;
+  const NotchKernels *k = sample->kernels;
+  if (!lane)
+    return FALSE;
+  NotchBatch batch = bare_batch (sample);
+  return put_back (lane, sample, &batch, error)
+         && ((k->follow (lane, &(NotchFollow){ &batch, sample->plan->follow }) == 0
+              && k->peek (lane, 0, NOTCH_PLANE_RES, sample->res) == 0)
+             || notch_kernels_error (k, lane, error));
 }
 
 /* How much the screen's finest filter varies at edges, and where there are none. */
@@ -533,6 +551,14 @@ measure_noise (NotchPlan *plan, const NotchReference *reference, const NotchComp
   if (!run_round (plan, crew, samples, take_screen, error))
     return FALSE;
   fit_noise (plan, reference, samples, compute->jobs);
+  /* Where wandering is forgiven, or a golden die knows how much every edge does, nothing is left to follow. */
+  if (plan->noise.c > WANDER_LEAST * WANDER_LEAST && plan->recipe->reference.wander_px == 0
+      && !plan->mem_store[NOTCH_MEM_SPREAD]) {
+    plan->follow = plan->noise;
+    if (!run_round (plan, crew, samples, take_follow, error))
+      return FALSE;
+    fit_noise (plan, reference, samples, compute->jobs);
+  }
   return widen_edges (plan, crew, samples, error) && run_round (plan, crew, samples, take_power, error);
 }
 

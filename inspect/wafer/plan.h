@@ -57,6 +57,7 @@ typedef struct {
   NotchMesh *mesh;             /* owned; NULL unless it is the background that is compared with */
   double shift_rms;            /* px: of the shifts about their mean */
   NotchNoise noise;
+  NotchNoise follow;     /* the noise before edges were followed; c = 0: they are not */
   float spread_trust;    /* NotchNormalise.trust */
   double noise_left_out; /* share of the sampled pixels beyond 5 sigmas */
   gboolean noise_known;  /* there is a sample tile that is like its reference */

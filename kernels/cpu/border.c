@@ -4,25 +4,29 @@
 #include <math.h>
 
 /* Takes what a line of pixels has in common off its residual: a part of the reference, by least squares without what
- * sticks out. `step` apart, n of them, and which of them count. */
+ * sticks out. `step` apart, n of them, and which of them count. `raw`: the reference before it was fitted, which is there on both
+ * sides of the border. */
 static void
-level_line (NotchLane *lane, float *res, float *ref, const uint8_t *counts, ptrdiff_t step, int n)
+level_line (NotchLane *lane, const float *raw, float *res, float *ref, const uint8_t *counts, ptrdiff_t step, int n)
 {
-  float *size = lane->normal_sorted;
+  float *sizes = lane->normal_sorted;
+  int size = lane->is.size;
   double products = 0, squares = 0;
   int found = 0;
   for (int i = 0; i < n; i++)
     if (counts[i])
-      size[found++] = fabsf (res[i * step]);
+      sizes[found++] = fabsf (res[i * step]);
   if (found < NOTCH_BORDER_LEAST)
     return;
-  float cut = NOTCH_BORDER_CUT * notch_cpu_select (size, found, found / 2);
+  float cut = NOTCH_BORDER_CUT * notch_cpu_select (sizes, found, found / 2);
   for (int i = 0; i < n; i++) {
+    const float *at = raw + i * step;
     float r = res[i * step], g = ref[i * step];
     if (!counts[i] || fabsf (r) > cut)
       continue;
-    products += (double) r * (double) g;
-    squares += (double) g * (double) g;
+    double weight = (double) notch_border_weight (cut / 4, notch_grad_x (at), notch_grad_y (at, size));
+    products += weight * (double) r * (double) g;
+    squares += weight * (double) g * (double) g;
   }
   float share = squares > 0 ? (float) (products / squares) : 0;
   for (int i = 0; i < n; i++)
@@ -47,6 +51,6 @@ notch_cpu_level_borders (NotchLane *lane, const NotchPiece *piece, const NotchPi
       int x = line.upright ? line.x : line.x + j, y = line.upright ? line.y + j : line.y;
       counts[j] = lane->judged[first + j * step] && !notch_cpu_is_hidden (above, n_above, x, y);
     }
-    level_line (lane, res + first, ref + first, counts, step, line.n);
+    level_line (lane, lane->plane[NOTCH_PLANE_REF] + first, res + first, ref + first, counts, step, line.n);
   }
 }

@@ -256,6 +256,7 @@ __launch_bounds__ (FIT_THREADS) level_borders (NotchLane lane)
       continue;
     size_t first = (size_t) t * lane.area + (size_t) line.y * size + line.x, step = line.upright ? (size_t) size : 1;
     float *res = lane.plane[NOTCH_PLANE_RES] + first, *ref = lane.plane[NOTCH_PLANE_Z] + first;
+    const float *raw = lane.plane[NOTCH_PLANE_REF] + first;
     const uint8_t *judged = lane.judged + first;
     const int16_t *owns = lane.owner + first;
     auto counts = [=] (int i) { return judged[i * step] && owns[i * step] == owner; };
@@ -275,11 +276,13 @@ __launch_bounds__ (FIT_THREADS) level_borders (NotchLane lane)
                                       count, pick);
     double products = 0, squares = 0;
     for (int i = threadIdx.x; i < line.n; i += FIT_THREADS) {
+      const float *at = raw + i * step;
       float r = res[i * step], g = ref[i * step];
       if (!counts (i) || fabsf (r) > cut)
         continue;
-      products += (double) r * (double) g;
-      squares += (double) g * (double) g;
+      double weight = (double) notch_border_weight (cut / 4, notch_grad_x (at), notch_grad_y (at, size));
+      products += weight * (double) r * (double) g;
+      squares += weight * (double) g * (double) g;
     }
     products = notch_block_sum (products, sum);
     squares = notch_block_sum (squares, sum);

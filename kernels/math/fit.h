@@ -265,6 +265,17 @@ notch_fit_model (const NotchFitRow *row, const NotchFitPixel *pixel, float u)
 #define NOTCH_BORDER_LEAST 32            /* px: a shorter line tells too little of itself; the halo is as wide */
 #define NOTCH_BORDER_CUT   (4 * 1.4826f) /* medians of the residual's size that a pixel may be off by */
 
+#define NOTCH_BORDER_EDGE 0.25f /* px: what an edge may be off by */
+
+/* What a pixel's residual tells of its line's level, `spread` being that of flat pixels: where an edge is off by a fraction of a
+ * pixel all along the line, as rough ones are, it would pass for brightness. */
+NOTCH_FN float
+notch_border_weight (float spread, float gx, float gy)
+{
+  float flat = spread * spread, edge = NOTCH_BORDER_EDGE * NOTCH_BORDER_EDGE * (gx * gx + gy * gy);
+  return edge > 0.0f ? flat / (flat + edge) : 1.0f;
+}
+
 /* A line of pixels along a piece's border. */
 typedef struct {
   int x, y, n;  /* first pixel, in the tile; n px */
