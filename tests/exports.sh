@@ -10,8 +10,8 @@ if ! command -v nm >/dev/null || [ ! -f "$library" ]; then
   exit
 fi
 
-# Names of the toolchain's own do not count: __asan_… and the like, and the one that gcov forgets to hide.
-exported=$(nm -D --defined-only "$library" | awk '$2 ~ /[TDBRVW]/ && $3 !~ /^_/ && $3 != "mangle_path" { print $3 }' | sort)
+# Names of the toolchain's own do not count: __asan_… and the like, those that choose a clone, and the one that gcov forgets to hide.
+exported=$(nm -D --defined-only "$library" | awk '$2 ~ /[TDBRVW]/ && $3 !~ /^_|\.resolver$/ && $3 != "mangle_path" { print $3 }' | sort)
 promised=$(sed -n 's/^NOTCH_API .*[ *]\(notch_[a-z_]*\) (.*/\1/p' "$srcdir/inspect/notch.h" | sort)
 ok "notch.h promises functions" test -n "$promised"
 is "what is exported is what notch.h promises" "$exported" "$promised"

@@ -34,7 +34,7 @@ many=$("$NOTCH" inspect -q --false-alarms 100 --format defects -o many a.tif && 
 ok "--false-alarms: more are found where more are expected" test "$many" -gt "$few"
 ok "--false-alarms is in the recipe as used" sh -c '"$NOTCH" inspect -q --false-alarms 7 --format recipe -o few a.tif && grep -q "^false_alarms *= *7$" few/a/recipe.ini'
 is "--format names every report when one is not known" \
-  "$("$NOTCH" inspect --format tea -o none a.tif 2>&1 | grep -c 'defects, dice, overlay, map, crops, spectrum, haze, recipe, json')" 1
+  "$("$NOTCH" inspect --format tea -o none a.tif 2>&1 | grep -c 'defects, dice, overlay, map, crops, patches, spectrum, haze, recipe, json')" 1
 ok "and nothing is written" test ! -e none
 
 # ---- the same bytes -----------------------------------------------------------------------------------------------------
