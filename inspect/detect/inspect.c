@@ -12,6 +12,7 @@
 #include "inspect/sign/sign.h"
 #include "inspect/wafer/discover.h"
 #include "inspect/wafer/distortion.h"
+#include "inspect/wafer/median.h"
 
 #include <math.h>
 #include <string.h>
@@ -61,24 +62,19 @@ notch_inspection_open (const char *path, int page, const NotchRecipe *recipe, in
 
 /* ---- geometry -------------------------------------------------------------------------------------------------- */
 
-static int
-compare_floats (const void *a, const void *b)
-{
-  float x = *(const float *) a, y = *(const float *) b;
-  return (x > y) - (x < y);
-}
-
 /* What overviews draw as black and white: all but the outermost half per cent. */
 static void
 stretch (NotchResult *result)
 {
   gint64 n = result->reduced_width * result->reduced_height, step = n / 100000 + 1, taken = 0;
-  g_autofree float *sorted = g_new (float, n / step + 1);
+  g_autofree float *sample = g_new (float, n / step + 1);
   for (gint64 i = 0; i < n; i += step)
-    sorted[taken++] = result->reduced[i];
-  qsort (sorted, (size_t) taken, sizeof *sorted, compare_floats);
-  result->grey_low = sorted[taken / 200];
-  result->grey_high = sorted[taken - 1 - taken / 200];
+    if (!isnan (result->reduced[i]))
+      sample[taken++] = result->reduced[i];
+  if (taken == 0)
+    sample[taken++] = 0;
+  result->grey_low = notch_select (sample, (gsize) taken, (gsize) (taken / 200));
+  result->grey_high = notch_select (sample, (gsize) taken, (gsize) (taken - 1 - taken / 200));
   if (result->grey_high <= result->grey_low)
     result->grey_high = result->grey_low + 1;
 }

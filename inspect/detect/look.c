@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "inspect/wafer/median.h"
+
 /* What is worked on; planes of side x side. */
 typedef struct {
   int side, n;
@@ -106,13 +108,6 @@ smooth_residual (Look *l, double scale)
     l->smooth[i] = l->known[i] ? l->smooth[i] / weight[i] : 0;
 }
 
-static int
-compare_floats (gconstpointer a, gconstpointer b)
-{
-  float x = *(const float *) a, y = *(const float *) b;
-  return (x > y) - (x < y);
-}
-
 /* Sigma of what is known of a plane, from the median of its sizes. */
 static double
 spread (const Look *l, const float *plane)
@@ -121,8 +116,7 @@ spread (const Look *l, const float *plane)
   for (int i = 0; i < l->n; i++)
     if (l->known[i])
       l->work[n++] = fabsf (plane[i]);
-  qsort (l->work, (gsize) n, sizeof *l->work, compare_floats);
-  return n > 0 ? 1.4826 * (double) l->work[n / 2] : 0;
+  return n > 0 ? 1.4826 * (double) notch_select (l->work, (gsize) n, (gsize) n / 2) : 0;
 }
 
 /* ---- components ------------------------------------------------------------------------------------------------ */
@@ -265,26 +259,36 @@ find_profile (const Look *l, NotchLook *look)
 
 /* ---- the pattern ----------------------------------------------------------------------------------------------- */
 
-/* Parts the reference into two tones; l->step stays 0 where it has one only. */
+/* Parts the reference into two tones where their means are furthest apart for their numbers (Otsu 1979), counted in LEVELS
+ * steps from the darkest to the brightest; l->step stays 0 where it has one only. */
 static void
 find_tones (Look *l)
 {
-  int n = 0;
+  enum { LEVELS = 1024 };
+  int count[LEVELS] = { 0 }, n = 0;
+  double sum[LEVELS] = { 0 }, whole = 0, best = 0;
+  float low = INFINITY, high = -INFINITY;
   for (int i = 0; i < l->n; i++)
     if (l->known[i])
-      l->work[n++] = l->reference[i];
-  qsort (l->work, (gsize) n, sizeof *l->work, compare_floats);
-  double whole = 0, below = 0, best = 0;
-  int cut = 0;
-  for (int i = 0; i < n; i++)
-    whole += (double) l->work[i];
-  for (int k = 1; k < n; k++) { /* between what is sorted: k are dark */
-    below += (double) l->work[k - 1];
+      low = MIN (low, l->reference[i]), high = MAX (high, l->reference[i]);
+  const float scale = high > low ? (LEVELS - 1) / (high - low) : 0;
+  for (int i = 0; i < l->n; i++)
+    if (l->known[i]) {
+      const int level = (int) ((l->reference[i] - low) * scale);
+      count[level]++, n++;
+      sum[level] += (double) l->reference[i];
+      whole += (double) l->reference[i];
+    }
+  double below = 0;
+  for (int level = 0, k = 0; level < LEVELS - 1; level++) { /* k are dark */
+    k += count[level], below += sum[level];
+    if (count[level] == 0 || k == n)
+      continue;
     const double apart = (whole - below) / (n - k) - below / k, between = (double) k * (n - k) * apart * apart;
-    if (l->work[k] > l->work[k - 1] && between > best)
-      best = between, cut = k, l->dark = below / k, l->step = apart;
+    if (between > best)
+      best = between, l->dark = below / k, l->step = apart;
   }
-  if (cut == 0 || l->step < 4 * l->sigma) {
+  if (l->step < 4 * l->sigma || !(l->step > 0)) {
     l->step = 0;
     return;
   }
