@@ -5,6 +5,12 @@
 # the median of the rounds; the first round only warms up.
 set -eu
 rounds=${ROUNDS:-5}
+# In a build tree the program is libtool's script, which nobody runs who has installed it.
+if [ -x "$(dirname "$NOTCH")/.libs/notch" ]; then
+  LD_LIBRARY_PATH=$(dirname "$NOTCH")/.libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+  NOTCH=$(dirname "$NOTCH")/.libs/notch
+  export LD_LIBRARY_PATH NOTCH
+fi
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"

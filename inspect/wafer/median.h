@@ -1,28 +1,7 @@
 /* median.h - middles of small sets of numbers */
 #pragma once
 
-#include <stdlib.h>
-
-static inline int
-notch_compare_floats (const void *a, const void *b)
-{
-  float x = *(const float *) a, y = *(const float *) b;
-  return (x > y) - (x < y);
-}
-
-/* The value below which a fraction of n > 0 numbers lies; sorts them. */
-static inline float
-notch_quantile (float *value, size_t n, double fraction)
-{
-  qsort (value, n, sizeof *value, notch_compare_floats);
-  return value[(size_t) (fraction * (double) (n - 1) + 0.5)];
-}
-
-static inline float
-notch_median (float *value, size_t n)
-{
-  return notch_quantile (value, n, 0.5);
-}
+#include <stddef.h>
 
 /* What would be value[k] of n > k numbers, none of them NAN, if they were sorted; moves them. Linear in n on the average
  * (Hoare 1961, FIND). */
@@ -49,4 +28,17 @@ notch_select (float *value, size_t n, size_t k)
       first = j + 1;
   }
   return value[k];
+}
+
+/* The value below which a fraction of n > 0 numbers lies; moves them. */
+static inline float
+notch_quantile (float *value, size_t n, double fraction)
+{
+  return notch_select (value, n, (size_t) (fraction * (double) (n - 1) + 0.5));
+}
+
+static inline float
+notch_median (float *value, size_t n)
+{
+  return notch_quantile (value, n, 0.5);
 }

@@ -88,9 +88,11 @@ place_bins (const Cell *cell, float *low, float *width)
     for (int i = 0; i < area && n < G_N_ELEMENTS (sample); i++)
       if (!isnan (cell->value[i]))
         sample[n++] = cell->value[i];
-  float median = notch_median (sample, n), spread = (sample[(3 * n) / 4] - sample[n / 4]) / 1.349f;
+  float median = notch_median (sample, n);
+  float spread = (notch_select (sample, n, 3 * n / 4) - notch_select (sample, n, n / 4)) / 1.349f;
   if (!(spread > 0)) /* mostly one value */
-    spread = fmaxf ((sample[n - 1] - sample[0]) / 8, fabsf (median) * 1e-6f + FLT_MIN);
+    spread =
+        fmaxf ((notch_select (sample, n, n - 1) - notch_select (sample, n, 0)) / 8, fabsf (median) * 1e-6f + FLT_MIN);
   *width = cell->quantum > 0 ? cell->quantum * fmaxf (rintf (spread / 32 / cell->quantum), 1) : spread / 32;
   *low = (cell->quantum > 0 ? rintf (median) : median) - (BINS / 2 + 0.5f) * *width;
 }
