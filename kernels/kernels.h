@@ -6,8 +6,8 @@
  * and one without sources masks what came before it.
  *
  * A *lane* owns one worker's scratch, planes and FFT plans, all made by lane_new, which workers call at the same time.
- * Stages are called in the order of the list on one batch, `follow` between `fit` and `normalise`; nothing is allocated in between, so a lane can live on any
- * device.
+ * Stages are called in the order of the list on one batch, `follow` between `fit` and `normalise`; nothing is allocated in
+ * between, so a lane can live on any device.
  *
  * This folder knows no file, recipe or die, and no GLib. A stage returns 0, or -1 with the reason in fault (lane).
  */
