@@ -198,6 +198,9 @@ train (Training *training, const char *path, GError **error)
                  classifier->name);
     return FALSE;
   }
+  for (guint i = 0; classifier->patches && i < training->dataset->example->len; i++)
+    if (!notch_example (training->dataset, i)->patch) /* more than a tile keeps */
+      training->part[i] = NOTCH_PART_NONE;
   g_autoptr (NotchModel) model = classifier->train (training->dataset, training->part, &training->how, error);
   if (!model)
     return FALSE;
@@ -207,9 +210,9 @@ train (Training *training, const char *path, GError **error)
     return FALSE;
   notch_known_learn (training->trained, training->dataset, training->part, training->how.jobs);
   judge (training);
-  if (training->options->curve && !draw_curve (training->trained->model, training->options->curve, error))
-    return FALSE;
   if (!notch_model_save (training->trained->model, path, error))
+    return FALSE;
+  if (training->options->curve && !draw_curve (training->trained->model, training->options->curve, error))
     return FALSE;
   g_string_append_printf (training->report, "%s: %s of %u classes, %.12s\n", path, classifier->name,
                           training->dataset->class_name->len, training->trained->model->hash);

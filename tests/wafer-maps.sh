@@ -22,6 +22,9 @@ ok "the same maps, the same model" cmp maps.model again.model
 is "validation of maps that it has not seen" "$(status "$NOTCH" validate -q maps.model test.csv)" 0
 is "defects are no maps" "$("$NOTCH" train -q --classifier forest -o x.model learn.csv 2>&1)" \
   "notch: training: a forest learns from defects, and these are wafer maps; choose a signature"
+printf 'class,"a,map,b"\nx,y\n' >odd.csv
+is "a table that only seems to be one of maps" "$("$NOTCH" train -q -o x.model odd.csv 2>&1)" \
+  "notch: odd.csv: line 1: a table of wafer maps has columns class and map"
 
 # maps as images: a wafer with a failed middle, and one whose dice fail anywhere
 draw () {

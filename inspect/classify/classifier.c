@@ -1,6 +1,7 @@
 /* classifier.c - the table of classifiers, and models that are ready to classify */
 #include "inspect/classify/known.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "inspect/classify/metrics.h"
@@ -29,6 +30,11 @@ notch_trained_new (NotchModel *model, GError **error)
   const NotchClassifier *classifier = notch_classifier_find (model->classifier, NULL);
   if (!classifier) {
     notch_model_refuse (model, error, "its classifier is \"%s\", which this program does not know", model->classifier);
+    return NULL;
+  }
+  if (classifier->maps != (strcmp (model->purpose, "signature") == 0)) {
+    notch_model_refuse (model, error, "a %s is not for what its header says, %s; train it anew", classifier->name,
+                        model->purpose);
     return NULL;
   }
   if (notch_model_class (model, NOTCH_UNKNOWN) >= 0) {
@@ -86,7 +92,7 @@ notch_trained_decide (const NotchTrained *trained, const float *probability, dou
   const int n = (int) trained->model->class_name->len;
   const int best = notch_most_probable (probability, n);
   *confidence = (double) probability[best];
-  gboolean far = trained->novelty && distance > trained->novelty->limit;
+  gboolean far = isinf (distance) || (trained->novelty && distance > trained->novelty->limit);
   return far || *confidence < trained->model->threshold[best] ? n : best;
 }
 

@@ -64,6 +64,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTrained, notch_trained_free)
 void notch_trained_probabilities (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
                                   int jobs, float *probability);
 /* The most probable class of a row of probabilities, or class_name->len, which is "unknown", where that is below the
- * class's threshold or the example's distance (known.h; NAN: not known) beyond what nearly all known examples are within.
+ * class's threshold or the example's distance (known.h; NAN: not known; INFINITY: the classifier has nothing to go by)
+ * beyond what nearly all known examples are within.
  * *confidence is the probability of the most probable class. */
 int notch_trained_decide (const NotchTrained *trained, const float *probability, double distance, double *confidence);

@@ -128,6 +128,11 @@ notch_read_map_table (NotchDataset *dataset, const char *path, GError **error)
   g_autoptr (NotchCsv) csv = notch_csv_load (path, error);
   if (!csv)
     return FALSE;
+  if (map_column (csv) < 0 || notch_csv_column (csv, "class") < 0) { /* quotes hid what the first line seemed to say */
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: line 1: a table of wafer maps has columns class and map",
+                 path);
+    return FALSE;
+  }
   for (guint row = 0; row < csv->row->len; row++)
     if (!read_row (dataset, csv, row, error))
       return FALSE;

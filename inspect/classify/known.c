@@ -41,7 +41,9 @@ notch_known_distances (const NotchTrained *trained, const NotchExample *example,
   int length = 0;
   g_autofree float *vector = trained->novelty ? make_vectors (trained, example, n, patch_side, jobs, &length) : NULL;
   for (guint i = 0; i < n; i++)
-    distance[i] = vector ? notch_novelty_distance (trained->novelty, vector + i * (gsize) length) : NAN;
+    distance[i] = trained->classifier->patches && !example[i].patch ? INFINITY
+                  : vector ? notch_novelty_distance (trained->novelty, vector + i * (gsize) length)
+                           : NAN;
 }
 
 double *

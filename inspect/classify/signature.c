@@ -4,8 +4,6 @@
  * mirrored, so no map needs to be shown to them twice. */
 #include "inspect/classify/signature.h"
 
-#include <math.h>
-
 #include "inspect/classify/boost.h"
 #include "inspect/classify/classifier.h"
 #include "inspect/classify/forest.h"

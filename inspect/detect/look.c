@@ -271,10 +271,12 @@ find_tones (Look *l)
   for (int i = 0; i < l->n; i++)
     if (l->known[i])
       low = MIN (low, l->reference[i]), high = MAX (high, l->reference[i]);
-  const float scale = high > low ? (LEVELS - 1) / (high - low) : 0;
+  const float scale = (LEVELS - 1) / (high - low);
+  if (!(high > low) || !isfinite (scale) || scale == 0) /* one level, or further apart than numbers go */
+    return;
   for (int i = 0; i < l->n; i++)
     if (l->known[i]) {
-      const int level = (int) ((l->reference[i] - low) * scale);
+      const int level = CLAMP ((int) ((l->reference[i] - low) * scale), 0, LEVELS - 1);
       count[level]++, n++;
       sum[level] += (double) l->reference[i];
       whole += (double) l->reference[i];

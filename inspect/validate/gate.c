@@ -61,8 +61,10 @@ static NotchMetric
 unknown_of (const NotchValidation *v)
 {
   double least = v->left_out ? INFINITY : v->strangers.both;
-  for (guint i = 0; v->left_out && i < v->left_out->len; i++)
-    least = fmin (least, g_array_index (v->left_out, NotchLeftOut, i).strangers.both);
+  for (guint i = 0; v->left_out && i < v->left_out->len; i++) {
+    const double one = g_array_index (v->left_out, NotchLeftOut, i).strangers.both;
+    least = isnan (least) || isnan (one) ? NAN : MIN (least, one); /* one that cannot tell leaves all open */
+  }
   return alone (isfinite (least) ? least : NAN);
 }
 

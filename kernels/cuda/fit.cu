@@ -242,7 +242,7 @@ apply (NotchLane lane, NotchCudaFit fit)
 /* Levels the lines along a piece's borders one after the other, as kernels/cpu/border.c tells; a CUDA block a piece. The fitted
  * reference is in Z. */
 static __global__ void
-__launch_bounds__ (FIT_THREADS) level_borders (NotchLane lane)
+__launch_bounds__ (FIT_THREADS, 1) level_borders (NotchLane lane)
 {
   NOTCH_SHARED (double, sum, FIT_THREADS / 32);
   NOTCH_SHARED (int, word, FIT_THREADS / 32);
@@ -256,7 +256,6 @@ __launch_bounds__ (FIT_THREADS) level_borders (NotchLane lane)
       continue;
     size_t first = (size_t) t * lane.area + (size_t) line.y * size + line.x, step = line.upright ? (size_t) size : 1;
     float *res = lane.plane[NOTCH_PLANE_RES] + first, *ref = lane.plane[NOTCH_PLANE_Z] + first;
-    const float *raw = lane.plane[NOTCH_PLANE_REF] + first;
     const uint8_t *judged = lane.judged + first;
     const int16_t *owns = lane.owner + first;
     auto counts = [=] (int i) { return judged[i * step] && owns[i * step] == owner; };
@@ -276,7 +275,7 @@ __launch_bounds__ (FIT_THREADS) level_borders (NotchLane lane)
                                       count, pick);
     double products = 0, squares = 0;
     for (int i = threadIdx.x; i < line.n; i += FIT_THREADS) {
-      const float *at = raw + i * step;
+      const float *at = lane.plane[NOTCH_PLANE_REF] + first + i * step;
       float r = res[i * step], g = ref[i * step];
       if (!counts (i) || fabsf (r) > cut)
         continue;
