@@ -100,7 +100,7 @@ read_row (NotchDataset *dataset, const NotchCsv *csv, guint row, GError **error)
   const char *digits = notch_csv_text (csv, row, map_column (csv));
   const char *split = notch_csv_text (csv, row, notch_csv_column (csv, "split"));
   const char *index = notch_csv_text (csv, row, notch_csv_column (csv, "index"));
-  int width, height;
+  int width = 0, height = 0;
   if (!size_of_map (csv, row, strlen (digits), &width, &height, error))
     return FALSE;
   if (digits[strspn (digits, "012")])
