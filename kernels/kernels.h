@@ -133,6 +133,8 @@ typedef struct { /* regress gain, offset, shading, shift and focus out of every 
   float gain; /* for NOTHING */
   int wander; /* px: what the fitted reference has this near, in a square, is no difference; 0: only its own place counts */
   float least; /* grey levels: a pixel that is off by 4 of these is not left out, however quiet the others are */
+  float contrast; /* a piece with more than so many times its reference's contrast, or less than that part of it, is not
+                   * matched: nothing but an offset is taken out; 0: any contrast is matched, the opposite one too */
 } NotchFit;
 
 /* variance = a + b G + c |grad G|^2 + d (lap G)^2 + e G^2, grey levels squared; see math/noise.h */
@@ -323,7 +325,7 @@ extern const NotchKernels notch_kernels_cpu;
 
 /* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns
  * NULL. */
-#define NOTCH_KERNELS_ABI           6
+#define NOTCH_KERNELS_ABI           7
 #define NOTCH_KERNELS_MODULE_SYMBOL "notch_kernels_module"
 typedef const NotchKernels *(*NotchKernelsModule) (int abi);
 

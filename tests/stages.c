@@ -133,7 +133,7 @@ run_lost (Bench *bench, Bench *other, float *res, float *score)
   const NotchKernels *k = bench->k;
   g_assert_cmpint (k->gather (bench->lane, &(NotchGather){ &batch }), ==, 0);
   g_assert_cmpint (k->refer (bench->lane, &(NotchRefer){ &batch }), ==, 0);
-  g_assert_cmpint (k->fit (bench->lane, &(NotchFit){ &batch, 0, 1, 0, 0 }), ==, 0);
+  g_assert_cmpint (k->fit (bench->lane, &(NotchFit){ &batch, 0, 1, 0, 0, 0 }), ==, 0);
   g_assert_cmpint (k->normalise (bench->lane, &(NotchNormalise){ &batch, noise, 0 }), ==, 0);
   g_assert_cmpint (k->filter (bench->lane, &(NotchFilter){ &batch, 1, &channel, &stats }), ==, 0);
   g_assert_cmpint (k->label (bench->lane, &(NotchLabel){ &batch, 6, 3, 1 }), ==, 0);
@@ -296,7 +296,7 @@ test_fit (void)
   int terms = NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS;
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms, 1, 0, 0 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms, 1, 0, 0, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);
@@ -368,7 +368,7 @@ test_fit_nothing (void)
   static float res[AREA];
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 3, 0, 0 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 3, 0, 0, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   for (int y = 2; y < SIZE - 2; y++)
     for (int x = 2; x < SIZE - 2; x++) /* values up to 500 in 24 bits */
@@ -439,7 +439,7 @@ test_fit_pad (void)
     bench.k->gather (bench.lane, &(NotchGather){ &batch });
     bench.k->refer (bench.lane, &(NotchRefer){ &batch });
     bench.k->poke (bench.lane, 0, NOTCH_PLANE_REF, ref);
-    const NotchFit fit = { &batch, NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS, 1, 0, 0 };
+    const NotchFit fit = { &batch, NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS, 1, 0, 0, 0 };
     g_assert_cmpint (bench.k->fit (bench.lane, &fit), ==, 0);
     bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, fitted);
     const int middle = (60 + PAD / 2) * SIDE + 300 + PAD / 2;
@@ -467,7 +467,8 @@ test_fit_quiet (void)
   static float ref[AREA];
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_GAIN | NOTCH_FIT_SHIFT, 1, 0, 60 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_GAIN | NOTCH_FIT_SHIFT, 1, 0, 60, 0 }), ==,
+                   0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   g_assert_cmpfloat (ref[10 * SIZE + 16], >, 200);
   g_assert_cmpfloat (fabsf (ref[30 * SIZE + 30]), <, 5);
@@ -495,7 +496,8 @@ test_fit_poked (void)
     bench.k->gather (bench.lane, &(NotchGather){ &bare });
     bench.k->poke (bench.lane, 0, NOTCH_PLANE_TEST, test);
     bench.k->poke (bench.lane, 0, NOTCH_PLANE_REF, ref);
-    g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &bare, NOTCH_FIT_GAIN | NOTCH_FIT_FOCUS, 1, 0, 0 }), ==, 0);
+    g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &bare, NOTCH_FIT_GAIN | NOTCH_FIT_FOCUS, 1, 0, 0, 0 }), ==,
+                     0);
     bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res[k]);
     bench.k->gather (bench.lane, &(NotchGather){ &batch }); /* another tile, whose reference is noisy */
     g_assert_cmpint (bench.k->refer (bench.lane, &(NotchRefer){ &batch }), ==, 0);
@@ -522,7 +524,7 @@ test_fit_wander (void)
   int n_beyond = 0;
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 1.02f, 2, 0 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 1.02f, 2, 0, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);

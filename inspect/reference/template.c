@@ -7,9 +7,14 @@
 
 #define MOST_AN_AXIS 5
 
+/* Of the patches that the reference has anything to align by in. */
+typedef struct {
+  int n, alike; /* alike: where the image has the same */
+} Alignment;
+
 /* Registers patches spread over the image, row of patches by row of patches. */
 static gboolean
-register_patches (NotchPlan *plan, NotchCrew *crew, const NotchCompute *compute, int side, gboolean *aligned,
+register_patches (NotchPlan *plan, NotchCrew *crew, const NotchCompute *compute, int side, Alignment *alignment,
                   GError **error)
 {
   gint64 width = plan->source->width, height = plan->source->height;
@@ -18,31 +23,36 @@ register_patches (NotchPlan *plan, NotchCrew *crew, const NotchCompute *compute,
   double dx[MOST_AN_AXIS * MOST_AN_AXIS], dy[MOST_AN_AXIS * MOST_AN_AXIS];
   int n = 0;
   for (int j = 0; j < ny; j++) {
-    NotchPair pair[MOST_AN_AXIS];
-    NotchShiftFound found[MOST_AN_AXIS];
+    NotchPair pair[2 * MOST_AN_AXIS];
+    NotchShiftFound
+        found[2 * MOST_AN_AXIS]; /* first the image's patches, then the reference's, both in the reference */
     gint64 top = ny == 1 ? (height - side) / 2 : j * (height - side) / (ny - 1);
     for (int i = 0; i < nx; i++) {
       gint64 left = nx == 1 ? (width - side) / 2 : i * (width - side) / (nx - 1);
       pair[i] = (NotchPair){ left, top, left, top, 0, 1, (float) plan->recipe->dice.search_px };
+      pair[nx + i] = (NotchPair){ left, top, left, top, 1, 1, (float) plan->recipe->dice.search_px };
     }
     NotchRows rows = { top, side };
     g_autoptr (NotchStrip) test = notch_store_strip (plan->store, &rows, 1, error);
     g_autoptr (NotchStrip) other =
         test ? notch_store_strip (plan->mem_store[NOTCH_MEM_REFERENCE], &rows, 1, error) : NULL;
     if (!other
-        || !notch_reference_shifts (crew, compute, notch_strip_pixels (test), notch_strip_pixels (other), nx, pair,
+        || !notch_reference_shifts (crew, compute, notch_strip_pixels (test), notch_strip_pixels (other), 2 * nx, pair,
                                     found, error))
       return FALSE;
     for (int i = 0; i < nx; i++, n++) {
       double bound = MAX (found[i].crlb, 0.002);
       x[n] = (double) pair[i].ax + 0.5 * side, y[n] = (double) pair[i].ay + 0.5 * side;
       dx[n] = found[i].dx, dy[n] = found[i].dy;
-      weight[n] = notch_reference_trusted (&found[i]) ? 1 / (bound * bound) : 0;
+      gboolean well = notch_reference_trusted (&found[i]), tells = notch_reference_trusted (&found[nx + i]);
+      weight[n] = well ? 1 / (bound * bound) : 0;
+      alignment->n += tells;
+      alignment->alike += tells && well;
     }
   }
   NotchWarp *warp = &plan->template_warp;
   *warp = (NotchWarp){ .centre_x = 0.5 * (double) width, .centre_y = 0.5 * (double) height };
-  *aligned = notch_warp_fit (warp, n, x, y, dx, dy, weight);
+  notch_warp_fit (warp, n, x, y, dx, dy, weight);
   double sum = 0, total = 0;
   for (int i = 0; i < n; i++) {
     double px, py;
@@ -84,7 +94,7 @@ open_template (NotchPlan *plan, const NotchCompute *compute, GError **error)
 
 /* Says what alignment cannot be trusted. */
 static void
-warn_of_alignment (NotchPlan *plan, gboolean aligned)
+warn_of_alignment (NotchPlan *plan, const Alignment *alignment)
 {
   char *text = NULL;
   if (plan->distortion && plan->distortion->at_limit)
@@ -92,8 +102,11 @@ warn_of_alignment (NotchPlan *plan, gboolean aligned)
         "image and reference are distorted against each other by more than %.0f px in places, which are "
         "compared with the wrong place",
         NOTCH_DISTORTION_REACH);
-  else if (!plan->distortion && !aligned)
-    text = g_strdup ("image and reference could not be aligned; they are compared as they lie");
+  else if (!plan->distortion && alignment->n == 0)
+    text = g_strdup ("the reference has nothing to align by; the image is compared as it lies");
+  else if (!plan->distortion && 2 * alignment->alike < alignment->n)
+    text = g_strdup_printf ("the image looks like the reference at %d of %d places only; is it of the same product?",
+                            alignment->alike, alignment->n);
   else if (!plan->distortion && plan->shift_rms > 1)
     text = g_strdup_printf (
         "parts of image and reference lie %.1f px rms from where the others have them; their alignment "
@@ -117,12 +130,20 @@ prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
     .batch = 1, .size = 32, .halo = 4, .shift_size = side, .max_blobs = 1, .patch_side = 1, .max_patches = 1
   };
   g_autoptr (NotchCrew) crew = notch_crew_new (compute, &size, error);
-  gboolean aligned = FALSE;
-  if (!crew || !register_patches (plan, crew, compute, side, &aligned, error)
+  Alignment alignment = { 0 };
+  if (!crew || !register_patches (plan, crew, compute, side, &alignment, error)
       || !notch_distortion_fit (plan->store, plan->mem_store[NOTCH_MEM_REFERENCE], plan->source->width,
                                 plan->source->height, &plan->template_warp, &plan->distortion, error))
     return FALSE;
-  warn_of_alignment (plan, aligned);
+  if (!plan->distortion && alignment.n > 0 && alignment.alike == 0) {
+    g_set_error (
+        error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+        "nothing in it looks like the reference %s; give the reference of the same product and magnification, or "
+        "a larger [dice] search_px if they lie further apart than %g px",
+        plan->recipe->reference.image, plan->recipe->dice.search_px);
+    return FALSE;
+  }
+  warn_of_alignment (plan, &alignment);
   return TRUE;
 }
 

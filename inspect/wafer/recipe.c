@@ -70,6 +70,9 @@ const NotchKey notch_keys[] = {
     "how many dice make the reference" },
   { "reference", "mesh_px", KEY_INT, AT (reference.mesh_px), 64, 16, 256, "px", NULL,
     "method surface: side of the squares that tell the background; what is as large as one is background" },
+  { "reference", "contrast", KEY_DOUBLE, AT (reference.contrast), 1.5, 0, 1000, "", NULL,
+    "a part of a die with more than so many times its reference's contrast, or less than that part of it, is not taken for "
+    "another exposure: all that differs is a defect; 0: any contrast is harmless, the opposite one too" },
   { "reference", "shading", KEY_BOOL, AT (reference.shading), 1, SWITCH,
     "take slow changes of brightness for harmless" },
   { "reference", "focus", KEY_BOOL, AT (reference.focus), 1, SWITCH,
@@ -500,6 +503,9 @@ notch_recipe_check (const NotchRecipe *recipe, GError **error)
   if (4 * halo > tile)
     return clash (recipe, "detect", "halo_px", error,
                   "%d leaves little of a tile of %d px; it may be at most a quarter of tile_px", halo, tile);
+  if (recipe->reference.contrast > 0 && recipe->reference.contrast < 1)
+    return clash (recipe, "reference", "contrast", error,
+                  "less than 1 leaves nothing that is alike; it may be 0 (any), or 1 or more");
   if (recipe->detect.largest_px < recipe->detect.smallest_px)
     return clash (recipe, "detect", "largest_px", error, "it is below smallest_px; it may be that or more");
   gboolean has_x = recipe->dice.pitch_x_um > 0 || recipe->dice.pitch_x_px > 0;

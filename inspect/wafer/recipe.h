@@ -67,6 +67,7 @@ struct NotchRecipe {
     int wander_px;           /* how far a feature may be from its place and be harmless */
     int neighbours;          /* K, 1 to NOTCH_MAX_SOURCES */
     int mesh_px;             /* surface: side of a cell of the background's mesh */
+    double contrast;         /* times the reference's, that is still matched; 0: any */
     gboolean shading, focus; /* regress them out */
     double noise_a, noise_b; /* exact: the noise's variance is a + b grey */
     double scale;            /* exact: of the image's grey levels to the reference's */

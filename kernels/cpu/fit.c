@@ -95,7 +95,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     if (a->terms == NOTCH_FIT_NOTHING)
       lane->fit[p][1] = a->gain - 1;
     else if (n >= NOTCH_FIT_LEAST)
-      notch_cpu_regress (lane, n, a->terms, piece->w * piece->h, &lane->ref_noise[p], a->least, lane->fit[p]);
+      notch_cpu_regress (lane, n, a, piece->w * piece->h, &lane->ref_noise[p], lane->fit[p]);
     for (int y = area.y0; y < area.y1; y++) {
       ptrdiff_t at = (ptrdiff_t) y * size + area.x0;
       apply_row (test + at, ref + at, size, lane->fit[p], notch_fit_u (&area, piece, area.x0), area.du,

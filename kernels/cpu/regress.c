@@ -106,10 +106,10 @@ notch_cpu_select (float *v, int n, int k)
 }
 
 void
-notch_cpu_regress (NotchLane *lane, int n, int terms, int area, const NotchRefNoise *noise, float quiet,
+notch_cpu_regress (NotchLane *lane, int n, const NotchFit *a, int area, const NotchRefNoise *noise,
                    float coefficient[NOTCH_FIT_MAX])
 {
-  int use[NOTCH_FIT_MAX], m = notch_fit_use (terms, area, use), stride = NOTCH_FIT_SAMPLES + 64;
+  int use[NOTCH_FIT_MAX], m = notch_fit_use (a->terms, area, use), stride = NOTCH_FIT_SAMPLES + 64;
   int padded = (n + 7) / 8 * 8;
   float *right = lane->basis + (ptrdiff_t) NOTCH_FIT_MAX * stride, *left = right + stride,
         *sorted = lane->normal_sorted;
@@ -144,7 +144,7 @@ notch_cpu_regress (NotchLane *lane, int n, int terms, int area, const NotchRefNo
         for (int j = 0; j <= i && j < m; j++)
           matrix[i][j] -= (double) term[i][k] * (double) term[j][k];
     }
-    notch_fit_round (matrix, use, m, count, variance, noise, coefficient);
+    notch_fit_round (matrix, use, m, count, variance, noise, a->contrast, coefficient);
     if (round == 2)
       return;
     float found[NOTCH_FIT_MAX];
@@ -152,6 +152,6 @@ notch_cpu_regress (NotchLane *lane, int n, int terms, int area, const NotchRefNo
       found[i] = coefficient[use[i]];
     residuals (term, found, m, right, n, left);
     memcpy (sorted, left, sizeof (float) * (size_t) n);
-    notch_fit_spread (notch_cpu_select (sorted, n, n / 2), quiet, noise, &cut, &variance);
+    notch_fit_spread (notch_cpu_select (sorted, n, n / 2), a->least, noise, &cut, &variance);
   }
 }

@@ -222,8 +222,8 @@ find_shift (NotchLane *lane, const NotchShift *a, const NotchPair *pair, bool fr
   }
   fetch_patch (lane, &a->mem[pair->mem_b]->pixels, pair->bx, pair->by, lane->shift_b);
   NotchQuality quality_b = quality_of (lane->shift_b, n);
-  double variance = a->noise > 0 ? (double) a->noise * a->noise : 0.5 * (quality_a->variance + quality_b.variance);
-  float bound_a = notch_quality_bound (quality_a, variance), bound_b = notch_quality_bound (&quality_b, variance);
+  float bound_a = notch_quality_bound (quality_a, notch_quality_noise (quality_a, &quality_b, (double) a->noise));
+  float bound_b = notch_quality_bound (&quality_b, notch_quality_noise (&quality_b, quality_a, (double) a->noise));
   *found = (NotchShiftFound){ .crlb = bound_a > bound_b ? bound_a : bound_b, .ambiguity = 1 };
   prepare (lane, lane->shift_b);
   notch_fft_forward (lane->shift_fft, lane->shift_b, lane->shift_fb);

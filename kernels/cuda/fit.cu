@@ -158,7 +158,7 @@ take_residuals (float *sample, int n, const float c[NOTCH_FIT_MAX])
 /* The coefficients of piece first + blockIdx.x, by the same rounds as on the CPU (kernels/cpu/regress.c). */
 static __global__ void
 __launch_bounds__ (FIT_THREADS, 1)
-    regress (NotchLane lane, NotchCudaFit fit, int first, int terms, float gain, float quiet)
+    regress (NotchLane lane, NotchCudaFit fit, int first, int terms, float gain, float quiet, float contrast)
 {
   NOTCH_SHARED (double, sums, FIT_THREADS / 32 * FIT_SUMS);
   NOTCH_SHARED (double, matrix, FIT_SIDE *FIT_SIDE);
@@ -188,7 +188,8 @@ __launch_bounds__ (FIT_THREADS, 1)
           int a = i < m ? use[i] : NOTCH_FIT_MAX;
           matrix[i * FIT_SIDE + j] = sums[a * (a + 1) / 2 + use[j]];
         }
-      notch_fit_round ((double (*)[FIT_SIDE]) matrix, use, m, sums[FIT_SUMS - 1], variance, &lane.ref_noise[p], c);
+      notch_fit_round ((double (*)[FIT_SIDE]) matrix, use, m, sums[FIT_SUMS - 1], variance, &lane.ref_noise[p],
+                       contrast, c);
     }
     __syncthreads ();
     if (round == 2)
@@ -306,7 +307,7 @@ notch_cuda_fit (NotchLane *lane, const NotchFit *a)
   for (int first = 0; first < lane->n_pieces; first += fit->at_once) {
     int n = lane->n_pieces - first < fit->at_once ? lane->n_pieces - first : fit->at_once;
     NOTCH_LAUNCH (regress, dim3 ((unsigned) n), dim3 (FIT_THREADS), 0, lane->stream, *lane, *fit, first, a->terms,
-                  a->gain, a->least);
+                  a->gain, a->least, a->contrast);
   }
   NOTCH_LAUNCH (apply, notch_cuda_pixel_grid (lane), NOTCH_CUDA_PIXEL_BLOCK, 0, lane->stream, *lane, *fit);
   if (a->terms != NOTCH_FIT_NOTHING && lane->n_pieces > 0)

@@ -260,9 +260,9 @@ refine_kernel (const float *correlations, const cufftComplex *spectrum, const No
   NotchShiftFound is = { 0, 0, 0, 1, 0 };
   double x = peak.x, y = peak.y;
   if (threadIdx.x == 0) {
-    double variance = noise > 0 ? (double) noise * noise : 0.5 * (quality[i].variance + quality[n_pairs + i].variance);
-    float bound_a = notch_quality_bound (&quality[i], variance);
-    float bound_b = notch_quality_bound (&quality[n_pairs + i], variance);
+    const NotchQuality *a = &quality[i], *b = &quality[n_pairs + i];
+    float bound_a = notch_quality_bound (a, notch_quality_noise (a, b, (double) noise));
+    float bound_b = notch_quality_bound (b, notch_quality_noise (b, a, (double) noise));
     is.crlb = bound_a > bound_b ? bound_a : bound_b;
     goes_on[0] = notch_shift_begin (&peak, &is);
   }

@@ -203,14 +203,23 @@ notch_fit_noise_product (const NotchRefNoise *noise, int a, int b)
   return other_u >= 0 ? noise->level_bend * notch_fit_mean_power (other_u) * notch_fit_mean_power (other_v) : 0;
 }
 
+/* Is a piece with these coefficients its reference but for exposure? Over the piece u^2 and v^2 are 1/3 in the mean. */
+NOTCH_FN bool
+notch_fit_alike (const float c[NOTCH_FIT_MAX], float contrast)
+{
+  float gain = 1 + c[1] + (c[7] + c[9]) / 3;
+  return !(contrast > 0) || (gain <= contrast && gain * contrast >= 1);
+}
+
 /* A round of the fit: from the products over `count` samples, which it overwrites, to coefficients. The terms are made of a
  * reference that is noisy itself, and its noise stands in the difference, too; after the first round the image's noise, of
  * this variance, is known, and what it adds to the products is taken off (Fuller, Measurement Error Models, 1987, 2.2).
  * Otherwise the fit would smooth the reference by its Laplacian, and make up for the contrast that this costs by a gain that
- * is wrong for all that is flat. */
+ * is wrong for all that is flat. A piece that is not its reference at another exposure gets the offset alone, so that what is
+ * wrong with it is seen. */
 NOTCH_FN void
 notch_fit_round (NotchFitMatrix matrix, const int use[NOTCH_FIT_MAX], int m, double count, double variance,
-                 const NotchRefNoise *noise, float coefficient[NOTCH_FIT_MAX])
+                 const NotchRefNoise *noise, float contrast, float coefficient[NOTCH_FIT_MAX])
 {
   double solution[NOTCH_FIT_MAX], least[NOTCH_FIT_MAX];
   for (int i = 0; i < m; i++) {
@@ -225,6 +234,11 @@ notch_fit_round (NotchFitMatrix matrix, const int use[NOTCH_FIT_MAX], int m, dou
     coefficient[i] = 0;
   for (int i = 0; i < m; i++)
     coefficient[use[i]] = (float) solution[i];
+  if (notch_fit_alike (coefficient, contrast))
+    return;
+  for (int i = 0; i < NOTCH_FIT_MAX; i++)
+    coefficient[i] = 0;
+  coefficient[0] = (float) (matrix[m][0] / (count > 1 ? count : 1));
 }
 
 /* What comes of the median of the sizes of the residuals: what a sample may be off by in the next round, and the variance of the

@@ -45,6 +45,16 @@ notch_quality_bound (const NotchQuality *quality, double variance)
   return (float) sqrt (2 * (variance > 1e-3 ? variance : 1e-3) / least);
 }
 
+/* The noise that two patches' bounds go by: given, or what both have in the mean; but not less than a patch has itself, or noise
+ * that only one of them has would be its structure. */
+NOTCH_FN double
+notch_quality_noise (const NotchQuality *own, const NotchQuality *other, double given)
+{
+  if (given > 0)
+    return given * given;
+  return own->variance > other->variance ? own->variance : 0.5 * (own->variance + other->variance);
+}
+
 /* Cycles a patch: beyond these a frequency counts in full. */
 #define NOTCH_COARSE 8
 
