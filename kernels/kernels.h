@@ -132,7 +132,7 @@ typedef struct { /* regress gain, offset, shading, shift and focus out of every 
   int terms;
   float gain; /* for NOTHING */
   int wander; /* px: what the fitted reference has this near, in a square, is no difference; 0: only its own place counts */
-  float least; /* grey levels: a pixel that is off by 4 of these is not left out, however quiet the others are */
+  float least;    /* grey levels: a pixel that is off by 4 of these is not left out, however quiet the others are */
   float contrast; /* a piece with more than so many times its reference's contrast, or less than that part of it, is not
                    * matched: nothing but an offset is taken out; 0: any contrast is matched, the opposite one too */
 } NotchFit;

@@ -8,8 +8,8 @@ trap 'rm -rf "$dir"' EXIT
 built=$(dirname "$NOTCH")
 cd "$dir" || exit 1
 
-"$NOTCH" simulate -q --size 512x512 --die 128x128 --defects 6 --snr 14:40 --seed 3 -o die.tif || exit 1
-"$NOTCH" simulate -q --size 512x512 --die 128x128 --defects 0 --seed 5 -o clean.tif || exit 1
+"$NOTCH" simulate -q --size 320x320 --die 80x80 --defects 6 --snr 14:40 --seed 3 -o die.tif || exit 1
+"$NOTCH" simulate -q --size 320x320 --die 80x80 --defects 0 --seed 5 -o clean.tif || exit 1
 
 # same CPU GPU: how rows of two defects.csv differ that should be the same defect, as a word
 cat >same.awk <<'EOF'
@@ -87,7 +87,7 @@ if [ -f "$built/tests/cudahost/.libs/notch-cuda.so" ]; then
   ok "learning where a device is full" \
     env CUDAHOST_MEMORY=24000000 "$NOTCH" learn -q --device cuda -o full-golden.tif clean.tif
   ok "gives the CPU's bytes" cmp cpu-golden.tif full-golden.tif
-  status=$(CUDAHOST_FAULT=400 "$NOTCH" inspect -q --device cuda --format defects -o broken die.tif >out 2>&1; echo $?)
+  status=$(CUDAHOST_FAULT=200 "$NOTCH" inspect -q --device cuda --format defects -o broken die.tif >out 2>&1; echo $?)
   is "a device that breaks in an image ends it" "$status $(grep -c 'illegal memory access' out)" "2 1"
 else
   skip "trouble on a device" "the stand-in for CUDA was not built"

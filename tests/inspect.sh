@@ -6,8 +6,8 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 
-"$NOTCH" simulate -q --size 512x512 --die 128x128 --defects 12 --snr 12:40 --seed 3 -o a.tif || exit 1
-"$NOTCH" simulate -q --size 512x512 --die 128x128 --defects 0 --seed 4 -o clean.tif || exit 1
+"$NOTCH" simulate -q --size 384x384 --die 96x96 --defects 8 --snr 12:40 --seed 3 -o a.tif || exit 1
+"$NOTCH" simulate -q --size 384x384 --die 96x96 --defects 0 --seed 4 -o clean.tif || exit 1
 
 # ---- files and status ---------------------------------------------------------------------------------------------------
 is "no limits: nothing is rejected" "$(status "$NOTCH" inspect -o out a.tif clean.tif)" 0
@@ -158,12 +158,12 @@ cat >region.ini <<'END'
 kind = exclude
 x_um = 0
 y_um = 0
-width_um = 32
-height_um = 63
+width_um = 24
+height_um = 47
 END
 "$NOTCH" inspect -q -r region.ini --format defects -o region a.tif
 is "nothing is found where nothing is inspected" \
-  "$(awk -F, 'NR > 1 && $9 < 28 { n++ } END { print n + 0 }' region/a/defects.csv)" 0
+  "$(awk -F, 'NR > 1 && $9 < 20 { n++ } END { print n + 0 }' region/a/defects.csv)" 0
 ok "elsewhere it is" test "$(wc -l <region/a/defects.csv)" -gt 1
 "$NOTCH" inspect -q --set detect.polarity=dark --format defects -o dark a.tif
 is "one polarity only" "$(awk -F, 'NR > 1 && $16 > 0 { n++ } END { print n + 0 }' dark/a/defects.csv)" 0

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { SIDE = 24, AREA = SIDE * SIDE };
+enum { SIDE = 16, AREA = SIDE * SIDE };
 
 static NotchRandom chance;
 
@@ -214,11 +214,12 @@ test_classifier (void)
   for (int c = 0; c < 3; c++)
     g_assert_cmpfloat (probability[c], ==, 1.0f / 3);
   /* A larger patch with the same middle is the same defect. */
-  NotchExample larger = { .patch = g_new0 (float, 2 * 32 * 32) };
+  const int wide = SIDE + 8;
+  NotchExample larger = { .patch = g_new0 (float, 2 * wide * wide) };
   for (int k = 0; k < 2; k++)
     for (int p = 0; p < AREA; p++)
-      larger.patch[(k * 32 + p / SIDE + 4) * 32 + p % SIDE + 4] = example[1].patch[k * AREA + p];
-  net->classify (state, &larger, 1, 32, 1, probability);
+      larger.patch[(k * wide + p / SIDE + 4) * wide + p % SIDE + 4] = example[1].patch[k * AREA + p];
+  net->classify (state, &larger, 1, wide, 1, probability);
   g_assert_cmpmem (probability, 3 * sizeof (float), again + 3, 3 * sizeof (float));
   g_free (larger.patch);
   int length = net->embedding_length (state);

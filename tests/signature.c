@@ -150,7 +150,7 @@ test_invariance (void)
   NotchSimulation s = maps_of ("all", 11);
   const int n = notch_signature_count ();
   g_assert_cmpint (n, <=, NOTCH_SIGNATURE_MOST);
-  for (int i = 0; i < 18; i++) {
+  for (int i = 0; i < 9; i++) {
     g_autoptr (NotchBinMap) map = map_of (&s, i);
     NotchRaster raster, turned;
     double value[NOTCH_SIGNATURE_MOST], again[NOTCH_SIGNATURE_MOST];
@@ -194,14 +194,14 @@ test_chance (void)
   random.map_edge_max = 0;
   random.map_side_max = 30;
   int n = 0;
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < 12; i++) {
     g_autoptr (NotchBinMap) map = map_of (&random, i);
     double p = notch_binmap_chance (map, 2);
     g_assert_cmpfloat (p, >, 0);
     g_assert_cmpfloat (p, <=, 1);
     n += p <= 0.05;
   }
-  g_assert_cmpint (n, <=, 4); /* 1 is expected; 5 or more have a chance of 0.003 */
+  g_assert_cmpint (n, <=, 3); /* 0.6 is expected; 4 or more have a chance of 0.002 */
   for (int i = 0; i < 2; i++) {
     g_autoptr (NotchBinMap) map = map_of (&marked, i);
     double p = notch_binmap_chance (map, 1);
@@ -310,7 +310,7 @@ test_learn (void)
     return;
   }
   g_autoptr (GError) error = NULL;
-  g_autoptr (NotchDataset) learn = simulated (1, 270), test = simulated (2, 90);
+  g_autoptr (NotchDataset) learn = simulated (1, 180), test = simulated (2, 45);
   g_autofree guint8 *part = g_malloc (learn->example->len);
   memset (part, NOTCH_PART_TRAIN, learn->example->len);
   const NotchTrainHow how = { .seed = 1, .rounds = 15, .jobs = 2 };
@@ -326,7 +326,7 @@ test_learn (void)
     notch_trained_probabilities (trained, notch_example (test, i), 1, NOTCH_RASTER_SIDE, 1, probability);
     right += notch_trained_decide (trained, probability, NAN, &confidence) == notch_example (test, i)->class_index;
   }
-  g_assert_cmpint (right, >=, 80);
+  g_assert_cmpint (right, >=, 40);
   /* of a whole wafer, with the test against chance before it */
   NotchSimulation center = maps_of ("Center", 9), none = maps_of ("none", 9);
   none.map_edge_max = 0;

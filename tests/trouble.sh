@@ -6,6 +6,10 @@ dir=$(mktemp -d)
 trap 'chmod -R u+w "$dir"; rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 
+# Fontconfig keeps here what it found, from the first picture on. Where it cannot, for it has no home or the disk is full, it says so.
+XDG_CACHE_HOME=$dir/cache
+export XDG_CACHE_HOME
+
 "$NOTCH" simulate -q --size 384x384 --die 96x96 --defects 3 --snr 20:40 --seed 3 -o good.tif || exit 1
 cp good.tif after.tif
 broken=
@@ -228,8 +232,8 @@ full () { # BLOCKS IMAGE…
 }
 full 16 good.tif after.tif
 is "a full disk: exit status" "$?" 2
-grep -v '^notch: ' message.txt | sed 's/^/# besides: /' # what others say is shown, and does not count
-is "a full disk: a line an image" "$(grep -c '^notch: full/[a-z]*/[a-z]*.png: .*make room' message.txt)/$(grep -c '^notch: ' message.txt)" 2/2
+is "a full disk: a line an image" "$(grep -c '^notch: full/[a-z]*/[a-z]*.png: .*make room' message.txt)/$(wc -l <message.txt)" 2/2
+grep -v '^notch: ' message.txt | sed 's/^/# besides: /'
 is "a full disk: nothing half written has a name" "$(find full -name '*.png' -size -1k -o -name '.*.partial' | wc -l)" 0
 ok "a full disk: the images are not finished" test ! -e full/good/summary.json -a ! -e full/after/summary.json
 is "with room again it goes on" "$(status "$NOTCH" inspect -q --resume -o full good.tif after.tif)" 0
