@@ -155,7 +155,7 @@ asked_before (const char *marker)
 }
 
 /* Finished is what has its row and its marker, which is the last file that an image gets, if that was asked for the
- * same. All others start anew, and lose both and all that was written beside. */
+ * same. All others start anew and lose both. */
 static gboolean
 finished_before (Run *run, int i)
 {
@@ -165,8 +165,7 @@ finished_before (Run *run, int i)
     if (g_strcmp0 (before, now) == 0)
       return TRUE;
   }
-  g_autofree char *folder = g_path_get_dirname (marker);
-  notch_reports_remove (folder);
+  g_unlink (marker);
   g_clear_pointer (&run->row[i], g_free);
   run->ours[i] = TRUE;
   return FALSE;
@@ -413,6 +412,12 @@ inspect_instead (Run *run, int i, const char *why, GError **error)
 }
 
 static gboolean
+is_interrupted (const Run *run, const GError *error)
+{
+  return run->cancelled || g_error_matches (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED);
+}
+
+static gboolean
 inspect_image (Run *run, int i, GError **error)
 {
   const NotchInspectOptions *options = run->options;
@@ -428,6 +433,8 @@ inspect_image (Run *run, int i, GError **error)
     g_autoptr (GError) full = g_steal_pointer (&fault);
     inspection = inspect_instead (run, i, full->message, &fault);
   }
+  if (inspection || !is_interrupted (run, fault)) /* what an earlier run found is kept until this one knows more */
+    notch_reports_remove (folder, run->recipe->path);
   if (!inspection) {
     if (!g_str_has_prefix (fault->message, name)) /* what went wrong in the image's own file names it already */
       g_prefix_error_literal (&fault, name);
@@ -631,7 +638,7 @@ run_images (Run *run, GError **error)
       continue;
     }
     if (!inspect_image (run, i, &failure)) {
-      if (g_error_matches (failure, NOTCH_ERROR, NOTCH_ERROR_CANCELLED) || run->cancelled) {
+      if (is_interrupted (run, failure)) {
         g_propagate_error (error, g_error_new_literal (NOTCH_ERROR, NOTCH_ERROR_CANCELLED,
                                                        "interrupted; what was finished is whole, --resume goes on"));
         return FALSE;
