@@ -634,7 +634,9 @@ most_resident (void)
 static void
 test_promises (void)
 {
-  static const guint32 sizes[][2] = { { 300000000, 1 }, { 0x7fffffff, 0x7fffffff }, { 1, 0x7fffffff }, { 40000, 40000 } };
+  static const guint32 sizes[][2] = {
+    { 300000000, 1 }, { 0x7fffffff, 0x7fffffff }, { 1, 0x7fffffff }, { 40000, 40000 }
+  };
   g_autofree char *path = path_of ("promise.png");
   gint64 before = most_resident ();
   for (gsize i = 0; i < G_N_ELEMENTS (sizes); i++)

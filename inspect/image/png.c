@@ -144,8 +144,8 @@ check_size (const Png *p, GError **error)
   if (!g_uint64_checked_mul (&packed, png_get_rowbytes (p->png, p->info) + 1, (guint64) height) /* with its filter */
       || packed / RATIO_MAX > p->file_bytes)
     return fail (p, error,
-                 "says that it has %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT " pixels, which a file of %" G_GUINT64_FORMAT
-                 " bytes cannot hold; the file is damaged",
+                 "says that it has %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
+                 " pixels, which a file of %" G_GUINT64_FORMAT " bytes cannot hold; the file is damaged",
                  width, height, p->file_bytes);
   guint64 row_bytes = (guint64) width * channels * (png_get_bit_depth (p->png, p->info) == 16 ? 2 : 1);
   if (!notch_source_check_row (p->source.path, row_bytes, p->budget, error))
