@@ -37,6 +37,7 @@ typedef struct {
   char *header, **row; /* of summary.csv */
   gboolean *ours;      /* beside row: it is this run's, whatever summary.csv says */
   Earlier *earlier;    /* beside row, as long as that is an earlier run's */
+  GString *others;     /* rows of images that are not this run's */
   NotchProgressFunc progress;
   gpointer data;
   NotchProgress now;
@@ -155,7 +156,7 @@ asked_before (const char *marker)
 }
 
 /* Finished is what has its row and its marker, which is the last file that an image gets, if that was asked for the
- * same. All others start anew, and lose both and all that was written beside. */
+ * same. All others start anew and lose both. */
 static gboolean
 finished_before (Run *run, int i)
 {
@@ -165,8 +166,7 @@ finished_before (Run *run, int i)
     if (g_strcmp0 (before, now) == 0)
       return TRUE;
   }
-  g_autofree char *folder = g_path_get_dirname (marker);
-  notch_reports_remove (folder);
+  g_unlink (marker);
   g_clear_pointer (&run->row[i], g_free);
   run->ours[i] = TRUE;
   return FALSE;
@@ -206,28 +206,38 @@ parse_verdict (const char *name)
   return verdict;
 }
 
-/* Rows that are not this run's: those of earlier runs, and of other shards. A table that cannot be read, or has other
- * columns, as another recipe gives it, has none. */
+/* Rows that are not this run's: those of earlier runs, and of other shards. Images that this run was not given keep
+ * theirs, but one whose folder now is another's. A table that cannot be read, or has other columns, as another recipe
+ * gives it, has none. */
 static void
 load_rows (Run *run)
 {
+  g_string_truncate (run->others, 0);
   g_autofree char *path = g_build_filename (run->output, "summary.csv", NULL);
   g_autoptr (NotchCsv) csv = notch_csv_load (path, NULL);
   g_autofree char *header = csv ? join_fields (csv->name) : NULL;
   if (g_strcmp0 (header, run->header) != 0)
     return;
   g_autoptr (GHashTable) index = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  for (int i = 0; i < run->n; i++)
+  g_autoptr (GHashTable) folders = g_hash_table_new (g_str_hash, g_str_equal);
+  for (int i = 0; i < run->n; i++) {
     g_hash_table_insert (index, row_key (run->image[i], run->stem[i]), GINT_TO_POINTER (i + 1));
+    g_hash_table_add (folders, run->stem[i]);
+  }
   int file = notch_csv_column (csv, "file"), stem = notch_csv_column (csv, "stem");
   int verdict = notch_csv_column (csv, "verdict"), defects = notch_csv_column (csv, "defects");
   for (guint k = 0; k < csv->row->len; k++) {
     g_autofree char *key = row_key (notch_csv_text (csv, k, file), notch_csv_text (csv, k, stem));
     int i = GPOINTER_TO_INT (g_hash_table_lookup (index, key)) - 1;
-    if (i < 0 || run->ours[i])
+    if (i < 0 ? g_hash_table_contains (folders, notch_csv_text (csv, k, stem)) : run->ours[i])
       continue;
+    g_autofree char *row = join_fields (csv->row->pdata[k]);
+    if (i < 0) {
+      g_string_append (run->others, row);
+      continue;
+    }
     g_free (run->row[i]);
-    run->row[i] = join_fields (csv->row->pdata[k]);
+    run->row[i] = g_steal_pointer (&row);
     run->earlier[i].verdict = parse_verdict (notch_csv_text (csv, k, verdict));
     run->earlier[i].n_defects = g_ascii_strtoll (notch_csv_text (csv, k, defects), NULL, 10);
   }
@@ -260,6 +270,7 @@ save_rows (Run *run, GError **error)
   for (int i = 0; i < run->n; i++)
     if (run->row[i])
       g_string_append (text, run->row[i]);
+  g_string_append (text, run->others->str);
   gboolean well = notch_write_file (path, text->str, (gssize) text->len, error);
   if (folder >= 0)
     close (folder);
@@ -413,6 +424,12 @@ inspect_instead (Run *run, int i, const char *why, GError **error)
 }
 
 static gboolean
+is_interrupted (const Run *run, const GError *error)
+{
+  return run->cancelled || g_error_matches (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED);
+}
+
+static gboolean
 inspect_image (Run *run, int i, GError **error)
 {
   const NotchInspectOptions *options = run->options;
@@ -428,6 +445,8 @@ inspect_image (Run *run, int i, GError **error)
     g_autoptr (GError) full = g_steal_pointer (&fault);
     inspection = inspect_instead (run, i, full->message, &fault);
   }
+  if (inspection || !is_interrupted (run, fault)) /* what an earlier run found is kept until this one knows more */
+    notch_reports_remove (folder, run->recipe->path);
   if (!inspection) {
     if (!g_str_has_prefix (fault->message, name)) /* what went wrong in the image's own file names it already */
       g_prefix_error_literal (&fault, name);
@@ -561,6 +580,7 @@ clear_run (Run *run)
   g_free (run->row);
   g_free (run->ours);
   g_free (run->earlier);
+  g_string_free (run->others, TRUE);
   g_free (run->header);
   g_free (run->device);
 }
@@ -631,7 +651,7 @@ run_images (Run *run, GError **error)
       continue;
     }
     if (!inspect_image (run, i, &failure)) {
-      if (g_error_matches (failure, NOTCH_ERROR, NOTCH_ERROR_CANCELLED) || run->cancelled) {
+      if (is_interrupted (run, failure)) {
         g_propagate_error (error, g_error_new_literal (NOTCH_ERROR, NOTCH_ERROR_CANCELLED,
                                                        "interrupted; what was finished is whole, --resume goes on"));
         return FALSE;
@@ -682,6 +702,7 @@ notch_inspect_run (char **images, const NotchInspectOptions *options, NotchProgr
     .row = g_new0 (char *, n + 1),
     .ours = g_new0 (gboolean, n + 1),
     .earlier = g_new0 (Earlier, n + 1),
+    .others = g_string_new (NULL),
     .progress = progress,
     .data = data,
     .summary = &counted,

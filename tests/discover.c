@@ -262,6 +262,42 @@ test_pair (void)
   }
 }
 
+/* Resolution tags that no recipe may have, as of 1 dot an inch, are not believed: what is written can be read. */
+static void
+test_pixel (void)
+{
+  g_autofree char *report = NULL;
+  g_autoptr (NotchRecipe) recipe = discover (&plain, NULL, 25400, &report);
+  g_assert_cmpfloat (recipe->wafer.pixel_um, ==, 0);
+  g_assert_nonnull (strstr (report, "25400 µm wide, which is not believed"));
+  g_assert_nonnull (strstr (report, "pixel: size not known"));
+
+  static const struct {
+    double x, y, given, wanted;
+    const char *warning;
+  } cases[] = {
+    { 0.5, 0.5, 0, 0.5, NULL },
+    { 0.5, 0.502, 0, 0.5, NULL },
+    { 0.5, 0, 0, 0.5, NULL },
+    { 0, 0.5, 0, 0, NULL },
+    { 0.5, 0.25, 2, 2, NULL },
+    { 25400, 25400, 2, 2, NULL },
+    { 1e-5, 1e-5, 0, 0, "1e-05 µm wide" },
+    { INFINITY, 1, 0, 0, "inf" },
+    { 0.5, 0.25, 0, 0.5, "0.5 µm wide and 0.25 µm high" },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (NotchRecipe) base = notch_recipe_new ();
+    g_autoptr (GPtrArray) warning = g_ptr_array_new_with_free_func (g_free);
+    NotchSource source = { .pixel_um_x = cases[i].x, .pixel_um_y = cases[i].y };
+    base->wafer.pixel_um = cases[i].given;
+    g_assert_cmpfloat (notch_pixel_um (base, &source, warning), ==, cases[i].wanted);
+    g_assert_cmpuint (warning->len, ==, cases[i].warning ? 1 : 0);
+    if (cases[i].warning)
+      g_assert_nonnull (strstr (warning->pdata[0], cases[i].warning));
+  }
+}
+
 static void
 test_errors (void)
 {
@@ -337,6 +373,7 @@ main (int argc, char **argv)
   g_test_add_func ("/discover/single", test_single);
   g_test_add_func ("/discover/given", test_given);
   g_test_add_func ("/discover/pair", test_pair);
+  g_test_add_func ("/discover/pixel", test_pixel);
   g_test_add_func ("/discover/errors", test_errors);
   int status = g_test_run ();
   g_rmdir (folder);

@@ -80,6 +80,19 @@ ok "an image is done" test -s again/again/overlay.png -a -s again/again/crops/1.
 echo nothing >again.tif
 "$NOTCH" inspect -q -o again again.tif 2>/dev/null
 is "an image that fails now keeps no report of before, and what is not ours" "$(ls -A again/again)" note.txt
+# A recipe that was written there may be followed, edited or not.
+"$NOTCH" inspect -q --format defects,recipe -o again bytes.tif
+echo '# by hand' >>again/bytes/recipe.ini
+cp again/bytes/recipe.ini edited.ini
+mkdir bad
+echo nothing >bad/bytes.tif
+"$NOTCH" inspect -q -r again/bytes/recipe.ini -o again bad/bytes.tif 2>/dev/null
+ok "an image that fails leaves the recipe that is followed" cmp edited.ini again/bytes/recipe.ini
+is "and no report" "$(ls -A again/bytes)" recipe.ini
+is "an image that does not needs it, too" \
+  "$(status "$NOTCH" inspect -q --format defects -r again/bytes/recipe.ini -o again bytes.tif)" 0
+ok "it is still there" cmp edited.ini again/bytes/recipe.ini
+ok "beside the defects" test -s again/bytes/defects.csv
 
 # ---- workers --------------------------------------------------------------------------------------------------------------
 cat >region.ini <<'END'
@@ -132,6 +145,8 @@ ok "a PNG that is cut in its last chunk is refused" sh -c '"$NOTCH" inspect -q -
 
 # ---- interruption ---------------------------------------------------------------------------------------------------------
 "$NOTCH" simulate -q --size 6144x6144 --die 256x256 --defects 0 --seed 5 -o large.tif
+mkdir -p late/large
+touch late/large/defects.csv late/large/recipe.ini late/large/summary.json
 "$NOTCH" inspect -q -o late large.tif &
 process=$!
 sleep 1
@@ -141,4 +156,5 @@ wait $process
 is "an interrupted survey: exit status" "$?" 130
 is "it ends at once" "$(($(date +%s) - start <= 5))" 1
 is "nothing half written is left" "$(find late -name '*.partial' | wc -l)" 0
+is "what was there is, and is not finished" "$(ls -A late/large)" "$(printf 'defects.csv\nrecipe.ini')"
 done_testing

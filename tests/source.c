@@ -5,7 +5,9 @@
 #include <math.h>
 #include <png.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <tiffio.h>
+#include <zlib.h>
 
 static char *folder;
 
@@ -594,6 +596,96 @@ test_png (void)
   g_remove (path);
 }
 
+static void
+append_chunk (GByteArray *png, const char *name, const guint8 *data, guint32 n)
+{
+  guint32 length = GUINT32_TO_BE (n);
+  guint32 crc = (guint32) crc32 (crc32 (0, (const Bytef *) name, 4), data, n), sum = GUINT32_TO_BE (crc);
+  g_byte_array_append (png, (const guint8 *) &length, 4);
+  g_byte_array_append (png, (const guint8 *) name, 4);
+  g_byte_array_append (png, data, n);
+  g_byte_array_append (png, (const guint8 *) &sum, 4);
+}
+
+/* A PNG of 16-bit RGBA with a right header and eight bytes of rows. */
+static void
+write_promise (const char *path, guint32 width, guint32 height, guint8 interlaced)
+{
+  guint8 header[13] = { 0, 0, 0, 0, 0, 0, 0, 0, 16, PNG_COLOR_TYPE_RGB_ALPHA, 0, 0, interlaced };
+  guint32 size[2] = { GUINT32_TO_BE (width), GUINT32_TO_BE (height) };
+  memcpy (header, size, sizeof size);
+  g_autoptr (GByteArray) png = g_byte_array_new ();
+  g_byte_array_append (png, (const guint8 *) "\211PNG\r\n\032\n", 8);
+  append_chunk (png, "IHDR", header, sizeof header);
+  append_chunk (png, "IDAT", (const guint8 *) "\170\1\0\0\0\0\0\1", 8);
+  append_chunk (png, "IEND", NULL, 0);
+  store (path, (const char *) png->data, png->len);
+}
+
+static gint64
+most_resident (void)
+{
+  struct rusage usage;
+  g_assert_cmpint (getrusage (RUSAGE_SELF, &usage), ==, 0);
+  return usage.ru_maxrss; /* KiB */
+}
+
+/* Nothing is made for rows that a file cannot have. */
+static void
+test_promises (void)
+{
+  static const guint32 sizes[][2] = {
+    { 300000000, 1 }, { 0x7fffffff, 0x7fffffff }, { 1, 0x7fffffff }, { 40000, 40000 }
+  };
+  g_autofree char *path = path_of ("promise.png");
+  gint64 before = most_resident ();
+  for (gsize i = 0; i < G_N_ELEMENTS (sizes); i++)
+    for (guint8 interlaced = 0; interlaced < 2; interlaced++) {
+      write_promise (path, sizes[i][0], sizes[i][1], interlaced);
+      assert_fails (path, NULL, "*pixels*cannot hold*damaged");
+    }
+  g_assert_cmpint (most_resident () - before, <, 100 << 10);
+  g_remove (path);
+}
+
+/* Rows that the budget has no room for are refused before they are decoded, with the budget that they want. */
+static void
+test_wide (void)
+{
+  const NotchSourceOptions options = { .colour = NOTCH_CHANNEL_LUMINANCE, .budget = (guint64) 16 << 20 };
+  const NotchSourceOptions more = { .colour = NOTCH_CHANNEL_LUMINANCE, .budget = (guint64) 32 << 20 };
+  const Kind kind = { "wide", 300000, 2, 8, UINT, 1, BLACK, COMPRESSION_ADOBE_DEFLATE, .rows = 1 };
+  g_autofree char *tiff = write_kind (&kind), *png = path_of ("wide.png");
+  write_png (png, 100000, 2, 8, PNG_COLOR_TYPE_RGB, FALSE, 0);
+  const char *path[] = { tiff, png };
+  for (gsize i = 0; i < G_N_ELEMENTS (path); i++) {
+    assert_fails (path[i], &options, "*rows of 0.3 MiB*16 MiB of ?detect? memory_mib; raise it to 19*");
+    g_autoptr (NotchSource) source = notch_source_open (path[i], &more, NULL);
+    g_assert_nonnull (source);
+    g_remove (path[i]);
+  }
+}
+
+/* A file that is written over while it is read is an error, whatever size it has now. */
+static void
+test_replaced (void)
+{
+  g_autofree char *path = path_of ("replaced.png"), *bytes = NULL;
+  guint8 row[90];
+  gsize n = 0;
+  g_autoptr (GError) error = NULL;
+  write_png (path, 3000, 20, 8, PNG_COLOR_TYPE_GRAY, FALSE, 0);
+  g_assert_true (g_file_get_contents (path, &bytes, &n, NULL));
+  write_png (path, 90, 400, 8, PNG_COLOR_TYPE_GRAY, FALSE, 0);
+  g_autoptr (NotchSource) source = notch_source_open (path, NULL, NULL);
+  g_assert_true (notch_source_read (source, 300, 1, row, 1, NULL));
+  store (path, bytes, n);
+  g_assert_false (notch_source_read (source, 0, 1, row, 1, &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
+  g_assert_nonnull (strstr (error->message, "written to while it was read"));
+  g_remove (path);
+}
+
 /* ---- bad files --------------------------------------------------------------------------------------------------- */
 
 /* A little-endian classic TIFF with one strip that claims anything. */
@@ -782,6 +874,9 @@ main (int argc, char **argv)
   g_test_add_func ("/source/tiff/stream", test_stream);
   g_test_add_func ("/source/tiff/claims", test_claims);
   g_test_add_func ("/source/png", test_png);
+  g_test_add_func ("/source/png/promises", test_promises);
+  g_test_add_func ("/source/png/replaced", test_replaced);
+  g_test_add_func ("/source/wide", test_wide);
   g_test_add_func ("/source/refused", test_refused);
   g_test_add_func ("/source/damaged", test_damaged);
   int status = g_test_run ();

@@ -284,6 +284,34 @@ test_constant (void)
   g_assert_false (notch_mesh_is_bare (mesh));
 }
 
+typedef struct {
+  int asked, most; /* the last question is answered by no */
+} Patience;
+
+static gboolean
+ask_patience (gpointer data)
+{
+  Patience *patience = data;
+  return ++patience->asked < patience->most;
+}
+
+/* Whoever wants to stop is heard while nodes are filled, when all rows are read. */
+static void
+test_stopped (void)
+{
+  g_autoptr (Scene) scene = scene_new (256, 256, flat, 2, 3);
+  g_autoptr (GError) error = NULL;
+  Patience patience = { 0, G_MAXINT };
+  gint64 n_rows = measure (scene, 32, 64)->n_rows;
+  notch_store_watch (scene->plan.store, ask_patience, &patience);
+  g_autoptr (NotchMesh) whole = notch_mesh_new (&scene->plan, 64, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (patience.asked, >, n_rows);
+  patience = (Patience){ 0, patience.asked };
+  g_assert_null (notch_mesh_new (&scene->plan, 64, &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED);
+}
+
 /* A stain of the coarsest filter's width, wherever it lies in the cells, is no background; weak or strong. */
 static void
 test_stain (void)
@@ -361,6 +389,7 @@ main (int argc, char **argv)
   g_test_add_func ("/surface/no-numbers", test_no_numbers);
   g_test_add_func ("/surface/all-masked", test_all_masked);
   g_test_add_func ("/surface/constant", test_constant);
+  g_test_add_func ("/surface/stopped", test_stopped);
   g_test_add_func ("/surface/stain", test_stain);
   g_test_add_func ("/surface/bare", test_bare);
   return g_test_run ();

@@ -226,9 +226,9 @@ else
   chmod 500 locked
   is "a folder that may not be written to" "$("$NOTCH" inspect -o locked good.tif 2>&1 | grep -c "^notch: locked: ")" 1
 fi
-# A full disk: no file may grow beyond so many blocks of 512 bytes; the shell ignores the signal, notch inherits that.
+# A full disk: no file may grow beyond so many blocks of 512 bytes.
 full () { # BLOCKS IMAGE…
-  sh -c 'trap "" XFSZ; ulimit -f $1; shift; exec "$NOTCH" inspect -q -o full "$@"' sh "$@" 2>message.txt
+  sh -c 'ulimit -f $1; shift; exec "$NOTCH" inspect -q -o full "$@"' sh "$@" 2>message.txt
 }
 full 16 good.tif after.tif
 is "a full disk: exit status" "$?" 2

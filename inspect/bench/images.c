@@ -39,7 +39,7 @@ folder_free (Folder *folder)
   g_unlink (folder->truth);
   g_unlink (folder->facts);
   g_unlink (folder->dice);
-  notch_reports_remove (folder->reports);
+  notch_reports_remove (folder->reports, NULL);
   g_rmdir (folder->reports);
   g_rmdir (folder->path);
   g_free (folder->path);

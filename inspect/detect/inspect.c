@@ -507,7 +507,7 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
                                    inspection->recipe->detect.halo_px);
   plan->all_patches = inspection->patches || (classes->trained && classes->trained->classifier->patches);
   plan->warning = g_ptr_array_new_with_free_func (g_free);
-  double pixel_um = inspection->recipe->wafer.pixel_um > 0 ? inspection->recipe->wafer.pixel_um : source->pixel_um_x;
+  double pixel_um = notch_pixel_um (inspection->recipe, source, plan->warning);
   plan->pixel_known = pixel_um > 0;
   plan->pixel_um = plan->pixel_known ? pixel_um : 1;
   inspection->recipe->wafer.pixel_um = plan->pixel_known ? pixel_um : 0;

@@ -11,7 +11,7 @@
 #include <setjmp.h>
 #include <sys/stat.h>
 
-/* Deflate cannot pack more bytes than this into one. */
+/* Deflate packs at most 1032 bytes into one. */
 #define RATIO_MAX 1100
 
 typedef struct {
@@ -21,7 +21,7 @@ typedef struct {
   png_infop info;
   char *fault; /* why libpng gave up */
   NotchColour colour;
-  guint64 budget;
+  guint64 budget, file_bytes;
   int channels;     /* samples a pixel, after libpng's transformations */
   gsize row_bytes;  /* likewise */
   gint64 next;      /* the row that comes next */
@@ -67,13 +67,19 @@ guarded (Png *p, void (*step) (Png *p))
   return TRUE;
 }
 
-/* Reads everything before the first row and asks for rows of 8 or 16-bit grey or RGB samples in host order. */
+/* Reads everything before the first row. */
 static void
 start (Png *p)
 {
   png_set_user_limits (p->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_set_read_fn (p->png, p, read_bytes);
   png_read_info (p->png, p->info);
+}
+
+/* Asks for rows of 8 or 16-bit grey or RGB samples in host order, and has libpng make room for some. */
+static void
+transform (Png *p)
+{
   png_set_expand_gray_1_2_4_to_8 (p->png);
   if (png_get_color_type (p->png, p->info) == PNG_COLOR_TYPE_PALETTE)
     png_set_palette_to_rgb (p->png);
@@ -128,6 +134,27 @@ fail (const Png *p, GError **error, const char *format, ...)
   return FALSE;
 }
 
+/* What a file says about its size is held against its length and the budget before memory is asked for. */
+static gboolean
+check_size (const Png *p, GError **error)
+{
+  gint64 width = png_get_image_width (p->png, p->info), height = png_get_image_height (p->png, p->info);
+  gboolean palette = png_get_color_type (p->png, p->info) == PNG_COLOR_TYPE_PALETTE;
+  guint64 channels = palette ? 4 : png_get_channels (p->png, p->info), packed = 0; /* a palette may have opacities */
+  if (!g_uint64_checked_mul (&packed, png_get_rowbytes (p->png, p->info) + 1, (guint64) height) /* with its filter */
+      || packed / RATIO_MAX > p->file_bytes)
+    return fail (p, error,
+                 "says that it has %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
+                 " pixels, which a file of %" G_GUINT64_FORMAT " bytes cannot hold; the file is damaged",
+                 width, height, p->file_bytes);
+  guint64 row_bytes = (guint64) width * channels * (png_get_bit_depth (p->png, p->info) == 16 ? 2 : 1);
+  if (!notch_source_check_row (p->source.path, row_bytes, p->budget, error))
+    return FALSE;
+  if (p->source.width > 0 && (width != p->source.width || height != p->source.height))
+    return fail (p, error, "was written to while it was read; inspect it again");
+  return TRUE;
+}
+
 /* Goes to the first row. */
 static gboolean
 restart (Png *p, GError **error)
@@ -139,7 +166,10 @@ restart (Png *p, GError **error)
   if (p->info == NULL)
     return fail (p, error, "libpng %s does not start; is it the one that notch was built with (%s)?",
                  png_get_libpng_ver (NULL), PNG_LIBPNG_VER_STRING);
-  if (!guarded (p, start))
+  gboolean well = guarded (p, start);
+  if (well && !check_size (p, error))
+    return FALSE;
+  if (!well || !guarded (p, transform))
     return fail (p, error, "its header cannot be read (%s); the file is damaged, copy or export it again", p->fault);
   p->started = TRUE;
   p->next = 0;
@@ -252,6 +282,7 @@ open_source (const char *path, const NotchSourceOptions *options, GError **error
     fail (p, error, "%s", g_strerror (errno));
     return NULL;
   }
+  p->file_bytes = (guint64) info.st_size;
   if (!restart (p, error))
     return NULL;
 
@@ -274,15 +305,8 @@ open_source (const char *path, const NotchSourceOptions *options, GError **error
 
   gsize whole = 0;
   g_assert (p->row_bytes == (gsize) source->width * (gsize) p->channels * notch_sample_size (source->sample));
-  if (!g_size_checked_mul (&whole, p->row_bytes, (gsize) source->height)
-      || whole / 8 / RATIO_MAX / 3 > (guint64) info.st_size) { /* one-bit palettes grow 24-fold */
-    fail (p, error,
-          "says that it has %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT " pixels, which a file of %" G_GINT64_FORMAT
-          " bytes cannot hold; the file is damaged",
-          source->width, source->height, (gint64) info.st_size);
-    return NULL;
-  }
-  if (p->interlaced && p->budget > 0 && whole > p->budget) {
+  gboolean fits = g_size_checked_mul (&whole, p->row_bytes, (gsize) source->height);
+  if (p->interlaced && (!fits || (p->budget > 0 && whole > p->budget))) {
     fail (p, error,
           "is interlaced and needs %.0f MiB at once, more than the %.0f MiB of [detect] memory_mib; convert it "
           "to a PNG without interlacing or to TIFF, or raise memory_mib",

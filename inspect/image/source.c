@@ -87,6 +87,21 @@ notch_source_open (const char *path, const NotchSourceOptions *options, GError *
 }
 
 gboolean
+notch_source_check_row (const char *path, guint64 row_bytes, guint64 budget, GError **error)
+{
+  const guint64 mib = (guint64) 1 << 20;
+  if (budget == 0 || row_bytes <= budget / NOTCH_ROWS_AT_ONCE)
+    return TRUE;
+  g_set_error (
+      error, NOTCH_ERROR, NOTCH_ERROR_READ,
+      "%s: has rows of %.1f MiB, and %d of them must fit into the %.0f MiB of [detect] memory_mib; raise it to "
+      "%" G_GUINT64_FORMAT ", or cut the image into narrower ones",
+      path, (double) row_bytes / (double) mib, NOTCH_ROWS_AT_ONCE, (double) budget / (double) mib,
+      row_bytes / (mib / NOTCH_ROWS_AT_ONCE) + 1);
+  return FALSE;
+}
+
+gboolean
 notch_source_read (NotchSource *source, gint64 y, gint64 n, void *to, int jobs, GError **error)
 {
   GError *reason = NULL;

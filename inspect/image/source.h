@@ -50,6 +50,12 @@ gboolean notch_source_read (NotchSource *source, gint64 y, gint64 n, void *to, i
 void notch_source_close (NotchSource *source);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchSource, notch_source_close)
 
+/* Rows that are in memory together at least, whatever the budget. */
+#define NOTCH_ROWS_AT_ONCE 64
+/* For formats: whether rows of so many bytes are so few in a budget, 0 for none, that it could not be kept; said with the
+ * budget that has room for them. */
+gboolean notch_source_check_row (const char *path, guint64 row_bytes, guint64 budget, GError **error);
+
 /* Bytes of a sample. */
 gsize notch_sample_size (NotchSample sample);
 

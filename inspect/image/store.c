@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define MIN_ROWS    64                  /* of a chunk */
 #define CHUNK_BYTES ((guint64) 4 << 20) /* a job: enough for every thread to have something to decode */
 #define HUGE_PAGE   ((gsize) 2 << 20)
 
@@ -206,7 +205,7 @@ notch_store_new (NotchSource *source, guint64 budget, int jobs)
   store->row_bytes = (gsize) source->width * notch_sample_size (source->sample);
   /* Not so large that little of the budget is left for other places of the image. */
   guint64 bytes = MIN (CHUNK_BYTES * (guint64) store->jobs, budget / 16);
-  gint64 block = MAX (source->block_rows, 1), rows = MAX ((gint64) (bytes / store->row_bytes), MIN_ROWS);
+  gint64 block = MAX (source->block_rows, 1), rows = MAX ((gint64) (bytes / store->row_bytes), NOTCH_ROWS_AT_ONCE);
   store->chunk_rows = MIN ((rows + block - 1) / block * block, source->height);
   if (!g_size_checked_mul (&store->chunk_bytes, store->row_bytes, (gsize) store->chunk_rows))
     store->chunk_bytes = G_MAXSIZE; /* never to be had: said when it is asked for */

@@ -675,6 +675,11 @@ describe_blocks (Tiff *t, TIFF *tiff, guint64 file_bytes, GError **error)
       || block_bytes != (tiled ? TIFFTileSize64 (tiff) : TIFFVStripSize64 (tiff, (guint32) t->block_rows)))
     return refuse (t, error, "has strips or tiles of a size that does not follow from its pixels; export it again");
 
+  guint64 asked = (guint64) width * notch_sample_size (source->sample);
+  guint64 decoded = tiled ? 0 : row_bytes * (guint64) t->n_planes;
+  if (!notch_source_check_row (source->path, MAX (asked, decoded), t->budget, error))
+    return FALSE;
+
   gboolean whole_bytes = t->bits % 8 == 0;
   if (tiled) {
     t->access = ACCESS_TILES;

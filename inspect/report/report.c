@@ -119,14 +119,22 @@ remove_numbered (const char *folder, const char *ending)
   }
 }
 
+static gboolean
+is_same_file (const char *a, const char *b)
+{
+  GStatBuf x, y;
+  return b && g_stat (a, &x) == 0 && g_stat (b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 void
-notch_reports_remove (const char *folder)
+notch_reports_remove (const char *folder, const char *spared)
 {
   for (gsize i = G_N_ELEMENTS (notch_reports) - 1; i-- > 0;) { /* the marker first: half a folder is not finished */
     const char *files = notch_reports[i]->files, *number = strstr (files, "ID");
     g_autofree char *path = g_build_filename (folder, files, NULL);
     if (!number) {
-      g_unlink (path);
+      if (!is_same_file (path, spared))
+        g_unlink (path);
       continue;
     }
     g_autofree char *within = g_path_get_dirname (path);

@@ -42,8 +42,9 @@ gboolean notch_reports_wanted (const NotchReport *report, const char *formats);
 /* Likewise of a report by its name. */
 gboolean notch_reports_want (const char *formats, const char *name);
 /* Removes every file that a report of the table can have written into a folder, and what an interrupted run left of
- * them; other files stay. */
-void notch_reports_remove (const char *folder);
+ * them; other files stay, and so does `spared`, by whatever name: a recipe that was written here may be followed now.
+ * NULL: none. */
+void notch_reports_remove (const char *folder, const char *spared);
 /* Writes the reports of a list: side by side on job->jobs threads, then by this thread those that read rows, and last what
  * marks a finished image. */
 gboolean notch_reports_write (const NotchReportJob *job, const char *formats, GError **error);

@@ -82,16 +82,39 @@ usual_diameter (double diameter)
   return diameter;
 }
 
+/* Squares to a hundredth: tags are rounded. */
+#define SQUARE 0.01
+
+double
+notch_pixel_um (const NotchRecipe *recipe, const NotchSource *source, GPtrArray *warning)
+{
+  double x = source->pixel_um_x, y = source->pixel_um_y;
+  char *line = NULL;
+  if (recipe->wafer.pixel_um > 0 || !(x > 0))
+    return recipe->wafer.pixel_um;
+  if (!notch_recipe_allows ("wafer", "pixel_um", x)) {
+    line = g_strdup_printf ("its resolution tags say that a pixel is %.6g µm wide, which is not believed; give [wafer] "
+                            "pixel_um",
+                            x);
+    x = 0;
+  } else if (y > 0 && fabs (x / y - 1) > SQUARE)
+    line = g_strdup_printf ("its resolution tags say that a pixel is %.6g µm wide and %.6g µm high; it is taken to be "
+                            "as high as it is wide, check [wafer] pixel_um",
+                            x, y);
+  if (line && warning)
+    g_ptr_array_add (warning, line);
+  else
+    g_free (line);
+  return x;
+}
+
 static void
 discover_pixel (Discovery *d)
 {
   NotchRecipe *recipe = d->recipe;
-  const char *from = "given";
-  d->found->pixel_um = recipe->wafer.pixel_um;
-  if (!(d->found->pixel_um > 0) && d->source->pixel_um_x > 0) {
-    d->found->pixel_um = d->source->pixel_um_x;
-    from = "from the image's resolution";
-  } else if (!(d->found->pixel_um > 0) && d->found->outline.radius > 0 && recipe->wafer.diameter_mm > 0) {
+  const char *from = recipe->wafer.pixel_um > 0 ? "given" : "from the image's resolution";
+  d->found->pixel_um = notch_pixel_um (recipe, d->source, NULL);
+  if (!(d->found->pixel_um > 0) && d->found->outline.radius > 0 && recipe->wafer.diameter_mm > 0) {
     d->found->pixel_um = recipe->wafer.diameter_mm * 1000 / (2 * d->found->outline.radius);
     from = "from the wafer's diameter";
   }
@@ -490,18 +513,21 @@ notch_recipe_discover (const char *image_path, int page, const NotchRecipe *base
   g_autoptr (NotchReduced) reduced = notch_reduce (store, 0, 0, source->width, source->height, factor, error);
   if (!reduced)
     return NULL;
+  g_autoptr (GPtrArray) doubt = g_ptr_array_new_with_free_func (g_free);
+  notch_pixel_um (recipe, source, doubt);
   g_autoptr (NotchDiscovery) found = notch_discover (store, source, reduced, recipe, error);
   if (!found) {
     g_prefix_error (error, "%s: ", image_path);
     return NULL;
   }
+  g_autofree char *lines = doubt->len > 0 ? g_strconcat (doubt->pdata[0], "\n", NULL) : g_strdup ("");
   if (report && found->grid && !found->arrays) { /* dice are compared, but who writes a recipe may want to know */
     g_autoptr (NotchArrays) arrays = notch_arrays_find (store, source->width, source->height, found->grid, error);
     if (!arrays)
       return NULL;
     g_autofree char *text = notch_arrays_describe (arrays);
-    *report = g_strconcat (found->report, text, NULL);
+    *report = g_strconcat (lines, found->report, text, NULL);
   } else if (report)
-    *report = g_steal_pointer (&found->report);
+    *report = g_strconcat (lines, found->report, NULL);
   return g_steal_pointer (&recipe);
 }

@@ -32,6 +32,11 @@ typedef struct {
   GPtrArray *warning;   /* char *, lines that the user must see */
 } NotchDiscovery;
 
+/* The side of a pixel in µm: the recipe's, else what the image's resolution tags say; 0: not known. Tags that say what no
+ * recipe may are not believed, and of pixels that are not square the width counts; that is added to `warning`, unless it
+ * is NULL. */
+double notch_pixel_um (const NotchRecipe *recipe, const NotchSource *source, GPtrArray *warning);
+
 void notch_discovery_free (NotchDiscovery *discovery);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchDiscovery, notch_discovery_free)
 

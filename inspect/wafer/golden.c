@@ -252,7 +252,7 @@ find_dice (const NotchGolden *golden, gboolean single, NotchStore *store, const 
 {
   if (single) {
     NotchDiscovery *one = g_new0 (NotchDiscovery, 1);
-    one->pixel_um = recipe->wafer.pixel_um > 0 ? recipe->wafer.pixel_um : source->pixel_um_x;
+    one->pixel_um = notch_pixel_um (recipe, source, NULL);
     one->warning = g_ptr_array_new_with_free_func (g_free);
     one->report = g_strdup ("dice: the image is one die\n");
     one->outline.notch_angle = NAN;

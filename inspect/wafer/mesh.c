@@ -256,6 +256,8 @@ load_cell (Cell *cell, const NotchPixels *pixels, const NotchCare *care, gint64 
 #define PARABOLA   12 /* a parabola is fitted to no fewer cells, */
 #define PLANE      6  /* nor a plane */
 
+#define NODES_A_LOOK 4096 /* between two looks whether to go on: some milliseconds */
+
 typedef struct {
   int n;
   double term[MOST][TERMS], value[MOST], weight[MOST];
@@ -347,10 +349,20 @@ gather (const NotchMesh *mesh, const guint8 *known, const Told *told, gint64 at,
   }
 }
 
-/* From levels to nodes: what is known is smoothed, and what is beside it goes on as its neighbours do; further out, ring by
- * ring, only to keep what is interpolated inside free of steps. */
 static gboolean
-fill_nodes (NotchMesh *mesh)
+no_memory (const NotchMesh *mesh, GError **error)
+{
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+               "there is no memory for a mesh of %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
+               " cells; give a larger [reference] mesh_px",
+               mesh->n_cols, mesh->n_rows);
+  return FALSE;
+}
+
+/* From levels to nodes: what is known is smoothed, and what is beside it goes on as its neighbours do; further out, ring by
+ * ring, only to keep what is interpolated inside free of steps. The store's owner may end it. */
+static gboolean
+fill_nodes (NotchMesh *mesh, NotchStore *store, GError **error)
 {
   gint64 w = mesh->n_cols + 2 * NOTCH_MESH_MARGIN, h = mesh->n_rows + 2 * NOTCH_MESH_MARGIN, n = w * h;
   g_autofree Told *told = g_try_new0 (Told, n);
@@ -358,7 +370,7 @@ fill_nodes (NotchMesh *mesh)
   double sum = 0, noise = 0;
   Fit fit;
   if (!told || !known)
-    return FALSE;
+    return no_memory (mesh, error);
   for (gint64 row = 0; row < mesh->n_rows; row++)
     for (gint64 col = 0; col < mesh->n_cols; col++) {
       const NotchMeshCell *cell = &mesh->cell[row * mesh->n_cols + col];
@@ -372,6 +384,8 @@ fill_nodes (NotchMesh *mesh)
   sum /= (double) MAX (mesh->n_known, 1), noise /= (double) MAX (mesh->n_known, 1);
   for (int ring = 0; ring < 2 * NOTCH_MESH_MARGIN; ring++) {
     for (gint64 i = 0; i < n; i++) {
+      if (i % NODES_A_LOOK == 0 && !notch_store_go_on (store, error))
+        return FALSE;
       if (known[i] && ring > 0)
         continue;
       gather (mesh, known, told, i, &fit);
@@ -433,13 +447,12 @@ notch_mesh_new (const NotchPlan *plan, int px, GError **error)
       mesh->n_crowded += found->clipped > NOTCH_MESH_CROWDED;
     }
   }
-  if (!mesh->cell || !mesh->node || !fill_nodes (mesh)) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
-                 "there is no memory for a mesh of %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
-                 " cells; give a larger [reference] mesh_px",
-                 mesh->n_cols, mesh->n_rows);
+  if (!mesh->cell || !mesh->node) {
+    no_memory (mesh, error);
     return NULL;
   }
+  if (!fill_nodes (mesh, plan->store, error))
+    return NULL;
   return g_steal_pointer (&mesh);
 }
 

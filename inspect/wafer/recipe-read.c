@@ -93,6 +93,13 @@ find_key (const char *group, const char *name, GError **error)
   return NULL;
 }
 
+gboolean
+notch_recipe_allows (const char *group, const char *key, double value)
+{
+  const NotchKey *known = find_key (group, key, NULL);
+  return known && value >= known->least && value <= known->most;
+}
+
 /* The value is wrong; says what it may be. */
 static gboolean
 refuse (const NotchKey *key, const char *group, const char *name, const char *value, const char *what, GError **error)

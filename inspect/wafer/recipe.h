@@ -113,5 +113,7 @@ gboolean notch_recipe_check_regions (const NotchRecipe *recipe, double width, do
                                      GError **error);
 /* Whether it names a method, for the image or for a region. */
 gboolean notch_recipe_asks_for (const NotchRecipe *recipe, NotchReferenceKind method);
+/* Whether a number is in a key's range. */
+gboolean notch_recipe_allows (const char *group, const char *key, double value);
 /* What a message about a key begins with: "FILE:LINE: [group] key", "--set …: [group] key". */
 char *notch_recipe_place (const NotchRecipe *recipe, const char *group, const char *key);
