@@ -291,18 +291,18 @@ notch_noise_channel_gain (const NotchChannelStats *stats, double u)
   gint64 total = count_above (stats, 0);
   if (total == 0)
     return 1;
+  /* A measured spread is uncertain, and a threshold far out in the tail forgives too small a spread less than it thanks for
+   * one too large: a standard error is added, that of the median of a Gaussian's size. */
+  double patch = patch_of (stats), error = 1 + 1.17 / sqrt (2 * (double) total / patch);
+  double measured = notch_noise_spread (stats), widen = uneven_widening (unevenness (stats, total, patch), u);
   /* Quieter than the model says is no reason to see more in it: a binarised image has next to no noise, and a recipe may
    * ask for a margin. */
-  double spread = MAX (notch_noise_spread (stats), 0.9);
+  double spread = MAX (measured, 0.9), tamed = 1;
   /* Where more exceeds t spreads than a Gaussian gives, the response is divided by t / (the t that would give as many);
    * the largest such factor between 3 and 4.5 counts. Neighbouring responses go together, so a count is as uncertain as
    * that of its independent patches, and only what two standard deviations leave of it is proof. */
-  double patch = patch_of (stats), widen = uneven_widening (unevenness (stats, total, patch), u);
-  /* The spread itself is as uncertain, and a threshold far out in the tail forgives too small a spread less than it
-   * thanks for one too large: a standard error is added, that of the median of a Gaussian's size. */
-  spread *= 1 + 1.17 / sqrt (2 * (double) total / patch);
   for (double t = 3; t <= 4.5; t += 0.5) {
-    double n = (double) count_above (stats, t * spread), proven = n - 2 * sqrt (n * patch);
+    double n = (double) count_above (stats, t * spread * error), proven = n - 2 * sqrt (n * patch);
     double p = proven / (double) total / 2, low = 0, high = 10;
     if (proven <= 0)
       break;
@@ -313,9 +313,9 @@ notch_noise_channel_gain (const NotchChannelStats *stats, double u)
       else
         high = middle;
     }
-    widen = MAX (widen, t / low);
+    tamed = MAX (tamed, t / low);
   }
-  return 1 / (spread * MIN (widen, 2));
+  return 1 / (error * MAX (spread * MIN (tamed, 2), measured * MIN (widen, 2)));
 }
 
 double
