@@ -219,8 +219,9 @@ patch_of (const NotchChannelStats *stats)
 /* Where edges are rough a filter's responses vary more in one place than in another. Variances that are spread like a Gamma
  * variable make responses that are Gaussian to the eye and have a long tail: the variance-gamma distribution (Madan and
  * Seneta 1990), in radar the K distribution of clutter (Jakeman and Pusey 1976). Their kurtosis tells how long, far better
- * than the few responses that lie out there. */
-#define UNEVEN_CUT   6  /* spreads: what is beyond is no noise */
+ * than the few responses that lie out there, among which are defects. */
+#define UNEVEN_CUT   4.5  /* spreads: what is beyond is not asked */
+#define UNEVEN_MOST  1  /* the largest variance of variances */
 #define UNEVEN_STEPS 64 /* in which variances are summed up */
 
 /* Variances of mean 1 that are spread like a Gamma variable, and how many there are of each. */
@@ -228,21 +229,7 @@ typedef struct {
   double variance[UNEVEN_STEPS], part[UNEVEN_STEPS];
 } Uneven;
 
-/* The variances' own variance, as far as it is proven: a third of the excess kurtosis, which is uncertain by 24 over the
- * number of responses that are independent in their fourth power; of a patch there are four. */
-static double
-unevenness (const NotchChannelStats *stats, gint64 total, double patch)
-{
-  int last = MIN ((int) (UNEVEN_CUT * notch_noise_spread (stats) / NOTCH_HISTOGRAM_STEP), NOTCH_HISTOGRAM_BINS - 1);
-  double n = 0, square = 0, fourth = 0;
-  for (int i = 0; i < last; i++) {
-    double size2 = pow ((i + 0.5) * NOTCH_HISTOGRAM_STEP, 2), here = (double) stats->histogram[i];
-    n += here, square += here * size2, fourth += here * size2 * size2;
-  }
-  double excess = n > 0 && square > 0 ? n * fourth / (square * square) - 3 : 0;
-  return CLAMP ((excess - 2 * sqrt (6 * patch / (double) total)) / 3, 0, 1);
-}
-
+/* `unevenness`: the variances' own variance, above 0. */
 static Uneven
 uneven_of (double unevenness)
 {
@@ -273,6 +260,48 @@ uneven_quantile (const Uneven *uneven, double p)
       high = middle;
   }
   return high;
+}
+
+/* The kurtosis of what lies within UNEVEN_CUT spreads. */
+static double
+uneven_kurtosis (const Uneven *uneven)
+{
+  double cut = UNEVEN_CUT * uneven_quantile (uneven, 0.25) / 0.67449, n = 0, square = 0, fourth = 0;
+  for (int i = 0; i < UNEVEN_STEPS; i++) {
+    double v = uneven->variance[i], c = cut / sqrt (v), within = erf (c / G_SQRT2);
+    double rim = sqrt (2 / G_PI) * c * exp (-c * c / 2);
+    n += uneven->part[i] * within;
+    square += uneven->part[i] * v * (within - rim);
+    fourth += uneven->part[i] * v * v * (3 * within - rim * (3 + c * c));
+  }
+  return n * fourth / (square * square);
+}
+
+/* The least unevenness that explains the kurtosis of what was counted, but for two standard errors of it; 0 where an even
+ * variance does. A kurtosis is uncertain by 24 over the number of responses that are independent in their fourth power;
+ * of a patch there are four. */
+static double
+unevenness (const NotchChannelStats *stats, gint64 total, double patch)
+{
+  int last = MIN ((int) (UNEVEN_CUT * notch_noise_spread (stats) / NOTCH_HISTOGRAM_STEP), NOTCH_HISTOGRAM_BINS - 1);
+  double n = 0, square = 0, fourth = 0, low = 1e-3, high = UNEVEN_MOST;
+  for (int i = 0; i < last; i++) {
+    double size2 = pow ((i + 0.5) * NOTCH_HISTOGRAM_STEP, 2), here = (double) stats->histogram[i];
+    n += here, square += here * size2, fourth += here * size2 * size2;
+  }
+  double proven = square > 0 ? n * fourth / (square * square) - 2 * sqrt (6 * patch / (double) total) : 0;
+  const Uneven least = uneven_of (low);
+  if (proven <= uneven_kurtosis (&least))
+    return 0;
+  for (int i = 0; i < 12; i++) {
+    double middle = 0.5 * (low + high);
+    const Uneven uneven = uneven_of (middle);
+    if (uneven_kurtosis (&uneven) < proven)
+      low = middle;
+    else
+      high = middle;
+  }
+  return low;
 }
 
 /* How much further out, in spreads, as many responses lie as a Gaussian has above u. */
