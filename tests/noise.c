@@ -174,7 +174,8 @@ test_gain (void)
   for (gsize i = 0; i < G_N_ELEMENTS (spreads); i++) {
     NotchChannelStats stats = { 0 };
     add_gaussian (&stats, spreads[i], 4e6);
-    assert_near (notch_noise_channel_gain (&stats), 1 / MAX (spreads[i], 0.9), 0.01); /* never louder than the model */
+    assert_near (notch_noise_channel_gain (&stats, 6), 1 / MAX (spreads[i], 0.9),
+                 0.01); /* never louder than the model */
   }
 }
 
@@ -188,7 +189,7 @@ test_gain_tail (void)
     NotchChannelStats stats = { 0 };
     add_gaussian (&stats, 1, 4e8);
     add_gaussian (&stats, wide, 4e6);
-    double gain = notch_noise_channel_gain (&stats), fullest = 0;
+    double gain = notch_noise_channel_gain (&stats, 4.5), fullest = 0;
     g_assert_cmpfloat (gain, <, 0.99 * last);
     last = gain;
     for (double t = 3; t <= 4.5; t += 0.5) {
@@ -201,9 +202,31 @@ test_gain_tail (void)
   NotchChannelStats stats = { 0 };
   add_gaussian (&stats, 1, 4e8);
   stats.histogram[NOTCH_HISTOGRAM_BINS - 1] += 20000000;
-  double gain = notch_noise_channel_gain (&stats);
+  double gain = notch_noise_channel_gain (&stats, 6);
   g_assert_cmpfloat (gain, <, 0.6);
   g_assert_cmpfloat (gain, >, 0.45);
+}
+
+/* Responses whose variance is spread like a Gamma variable of mean 1: no more of them lie beyond the threshold than a Gaussian
+ * has there, though none that was counted says so, and not many fewer. */
+static void
+test_gain_uneven (void)
+{
+  const double spreads[] = { 0.02, 0.05, 0.1, 0.2 }, u = 6, step = 0.002, n = 4e12;
+  for (gsize i = 0; i < G_N_ELEMENTS (spreads); i++) {
+    NotchChannelStats stats = { 0 };
+    double shape = 1 / spreads[i], whole = 0, beyond = 0;
+    for (double x = step; x < 8; x += step)
+      whole += exp ((shape - 1) * log (x) - shape * (x - 1));
+    for (double x = step; x < 8; x += step)
+      add_gaussian (&stats, sqrt (x), n * exp ((shape - 1) * log (x) - shape * (x - 1)) / whole);
+    double gain = notch_noise_channel_gain (&stats, u);
+    for (double x = step; x < 8; x += step)
+      beyond += exp ((shape - 1) * log (x) - shape * (x - 1)) / whole * erfc (u / gain / sqrt (x) / G_SQRT2);
+    g_test_message ("%g: %.3f times", spreads[i], beyond / erfc (u / G_SQRT2));
+    g_assert_cmpfloat (beyond, <, 1.2 * erfc (u / G_SQRT2));
+    g_assert_cmpfloat (beyond, >, 0.8 * erfc (u / G_SQRT2));
+  }
 }
 
 /* An image without noise, and a channel that saw nothing. */
@@ -211,9 +234,9 @@ static void
 test_gain_nothing (void)
 {
   NotchChannelStats stats = { 0 };
-  g_assert_cmpfloat (notch_noise_channel_gain (&stats), ==, 1);
+  g_assert_cmpfloat (notch_noise_channel_gain (&stats, 6), ==, 1);
   stats.histogram[0] = 1000000;
-  assert_near (notch_noise_channel_gain (&stats), 1 / 0.9, 2e-3); /* a standard error of a million */
+  assert_near (notch_noise_channel_gain (&stats, 6), 1 / 0.9, 2e-3); /* a standard error of a million */
 }
 
 /* ---- the threshold --------------------------------------------------------------------------------------------- */
@@ -374,10 +397,6 @@ test_promise (gconstpointer data)
     k->poke (lane, 0, NOTCH_PLANE_Z, z[i]);
     g_assert_cmpint (k->filter (lane, &(NotchFilter){ &batch, n_channels, bank, stats }), ==, 0);
   }
-  for (int c = 0; c < n_channels; c++) {
-    bank[c].gain = (float) notch_noise_channel_gain (&stats[c]);
-    g_assert_cmpfloat_with_epsilon (bank[c].gain, 1, 0.35); /* the coarsest have few independent responses */
-  }
   const double area = (double) N_TILES * CORE * CORE;
   const NotchNoiseArea areas[] = { { promise->weight, 0.75 * area }, { 1, 0.25 * area } };
   static float weight[AREA];
@@ -386,6 +405,10 @@ test_promise (gconstpointer data)
   tile.weight = promise->weight < 1 ? weight : NULL;
   double threshold =
       notch_noise_threshold (n_channels, bank, stats, G_N_ELEMENTS (areas), areas, !promise->bright, EXPECTED);
+  for (int c = 0; c < n_channels; c++) {
+    bank[c].gain = (float) notch_noise_channel_gain (&stats[c], threshold);
+    g_assert_cmpfloat_with_epsilon (bank[c].gain, 1, 0.35); /* the coarsest have few independent responses */
+  }
   int alarms = 0;
   for (int i = 0; i < N_TILES; i++) {
     NotchTileFound found;
@@ -426,6 +449,7 @@ main (int argc, char **argv)
   g_test_add_func ("/noise/spectrum/limits", test_spectrum_limits);
   g_test_add_func ("/noise/gain", test_gain);
   g_test_add_func ("/noise/gain/tail", test_gain_tail);
+  g_test_add_func ("/noise/gain/uneven", test_gain_uneven);
   g_test_add_func ("/noise/gain/nothing", test_gain_nothing);
   g_test_add_func ("/noise/peaks", test_peaks);
   g_test_add_func ("/noise/threshold", test_threshold);

@@ -208,24 +208,130 @@ gradient_root (const NotchChannelStats *stats)
   return sqrt (MAX (xx * yy - xy * xy, 0));
 }
 
+/* Responses of which neighbours tell the same. */
+static double
+patch_of (const NotchChannelStats *stats)
+{
+  double det = gradient_root (stats);
+  return det > 0 ? MAX (2 * G_PI / det, 1) : 1;
+}
+
+/* Where edges are rough a filter's responses vary more in one place than in another. Variances that are spread like a Gamma
+ * variable make responses that are Gaussian to the eye and have a long tail: the variance-gamma distribution (Madan and
+ * Seneta 1990), in radar the K distribution of clutter (Jakeman and Pusey 1976). Their kurtosis tells how long, far better
+ * than the few responses that lie out there, among which are defects. */
+#define UNEVEN_CUT   4.5  /* spreads: what is beyond is not asked */
+#define UNEVEN_MOST  1  /* the largest variance of variances */
+#define UNEVEN_STEPS 64 /* in which variances are summed up */
+
+/* Variances of mean 1 that are spread like a Gamma variable, and how many there are of each. */
+typedef struct {
+  double variance[UNEVEN_STEPS], part[UNEVEN_STEPS];
+} Uneven;
+
+/* `unevenness`: the variances' own variance, above 0. */
+static Uneven
+uneven_of (double unevenness)
+{
+  Uneven uneven;
+  double sum = 0, shape = 1 / unevenness, low = MAX (1 - 6 * sqrt (unevenness), 0);
+  double step = (1 + 8 * sqrt (unevenness) + 16 * unevenness - low) / UNEVEN_STEPS;
+  for (int i = 0; i < UNEVEN_STEPS; i++) {
+    double x = uneven.variance[i] = low + (i + 0.5) * step;
+    sum += uneven.part[i] = exp ((shape - 1) * log (x) - shape * (x - 1));
+  }
+  for (int i = 0; i < UNEVEN_STEPS; i++)
+    uneven.part[i] /= sum;
+  return uneven;
+}
+
+/* The response that a part p of all is above. */
+static double
+uneven_quantile (const Uneven *uneven, double p)
+{
+  double low = 0, high = 40;
+  for (int i = 0; i < 30; i++) {
+    double middle = 0.5 * (low + high), above = 0;
+    for (int k = 0; k < UNEVEN_STEPS; k++)
+      above += uneven->part[k] * upper_tail (middle / sqrt (uneven->variance[k]));
+    if (above > p)
+      low = middle;
+    else
+      high = middle;
+  }
+  return high;
+}
+
+/* The kurtosis of what lies within UNEVEN_CUT spreads. */
+static double
+uneven_kurtosis (const Uneven *uneven)
+{
+  double cut = UNEVEN_CUT * uneven_quantile (uneven, 0.25) / 0.67449, n = 0, square = 0, fourth = 0;
+  for (int i = 0; i < UNEVEN_STEPS; i++) {
+    double v = uneven->variance[i], c = cut / sqrt (v), within = erf (c / G_SQRT2);
+    double rim = sqrt (2 / G_PI) * c * exp (-c * c / 2);
+    n += uneven->part[i] * within;
+    square += uneven->part[i] * v * (within - rim);
+    fourth += uneven->part[i] * v * v * (3 * within - rim * (3 + c * c));
+  }
+  return n * fourth / (square * square);
+}
+
+/* The least unevenness that explains the kurtosis of what was counted, but for two standard errors of it; 0 where an even
+ * variance does. A kurtosis is uncertain by 24 over the number of responses that are independent in their fourth power;
+ * of a patch there are four. */
+static double
+unevenness (const NotchChannelStats *stats, gint64 total, double patch)
+{
+  int last = MIN ((int) (UNEVEN_CUT * notch_noise_spread (stats) / NOTCH_HISTOGRAM_STEP), NOTCH_HISTOGRAM_BINS - 1);
+  double n = 0, square = 0, fourth = 0, low = 1e-3, high = UNEVEN_MOST;
+  for (int i = 0; i < last; i++) {
+    double size2 = pow ((i + 0.5) * NOTCH_HISTOGRAM_STEP, 2), here = (double) stats->histogram[i];
+    n += here, square += here * size2, fourth += here * size2 * size2;
+  }
+  double proven = square > 0 ? n * fourth / (square * square) - 2 * sqrt (6 * patch / (double) total) : 0;
+  const Uneven least = uneven_of (low);
+  if (proven <= uneven_kurtosis (&least))
+    return 0;
+  for (int i = 0; i < 12; i++) {
+    double middle = 0.5 * (low + high);
+    const Uneven uneven = uneven_of (middle);
+    if (uneven_kurtosis (&uneven) < proven)
+      low = middle;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/* How much further out, in spreads, as many responses lie as a Gaussian has above u. */
+static double
+uneven_widening (double unevenness, double u)
+{
+  if (unevenness == 0)
+    return 1;
+  const Uneven uneven = uneven_of (unevenness);
+  return uneven_quantile (&uneven, upper_tail (u)) / (u * uneven_quantile (&uneven, 0.25) / 0.67449);
+}
+
 double
-notch_noise_channel_gain (const NotchChannelStats *stats)
+notch_noise_channel_gain (const NotchChannelStats *stats, double u)
 {
   gint64 total = count_above (stats, 0);
   if (total == 0)
     return 1;
+  /* A measured spread is uncertain, and a threshold far out in the tail forgives too small a spread less than it thanks for
+   * one too large: a standard error is added, that of the median of a Gaussian's size. */
+  double patch = patch_of (stats), error = 1 + 1.17 / sqrt (2 * (double) total / patch);
+  double measured = notch_noise_spread (stats), widen = uneven_widening (unevenness (stats, total, patch), u);
   /* Quieter than the model says is no reason to see more in it: a binarised image has next to no noise, and a recipe may
    * ask for a margin. */
-  double spread = MAX (notch_noise_spread (stats), 0.9);
+  double spread = MAX (measured, 0.9), tamed = 1;
   /* Where more exceeds t spreads than a Gaussian gives, the response is divided by t / (the t that would give as many);
    * the largest such factor between 3 and 4.5 counts. Neighbouring responses go together, so a count is as uncertain as
    * that of its independent patches, and only what two standard deviations leave of it is proof. */
-  double det = gradient_root (stats), patch = det > 0 ? MAX (2 * G_PI / det, 1) : 1, widen = 1;
-  /* The spread itself is as uncertain, and a threshold far out in the tail forgives too small a spread less than it
-   * thanks for one too large: a standard error is added, that of the median of a Gaussian's size. */
-  spread *= 1 + 1.17 / sqrt (2 * (double) total / patch);
   for (double t = 3; t <= 4.5; t += 0.5) {
-    double n = (double) count_above (stats, t * spread), proven = n - 2 * sqrt (n * patch);
+    double n = (double) count_above (stats, t * spread * error), proven = n - 2 * sqrt (n * patch);
     double p = proven / (double) total / 2, low = 0, high = 10;
     if (proven <= 0)
       break;
@@ -236,9 +342,9 @@ notch_noise_channel_gain (const NotchChannelStats *stats)
       else
         high = middle;
     }
-    widen = MAX (widen, MIN (t / low, 2));
+    tamed = MAX (tamed, t / low);
   }
-  return 1 / (spread * widen);
+  return 1 / (error * MAX (spread * MIN (tamed, 2), measured * MIN (widen, 2)));
 }
 
 double

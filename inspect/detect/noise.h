@@ -21,8 +21,9 @@ void notch_noise_smooth_spectrum (const double *sum, gint64 n_tiles, int size, f
 double notch_noise_spread (const NotchChannelStats *stats);
 
 /* The gain that gives a channel's responses unit spread (median) and, where its tail is heavier than a Gaussian's, tames
- * that too (ALGORITHMS: counts between 3 and 4.5 sigmas). Responses were counted with gain 1. */
-double notch_noise_channel_gain (const NotchChannelStats *stats);
+ * that too: as counted between 3 and 4.5 sigmas, and as expected at the threshold u of responses whose variance is not the
+ * same everywhere, as near rough edges (noise.c). Responses were counted with gain 1. */
+double notch_noise_channel_gain (const NotchChannelStats *stats, double u);
 
 /* Peaks a pixel of the full image above a threshold u that one channel gives without defects: the Euler characteristic
  * of a smooth Gaussian field, N sqrt (det Lambda) (2 pi)^-3/2 u exp (-u^2/2), Lambda the covariance of the gradient

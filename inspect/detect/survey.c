@@ -28,7 +28,7 @@ static const NotchChannel screen[] = {
 
 /* Which part of a pixel's variance edges have where there are some, and where there are none; how many pixels tell of them,
  * and how much more than those without their responses have to vary; times that the two terms are widened. */
-#define EDGES       0.3
+#define EDGES       0.1
 #define NO_EDGES    0.03
 #define EDGE_LEAST  5000
 #define EDGE_ENOUGH 1.05
@@ -511,11 +511,11 @@ set_threshold (NotchPlan *plan, GPtrArray *samples, const GArray *areas)
       stats[c].sum_dxdy += sample->stats[c].sum_dxdy;
     }
   }
-  for (int c = 0; c < plan->n_channels; c++)
-    plan->channel[c].gain = (float) notch_noise_channel_gain (&stats[c]);
   plan->threshold = notch_noise_threshold (
       plan->n_channels, plan->channel, stats, (int) areas->len, (const NotchNoiseArea *) areas->data,
       plan->recipe->detect.polarity == NOTCH_POLARITY_BOTH, plan->recipe->detect.false_alarms);
+  for (int c = 0; c < plan->n_channels; c++)
+    plan->channel[c].gain = (float) notch_noise_channel_gain (&stats[c], plan->threshold);
 }
 
 /* A rough edge is off to one side for tens of pixels, and so are its residuals, which a filter adds up: at edges it varies more
