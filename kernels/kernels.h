@@ -294,8 +294,8 @@ typedef struct {
 } NotchLaneSize;
 
 typedef struct {
-  const char *name; /* "cpu", "cuda" */
-  int (*count) (void);
+  const char *name;               /* "cpu", "cuda" */
+  int (*count) (char fault[256]); /* devices; where there are none, why, or nothing that is known */
   NotchDevice *(*open) (int index, char fault[256]);
   void (*close) (NotchDevice *);
   void (*describe) (NotchDevice *, char text[256]);
@@ -323,7 +323,7 @@ extern const NotchKernels notch_kernels_cpu;
 
 /* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns
  * NULL. */
-#define NOTCH_KERNELS_ABI           6
+#define NOTCH_KERNELS_ABI           7
 #define NOTCH_KERNELS_MODULE_SYMBOL "notch_kernels_module"
 typedef const NotchKernels *(*NotchKernelsModule) (int abi);
 
