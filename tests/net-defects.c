@@ -204,7 +204,8 @@ test_classifier (void)
   g_assert_cmpint (lines, ==, 2);
   g_assert_cmpuint (json_array_get_length (json_object_get_array_member (model->settings, "curve")), ==, 2);
   /* Interrupted after an epoch and resumed it is the same. */
-  g_autofree char *folder = g_dir_make_tmp ("notch-net-XXXXXX", NULL), *checkpoint = g_build_filename (folder, "c", NULL);
+  g_autofree char *folder = g_dir_make_tmp ("notch-net-XXXXXX", NULL),
+                  *checkpoint = g_build_filename (folder, "c", NULL);
   NotchTrainHow again_how = how;
   int stop = 1;
   again_how.checkpoint = checkpoint, again_how.step = stop_after, again_how.data = &stop;
