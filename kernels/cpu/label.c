@@ -123,7 +123,7 @@ find_peak (const NotchLane *lane, const NotchRun *run, NotchBlob *blob)
 
 /* How far from its peak the middle of a blob lies, seen through a window of the width of the filter that gave the peak; where
  * there is none the peak stays. */
-static void
+NOTCH_CLONES static void
 place_blob (const NotchLane *lane, NotchBlob *blob)
 {
   NotchBlobWindow window = { 0, 0, 0, 0, 0 };
@@ -140,7 +140,7 @@ place_blob (const NotchLane *lane, NotchBlob *blob)
     blob->peak_dx = window.cx, blob->peak_dy = window.cy;
 }
 
-static void
+NOTCH_CLONES static void
 measure_run (const NotchLane *lane, const NotchRun *run, NotchBlob *blob, const uint8_t *mask)
 {
   int size = lane->is.size;
@@ -195,7 +195,7 @@ blob_at (const NotchLane *lane, int x, int y)
 /* ---- skirts -------------------------------------------------------------------------------------------------------- */
 
 /* Lists the peaks of all seeds; false: there are too many. */
-static bool
+NOTCH_CLONES static bool
 find_peaks (NotchLane *lane, const uint8_t *mask, int32_t n_runs)
 {
   int size = lane->is.size, squares = notch_peak_squares (size);
@@ -221,7 +221,7 @@ find_peaks (NotchLane *lane, const uint8_t *mask, int32_t n_runs)
 
 /* Takes the skirts around the peaks out of the mask, but for what the finest filter sees: that may be part of a defect, and
  * is none by itself. Returns whether anything changed. */
-static bool
+NOTCH_CLONES static bool
 cut_skirts (NotchLane *lane, uint8_t *mask, int32_t n_runs, float grow)
 {
   bool cut = false;

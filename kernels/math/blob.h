@@ -63,19 +63,19 @@ notch_blob_look (NotchBlobWindow *window, const NotchBlob *blob, const float *z,
   float reach2 = 8.0f * sigma * sigma;
   int reach = (int) sqrtf (reach2) + 1;
   int mx = blob->peak_x + (window->cx >> 8), my = blob->peak_y + (window->cy >> 8);
-  window->sum = window->sum_x = window->sum_y = 0;
-  for (int y = my - reach; y <= my + reach + 1; y++)
-    for (int x = mx - reach + first; x <= mx + reach + 1; x += stride) {
+  int x0 = mx - reach > 0 ? mx - reach : 0, x1 = mx + reach + 1 < size ? mx + reach + 1 : size - 1;
+  int y0 = my - reach > 0 ? my - reach : 0, y1 = my + reach + 1 < size ? my + reach + 1 : size - 1;
+  int64_t sum = 0, sum_x = 0, sum_y = 0;
+  for (int y = y0; y <= y1; y++)
+    for (int x = x0 + first; x <= x1; x += stride) {
       float dx = (float) (x - blob->peak_x) - (float) window->cx / 256.0f,
             dy = (float) (y - blob->peak_y) - (float) window->cy / 256.0f;
       float weight = 1.0f - (dx * dx + dy * dy) / reach2;
-      if (weight <= 0.0f || x < 0 || y < 0 || x >= size || y >= size)
-        continue;
-      weight *= weight;
+      weight = weight > 0.0f ? weight * weight : 0.0f;
       float seen = weight * weight * z[(ptrdiff_t) y * size + x];
-      window->sum += notch_fixed (seen);
-      window->sum_x += notch_fixed (seen * dx), window->sum_y += notch_fixed (seen * dy);
+      sum += notch_fixed (seen), sum_x += notch_fixed (seen * dx), sum_y += notch_fixed (seen * dy);
     }
+  window->sum = sum, window->sum_x = sum_x, window->sum_y = sum_y;
 }
 
 /* What becomes of a window. */
