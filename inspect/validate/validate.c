@@ -304,6 +304,8 @@ notch_validate (const char *model, char **datasets, const NotchValidateOptions *
   }
   if (options->leave_out && !leave_each_out (&v, &listener, jobs, error))
     return FALSE;
+  if (!go_on (&listener, NULL, 1, error))
+    return FALSE;
   if (gate)
     notch_gate_judge (gate, &v, lines);
   if (options->output && !notch_validation_write (&v, options->output, error))
