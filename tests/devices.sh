@@ -13,7 +13,7 @@ cat >images <<END
 die -r none.ini
 clean -r none.ini
 fast -r none.ini --speed fast
-golden -r none.ini --golden golden.tif
+golden -r none.ini --golden reference.tif
 rough -r none.ini --set dice.pitch_x_px=100 --set dice.pitch_y_px=100
 array -r none.ini --set reference.method=array
 float -r none.ini --set reference.method=surface
@@ -34,7 +34,7 @@ draw rough --size 500x500 --die 100x100 --layout logic --ler 0.2 --defects 6 --s
 draw array --size 710x710 --die 700x700 --origin 5,5 --layout array --jitter 0 --defects 8 --classes particle,pit --seed 9
 draw float --size 400x300 --die 400x300 --layout blank --bits 32 --jitter 0 --gain 0 --defects 6 --classes particle,pit --seed 10
 ln -s "$srcdir/samples/pair.tif" "$srcdir/samples/wafer.tif" .
-"$NOTCH" learn -q --device cpu -o golden.tif clean.tif || exit 1
+"$NOTCH" learn -q --device cpu -o reference.tif clean.tif || exit 1
 
 # same CPU GPU: how rows of two defects.csv differ that should be the same defect, as a word
 cat >same.awk <<'EOF'

@@ -48,7 +48,11 @@ open_module (char **why)
   }
   GModule *module = g_module_open (path, G_MODULE_BIND_LOCAL);
   if (!module) {
-    *why = g_strdup_printf ("its module cannot be loaded: %s", g_module_error ());
+    const char *fault = g_module_error ();
+    *why = g_strdup_printf ("its module cannot be loaded: %s%s", fault,
+                            g_str_has_prefix (fault, path)
+                                ? ""
+                                : "; install that library of the CUDA toolkit, or put it beside those of notch");
     return NULL;
   }
   gpointer symbol = NULL;
