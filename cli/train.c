@@ -7,6 +7,7 @@
 
 static char *output, *classifier, *curve, *seed, *jobs, *rounds;
 static double hold_out, purity;
+static gboolean resume;
 static char description[2048];
 
 static const GOptionEntry entries[] = {
@@ -19,6 +20,7 @@ static const GOptionEntry entries[] = {
   { "seed", 0, 0, G_OPTION_ARG_STRING, &seed, "decides what is held out, and chance in training (1)", "N" },
   { "rounds", 0, 0, G_OPTION_ARG_STRING, &rounds, "at most: trees a class, or epochs (as many as help)", "N" },
   { "curve", 0, 0, G_OPTION_ARG_FILENAME, &curve, "draw a network's learning curve", "FILE.png" },
+  { "resume", 0, 0, G_OPTION_ARG_NONE, &resume, "go on with a network whose training was interrupted", NULL },
   { "jobs", 'j', 0, G_OPTION_ARG_STRING, &jobs, "threads (one a processor)", "N" },
   G_OPTION_ENTRY_NULL,
 };
@@ -79,7 +81,8 @@ run (int n, char **arguments, const NotchCommon *common)
                                 .hold_out = hold_out > 0 ? hold_out : -1,
                                 .purity = purity,
                                 .device = common->device,
-                                .curve = curve };
+                                .curve = curve,
+                                .resume = resume };
   if (!notch_read_whole ("--jobs", jobs, 1, NOTCH_MAX_JOBS, &options.jobs)
       || !notch_read_whole ("--rounds", rounds, 1, 100000, &options.rounds))
     return NOTCH_EXIT_TROUBLE;

@@ -141,12 +141,13 @@ typedef struct {
   int jobs;           /* CPU threads [one a core] */
   const char *device; /* as in NotchInspectOptions */
   const char *curve;  /* [none] a PNG file for the learning curve of a network */
+  gboolean resume;    /* of a network: go on where an earlier training was interrupted */
 } NotchTrainOptions;
 
 /* Trains a classifier on all of the datasets together and writes a model file. Each is a folder of `notch inspect`, with a
  * review or the truth of `notch simulate`, a reviewed defects.csv, a folder of crops a class, or wafer maps; see notch-train(1).
- * The same data and seed give the same bytes. `report` receives lines on what was learned and how right it is on what was
- * held out. */
+ * The same data and seed give the same bytes. A network keeps what it has learned in PATH.checkpoint after each epoch, which
+ * is removed when training is over. `report` receives lines on what was learned and how right it is on what was held out. */
 NOTCH_API gboolean notch_train (char **datasets, const char *path, const NotchTrainOptions *options,
                                 NotchTrainStep step, gpointer data, char **report, GError **error);
 /* Classifies the defects in finished output folders of an inspection again, by another model, without a look at the images:

@@ -75,8 +75,11 @@ classify_defects (Reclassify *work, Image *image, const char *folder, GError **e
   }
   g_autofree int *class_index = g_new (int, n + 1);
   g_autofree double *confidence = g_new (double, n + 1);
-  notch_classes_assign_examples (work->classes, (const NotchExample *) (gpointer) dataset->example->data, n,
-                                 dataset->patch_side, work->jobs, class_index, confidence);
+  if (!notch_classes_assign_examples (work->classes, (const NotchExample *) (gpointer) dataset->example->data, n,
+                                      dataset->patch_side, work->jobs, class_index, confidence, error)) {
+    g_prefix_error (error, "%s: ", csv->path);
+    return FALSE;
+  }
   image->drift = notch_classes_drift_examples (work->classes, (const NotchExample *) (gpointer) dataset->example->data,
                                                class_index, n);
   g_autoptr (GString) text = g_string_new (NULL);
@@ -138,18 +141,17 @@ drift_before (JsonObject *summary, double most)
 {
   JsonObject *model = object_in (summary, "model"), *drift = model ? object_in (model, "drift") : NULL;
   const char *column = drift ? text_of (json_object_get_member (drift, "column")) : NULL;
-  return column ? notch_limits_drift_reason (column, most, number_of (drift, "largest", 0)) : NULL;
+  return notch_limits_drift_reason (column, most, drift ? number_of (drift, "largest", 0) : 0);
 }
 
-/* Takes the lines out that limits of classes and of drift gave before, and adds those that they give now. */
+/* Takes the lines out that limits of classes and of drift gave before, and adds those that they give now. NULL where the model
+ * does not give a class that is limited. */
 static JsonArray *
-judge_again (const Reclassify *work, const Image *image, JsonObject *summary)
+judge_again (const Reclassify *work, const Image *image, JsonObject *summary, JsonArray *lines, GError **error)
 {
-  JsonArray *reasons = json_array_new ();
+  g_autoptr (JsonArray) reasons = json_array_new ();
   JsonObject *limits = object_in (summary, "limits"), *before = object_in (summary, "classes");
   JsonObject *most = limits ? object_in (limits, "classes") : NULL;
-  JsonNode *said = json_object_get_member (summary, "reasons");
-  JsonArray *lines = said && JSON_NODE_HOLDS_ARRAY (said) ? json_node_get_array (said) : NULL;
   g_autoptr (GList) name = most ? json_object_get_members (most) : NULL;
   const double most_drift = number_of (limits, "drift", -1);
   g_autofree char *drifted = drift_before (summary, most_drift);
@@ -163,34 +165,61 @@ judge_again (const Reclassify *work, const Image *image, JsonObject *summary)
     if (stays)
       json_array_add_string_element (reasons, line);
   }
-  for (GList *l = name; l; l = l->next)
-    for (guint c = 0; c < work->classes->name->len; c++)
-      if (strcmp (work->classes->name->pdata[c], l->data) == 0) {
-        g_autofree char *now = notch_limits_class_reason (l->data, count_of (most, l->data), image->count[c]);
-        if (now)
-          json_array_add_string_element (reasons, now);
-      }
+  for (GList *l = name; l; l = l->next) {
+    guint c = 0;
+    g_autofree char *place = g_strdup_printf ("%s: limits: class.%s", image->summary, (const char *) l->data);
+    if (!notch_limits_find_class (work->classes->name, l->data, place, &c, error))
+      return NULL;
+    g_autofree char *now = notch_limits_class_reason (l->data, count_of (most, l->data), image->count[c]);
+    if (now)
+      json_array_add_string_element (reasons, now);
+  }
   const NotchDrift *drift = image->drift ? notch_drift_largest (image->drift) : NULL;
-  g_autofree char *drifts = drift ? notch_limits_drift_reason (drift->name, most_drift, drift->index) : NULL;
+  g_autofree char *drifts =
+      notch_limits_drift_reason (drift ? drift->name : NULL, most_drift, drift ? drift->index : 0);
   if (drifts)
     json_array_add_string_element (reasons, drifts);
-  return reasons;
+  return g_steal_pointer (&reasons);
 }
 
-static void
-set_verdict (Image *image, JsonObject *summary, JsonArray *reasons)
+/* Is there a limit among the reasons that cannot be judged? */
+static gboolean
+any_unjudged (JsonArray *reasons)
 {
+  for (guint i = 0; reasons && i < json_array_get_length (reasons); i++) {
+    const char *line = text_of (json_array_get_element (reasons, i));
+    if (line && notch_limits_unjudged (line))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Verdict and reasons by the limits that the image was inspected with, as an inspection with this model would have them; one
+ * that is in trouble, and not for a limit that cannot be judged, is left alone. */
+static gboolean
+set_verdict (const Reclassify *work, Image *image, JsonObject *summary, GError **error)
+{
+  JsonNode *said = json_object_get_member (summary, "reasons");
+  JsonArray *before = said && JSON_NODE_HOLDS_ARRAY (said) ? json_node_get_array (said) : NULL;
+  const char *verdict = text_of (json_object_get_member (summary, "verdict"));
+  gboolean alone =
+      before && g_strcmp0 (verdict, notch_verdict_name[NOTCH_VERDICT_TROUBLE]) == 0 && !any_unjudged (before);
+  JsonArray *reasons = alone ? json_array_ref (before) : judge_again (work, image, summary, before, error);
+  if (!reasons)
+    return FALSE;
   const guint n = json_array_get_length (reasons);
-  const char *before = text_of (json_object_get_member (summary, "verdict"));
-  image->verdict =
-      notch_verdict_name[g_strcmp0 (before, notch_verdict_name[NOTCH_VERDICT_TROUBLE]) == 0 ? NOTCH_VERDICT_TROUBLE
-                         : n > 0                                                            ? NOTCH_VERDICT_REJECT
-                                                                                            : NOTCH_VERDICT_PASS];
+  image->verdict = notch_verdict_name[alone || any_unjudged (reasons) ? NOTCH_VERDICT_TROUBLE
+                                      : n > 0                         ? NOTCH_VERDICT_REJECT
+                                                                      : NOTCH_VERDICT_PASS];
   g_autoptr (GString) joined = g_string_new (NULL);
-  for (guint i = 0; i < n; i++)
-    g_string_append_printf (joined, "%s%s", i > 0 ? "; " : "", json_array_get_string_element (reasons, i));
+  for (guint i = 0; i < n; i++) {
+    const char *line = text_of (json_array_get_element (reasons, i));
+    g_string_append_printf (joined, "%s%s", i > 0 ? "; " : "", line ? line : "");
+  }
   image->reasons = g_string_free (g_steal_pointer (&joined), FALSE);
   json_object_set_string_member (summary, "verdict", image->verdict);
+  json_object_set_array_member (summary, "reasons", reasons);
+  return TRUE;
 }
 
 /* As an inspection writes it. */
@@ -225,9 +254,8 @@ classify_summary (const Reclassify *work, Image *image, GError **error)
     return FALSE;
   }
   JsonObject *summary = json_node_get_object (root);
-  JsonArray *reasons = judge_again (work, image, summary);
-  set_verdict (image, summary, reasons);
-  json_object_set_array_member (summary, "reasons", reasons);
+  if (!set_verdict (work, image, summary, error))
+    return FALSE;
   JsonObject *counts = json_object_new (), *model = json_object_new ();
   for (guint c = 0; c < work->classes->name->len; c++)
     json_object_set_int_member (counts, work->classes->name->pdata[c], image->count[c]);
@@ -449,16 +477,12 @@ choose (const NotchTrained *trained, const Pool *pool, int most, int jobs, GErro
   const NotchExample *example = (const NotchExample *) (gpointer) pool->dataset->example->data;
   const int side = pool->dataset->patch_side, n_classes = (int) trained->model->class_name->len;
   int length = 0;
-  g_autofree double *place = notch_known_places (trained, example, n, side, jobs, &length);
+  g_autofree double *place = notch_known_places (trained, example, n, side, jobs, &length, error);
   g_autofree double *distance = g_new (double, n + 1), *rarity = g_new (double, n + 1), *worth = g_new (double, n + 1);
   g_autofree float *probability = g_new (float, (gsize) n *(gsize) n_classes + 1);
-  if (!place) {
-    notch_model_refuse (trained->model, error,
-                        "the model does not tell what is far from what it learned from; train it with notch train");
+  if (!place || !notch_trained_probabilities (trained, example, n, side, jobs, probability, error)
+      || !notch_known_distances (trained, example, n, side, jobs, distance, error))
     return NULL;
-  }
-  notch_trained_probabilities (trained, example, n, side, jobs, probability);
-  notch_known_distances (trained, example, n, side, jobs, distance);
   notch_mine_rarity (distance, n, rarity);
   for (guint i = 0; i < n; i++)
     worth[i] = notch_mine_worth (probability + (gsize) i * (gsize) n_classes, n_classes, rarity[i]);

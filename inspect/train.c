@@ -4,6 +4,7 @@
 
 #include "inspect/classify/known.h"
 #include "inspect/classify/metrics.h"
+#include "inspect/image/write.h"
 #include "inspect/validate/plots.h"
 
 typedef struct {
@@ -111,8 +112,8 @@ hold (const Training *training, Held *held)
 }
 
 /* Temperature and thresholds from what is held out, and how right the model is there with them. */
-static void
-judge (Training *training)
+static gboolean
+judge (Training *training, GError **error)
 {
   NotchModel *model = training->trained->model;
   const NotchDataset *dataset = training->dataset;
@@ -122,17 +123,19 @@ judge (Training *training)
   const guint n = held.example->len;
   if (n == 0) {
     g_string_append (training->report, "nothing was held out: how right the model is nobody knows yet\n");
-    return;
+    return TRUE;
   }
   const NotchExample *example = (const NotchExample *) (gpointer) held.example->data;
-  notch_trained_probabilities (training->trained, example, n, dataset->patch_side, training->how.jobs,
-                               held.probability);
+  if (!notch_trained_probabilities (training->trained, example, n, dataset->patch_side, training->how.jobs,
+                                    held.probability, error))
+    return FALSE;
   model->temperature = notch_temperature (held.truth, held.probability, n, n_classes);
   notch_temper (held.probability, n, n_classes, model->temperature);
   if (training->options->purity > 0)
     notch_purity_thresholds (held.truth, held.probability, n, n_classes, training->options->purity, model->threshold);
   g_autofree double *distance = g_new (double, n + 1);
-  notch_known_distances (training->trained, example, n, dataset->patch_side, training->how.jobs, distance);
+  if (!notch_known_distances (training->trained, example, n, dataset->patch_side, training->how.jobs, distance, error))
+    return FALSE;
   for (guint i = 0; i < n; i++) {
     double confidence = 0;
     held.called[i] = notch_trained_decide (training->trained, held.probability + (gsize) i * (gsize) n_classes,
@@ -149,6 +152,7 @@ judge (Training *training)
   g_string_append_printf (training->report,
                           "held out, %u examples: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n", n,
                           number[0], number[1], number[2], number[3]);
+  return TRUE;
 }
 
 /* ---- the learning curve ---------------------------------------------------------------------------------------- */
@@ -159,12 +163,7 @@ draw_curve (const NotchModel *model, const char *path, GError **error)
 {
   JsonNode *node = json_object_get_member (model->settings, "curve");
   JsonArray *curve = node && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
-  if (!curve) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--curve: a %s has no learning curve; leave it out",
-                 model->classifier);
-    return FALSE;
-  }
-  const gsize n = json_array_get_length (curve);
+  const gsize n = curve ? json_array_get_length (curve) : 0;
   g_autofree double *value = g_new (double, 4 * n + 1);
   NotchLearning learning = { n, value, value + 2 * n, value + n, value + 3 * n, 0 };
   for (gsize i = 0; i < n; i++) {
@@ -178,18 +177,20 @@ draw_curve (const NotchModel *model, const char *path, GError **error)
   return notch_plot_learning (&learning, path, error);
 }
 
+/* Whether the options are for this classifier and for these data. */
 static gboolean
-train (Training *training, const char *path, GError **error)
+check_options (const Training *training, const NotchClassifier *classifier, GError **error)
 {
-  const char *usual = training->dataset->maps ? "signature" : "forest";
-  const NotchClassifier *classifier =
-      notch_classifier_find (training->options->classifier ? training->options->classifier : usual, error);
-  if (!classifier || !tell_data (training, error))
+  const NotchTrainOptions *options = training->options;
+  if ((options->curve || options->resume) && !classifier->epochs) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--%s: a %s does not learn in epochs; leave it out",
+                 options->curve ? "curve" : "resume", classifier->name);
     return FALSE;
+  }
   if (classifier->maps != training->dataset->maps) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "training: a %s learns from %s, and these are %s; choose a %s",
                  classifier->name, classifier->maps ? "wafer maps" : "defects",
-                 classifier->maps ? "defects" : "wafer maps", usual);
+                 classifier->maps ? "defects" : "wafer maps", classifier->maps ? "forest" : "signature");
     return FALSE;
   }
   if (classifier->patches && training->dataset->patch_side == 0) {
@@ -198,6 +199,19 @@ train (Training *training, const char *path, GError **error)
                  classifier->name);
     return FALSE;
   }
+  return TRUE;
+}
+
+static gboolean
+train (Training *training, const char *path, GError **error)
+{
+  const char *usual = training->dataset->maps ? "signature" : "forest";
+  const NotchClassifier *classifier =
+      notch_classifier_find (training->options->classifier ? training->options->classifier : usual, error);
+  g_autofree char *checkpoint = g_strconcat (path, ".checkpoint", NULL);
+  if (!classifier || !tell_data (training, error) || !check_options (training, classifier, error))
+    return FALSE;
+  training->how.checkpoint = notch_is_stream (path) ? NULL : checkpoint;
   for (guint i = 0; classifier->patches && i < training->dataset->example->len; i++)
     if (!notch_example (training->dataset, i)->patch) /* more than a tile keeps */
       training->part[i] = NOTCH_PART_NONE;
@@ -208,9 +222,8 @@ train (Training *training, const char *path, GError **error)
   training->trained = notch_trained_new (g_steal_pointer (&model), error);
   if (!training->trained)
     return FALSE;
-  notch_known_learn (training->trained, training->dataset, training->part, training->how.jobs);
-  judge (training);
-  if (!notch_model_save (training->trained->model, path, error))
+  if (!notch_known_learn (training->trained, training->dataset, training->part, training->how.jobs, error)
+      || !judge (training, error) || !notch_model_save (training->trained->model, path, error))
     return FALSE;
   if (training->options->curve && !draw_curve (training->trained->model, training->options->curve, error))
     return FALSE;
@@ -228,7 +241,7 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
                                   .rounds = options->rounds,
                                   .jobs = options->jobs > 0 ? options->jobs : (int) g_get_num_processors (),
                                   .device = options->device,
-                                  .curve = options->curve,
+                                  .resume = options->resume,
                                   .step = step,
                                   .data = data };
   if (!(options->hold_out <= 0.9) || !(options->purity >= 0 && options->purity <= 1)) {
@@ -236,6 +249,9 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
                          "training: 0 to 0.9 of the examples can be held out, and a purity is 0 to 1");
     return FALSE;
   }
+  /* Nobody should learn after hours that the result has no place. */
+  if (!notch_can_write (path, error) || (options->curve && !notch_can_write (options->curve, error)))
+    return FALSE;
   training.dataset = notch_dataset_load (datasets, error);
   if (!training.dataset)
     return FALSE;

@@ -296,8 +296,8 @@ typedef struct {
 } NotchLaneSize;
 
 typedef struct {
-  const char *name; /* "cpu", "cuda" */
-  int (*count) (void);
+  const char *name;               /* "cpu", "cuda" */
+  int (*count) (char fault[256]); /* devices; where there are none, why, or nothing that is known */
   NotchDevice *(*open) (int index, char fault[256]);
   void (*close) (NotchDevice *);
   void (*describe) (NotchDevice *, char text[256]);

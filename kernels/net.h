@@ -102,15 +102,13 @@ typedef struct {
   float *dx;
 } NotchNetPoolBack;
 
-/* Probabilities, and, where there is a target, loss and its derivative: the cross entropy of softmax, or the sum over classes
- * of that of sigmoids, times the image's weight. */
+/* Probabilities by softmax, and, where there is a target, the cross entropy and its derivative, times `weight`. */
 typedef struct {
   int n, classes;
-  bool several; /* sigmoids */
   const float *logit;
-  float *probability;   /* n x classes */
-  const float *target;  /* n x classes, 0 to 1; NULL: nothing of what follows is looked at */
-  const float *weight;  /* n x classes where there are several, else the first of a row counts */
+  float *probability;  /* n x classes */
+  const float *target; /* n x classes, 0 to 1; NULL: nothing of what follows is looked at */
+  float weight;
   float *loss, *dlogit; /* n; n x classes */
 } NotchNetLoss;
 

@@ -33,6 +33,15 @@ is "no such data: told, status 2" "$(status "$NOTCH" train -o none.model none)" 
 is "a share that is none" "$(status "$NOTCH" train -o none.model --hold-out 1.5 out)" 2
 is "a classifier that is none" "$("$NOTCH" train -q -o none.model --classifier tree out 2>&1 | grep -c 'there is no classifier "tree"')" 1
 ok "nothing is written then" test ! -e none.model
+mkdir folder
+is "a model that can have no place is told before anything is read" \
+  "$("$NOTCH" train -o nowhere/m.model none 2>&1; "$NOTCH" train -o folder none 2>&1)" \
+  "$(printf 'notch: %s; check the folder and its permissions\n' 'nowhere/m.model: cannot be written (No such file or directory)' \
+    'folder: cannot be written (Is a directory)')"
+is "so is a learning curve" "$("$NOTCH" train -o none.model --curve nowhere/c.png none 2>&1 | grep -c '^notch: nowhere/c.png: cannot be written')" 1
+is "a forest has no epochs" "$(for option in --curve=c.png --resume; do "$NOTCH" train -q -o none.model $option out 2>&1; done)" \
+  "$(printf 'notch: --%s: a forest does not learn in epochs; leave it out\n' curve resume)"
+ok "and is not trained then" test ! -e none.model
 
 # ---- inspect --model ----------------------------------------------------------------------------------------------------
 "$NOTCH" inspect -q --model m.model --format defects,json,recipe -o new w3.tif
@@ -66,6 +75,25 @@ is "the table too" "$(cut -d, -f1-14 later/summary.csv)" "$(cut -d, -f1-14 new/s
 "$NOTCH" classify -q --model other.model lim
 is "a limit is judged again" "$(cut -d, -f3 lim/summary.csv | tail -n 1)" \
   "$(grep -c ',bridge,' lim/w3/defects.csv | awk '{ print ($1 > 0 ? "reject" : "pass") }')"
+# A model of XGBoost does not tell what it learned from: drift cannot be judged, whether it inspects or classifies.
+cat >bare.json <<'END'
+{"learner": {"feature_names": ["area_px"], "attributes": {"classes": "particle,scratch"}, "objective": {"name": "binary:logistic"},
+  "learner_model_param": {"base_score": "5E-1", "num_class": "2"},
+  "gradient_booster": {"name": "gbtree", "model": {"tree_info": [0], "trees": [
+    {"left_children": [1, -1, -1], "right_children": [2, -1, -1], "split_indices": [0, 0, 0], "split_conditions": [30, -1, 1],
+     "default_left": [0, 0, 0]}]}}}}
+END
+judged () { sed -n '/"verdict"/p;/"reasons"/,/\]/p' "$1/w3/summary.json"; }
+inspect_drift () { "$NOTCH" inspect -q --set limits.drift=0.01 --format defects,json --model "$1" -o "$2" w3.tif 2>/dev/null; }
+for pair in m.model:bare.json bare.json:m.model; do
+  inspect_drift ${pair#*:} once
+  inspect_drift ${pair%:*} twice
+  "$NOTCH" classify -q --model ${pair#*:} twice
+  is "drift is judged alike by inspect and classify, ${pair#*:}" "$(judged twice)" "$(judged once)"
+done
+is "which one of them cannot tell" "$(inspect_drift bare.json once; judged once | grep -c 'trouble\|drift cannot be judged')" 2
+"$NOTCH" inspect -q --set limits.class.pit=0 --format defects,json -o pits w3.tif
+is "a limit on a class that the model does not give" "$("$NOTCH" classify --model m.model pits 2>&1 | grep -c 'class.pit: no rule or model')" 1
 is "no folder of results: told, status 2" "$("$NOTCH" classify --model m.model . 2>&1 | grep -c 'holds no finished image')" 1
 is "and its status" "$(status "$NOTCH" classify --model m.model . later)" 2
 is "--resume does a classified image anew" \

@@ -230,6 +230,17 @@ test_split (void)
   g_assert_cmpint (held[0] + held[1], ==, 3);
   g_assert_cmpint (all[0], ==, NOTCH_PART_TRAIN);
   g_assert_cmpuint (one->note->len, ==, 1);
+  /* A wafer with most of the examples is not held out for a fifth of them, whichever comes first. */
+  for (guint64 seed = 0; seed < 20; seed++) {
+    g_autoptr (NotchDataset) uneven = make (4, 30);
+    for (guint i = 0; i < uneven->example->len; i++)
+      if (i % 30 >= 5 && i >= 30)
+        g_array_index (uneven->example, NotchExample, i).class_index = -1;
+    g_autofree guint8 *parts = notch_dataset_split (uneven, 0.2, seed);
+    g_autofree gint64 *count = notch_dataset_count (uneven, parts, NOTCH_PART_HELD_OUT);
+    g_assert_cmpint (count[0] + count[1], >=, 5);
+    g_assert_cmpint (count[0] + count[1], <=, 10);
+  }
 }
 
 static gboolean

@@ -96,7 +96,7 @@ test_works (void)
   expect_refused ("cuda", NOTCH_ERROR_DEVICE,
                   "device cuda cannot be used: cuda:0 does not work: it is on fire; take *");
   g_setenv ("NOTCH_TEST_DEVICES", "0", TRUE);
-  expect_cpu ("this machine has no CUDA device, or its driver is not loaded");
+  expect_cpu ("this machine has no CUDA device, or its driver is not loaded: nothing is plugged in");
   expect_refused ("cuda:0", NOTCH_ERROR_DEVICE, "device cuda:0 cannot be used: this machine has no CUDA device*");
 }
 

@@ -1,4 +1,5 @@
 /* model.c - model files: there and back, and what lies about itself */
+#include "inspect/classify/classes.h"
 #include "inspect/classify/classifier.h"
 
 #include <glib/gstdio.h>
@@ -75,7 +76,7 @@ test_classify (void)
     double confidence = 0;
     example.value[NOTCH_FEATURE_AREA] = row[i].area;
     example.value[NOTCH_FEATURE_ELONGATION] = row[i].elongation;
-    notch_trained_probabilities (trained, &example, 1, 0, 1, probability);
+    g_assert_true (notch_trained_probabilities (trained, &example, 1, 0, 1, probability, NULL));
     double second = 1 / (1 + exp ((double) row[i].sums[0] - (double) row[i].sums[1]));
     g_assert_cmpfloat_with_epsilon ((double) probability[1], second, 1e-6);
     g_assert_cmpfloat_with_epsilon ((double) (probability[0] + probability[1]), 1, 1e-6);
@@ -214,12 +215,40 @@ test_trees (void)
   }
 }
 
+static gboolean
+fail (gconstpointer state, const NotchExample *example, guint n, int patch_side, int jobs, float *to, GError **error)
+{
+  (void) state, (void) example, (void) n, (void) patch_side, (void) jobs, (void) to;
+  g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "out of memory for images of a network");
+  return FALSE;
+}
+
+/* A classifier that cannot is an error, and no defect has a class for it. */
+static void
+test_fails (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NotchTrained) trained = notch_trained_new (small_model (), &error);
+  g_assert_no_error (error);
+  const NotchClassifier *own = trained->classifier;
+  NotchClassifier failing = *own;
+  failing.classify = fail;
+  trained->classifier = &failing;
+  const NotchClasses classes = { .trained = trained };
+  NotchDefect defect = { .class_index = 7 };
+  g_assert_false (notch_classes_assign (&classes, &defect, 1, 0, 1, &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE);
+  g_assert_cmpint (defect.class_index, ==, 7);
+  trained->classifier = own;
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/model/there-and-back", test_round);
   g_test_add_func ("/model/classify", test_classify);
+  g_test_add_func ("/model/fails", test_fails);
   g_test_add_func ("/model/damaged", test_damaged);
   g_test_add_func ("/model/lies", test_lies);
   g_test_add_func ("/model/trees", test_trees);

@@ -2,6 +2,7 @@
 #include "inspect/classify/augment.h"
 #include "inspect/classify/classifier.h"
 
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
@@ -182,6 +183,13 @@ count_lines (const char *line, double done, gpointer data)
   return TRUE;
 }
 
+static gboolean
+stop_after (const char *line, double done, gpointer data)
+{
+  (void) line, (void) done;
+  return --*(int *) data > 0;
+}
+
 static void
 test_classifier (void)
 {
@@ -195,14 +203,32 @@ test_classifier (void)
   g_assert_no_error (error);
   g_assert_cmpint (lines, ==, 2);
   g_assert_cmpuint (json_array_get_length (json_object_get_array_member (model->settings, "curve")), ==, 2);
+  /* Interrupted after an epoch and resumed it is the same. */
+  g_autofree char *folder = g_dir_make_tmp ("notch-net-XXXXXX", NULL),
+                  *checkpoint = g_build_filename (folder, "c", NULL);
+  NotchTrainHow again_how = how;
+  int stop = 1;
+  again_how.checkpoint = checkpoint, again_how.step = stop_after, again_how.data = &stop;
+  g_assert_null (net->train (dataset, part, &again_how, &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED);
+  g_assert_true (g_str_has_suffix (error->message, "interrupted after epoch 1 of 2; --resume goes on from there"));
+  g_clear_error (&error);
+  stop = 2, again_how.resume = TRUE; /* one more line */
+  g_autoptr (NotchModel) resumed = net->train (dataset, part, &again_how, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (stop, ==, 1);
+  GBytes *weights = notch_model_section (model, "net.weights", NULL);
+  g_assert_true (g_bytes_equal (weights, notch_model_section (resumed, "net.weights", NULL)));
+  g_assert_false (g_file_test (checkpoint, G_FILE_TEST_EXISTS));
+  g_rmdir (folder);
   gpointer state = net->open (model, &error);
   g_assert_no_error (error);
 
   guint n = dataset->example->len;
   NotchExample *example = (NotchExample *) (gpointer) dataset->example->data;
   g_autofree float *probability = g_new (float, 3 * n), *again = g_new (float, 3 * n);
-  net->classify (state, example, n, SIDE, 2, probability);
-  net->classify (state, example, n, SIDE, 1, again);
+  g_assert_true (net->classify (state, example, n, SIDE, 2, probability, &error));
+  g_assert_true (net->classify (state, example, n, SIDE, 1, again, &error));
   g_assert_cmpmem (probability, 3 * n * sizeof (float), again, 3 * n * sizeof (float));
   for (guint i = 0; i < n; i++)
     for (guint c = 0; c < 3; c++)
@@ -210,7 +236,7 @@ test_classifier (void)
         g_assert_cmpfloat (probability[3 * i + c], <, probability[3 * i + i % 3]);
   /* What has no patch is nothing in particular. */
   NotchExample none = { 0 };
-  net->classify (state, &none, 1, SIDE, 1, probability);
+  g_assert_true (net->classify (state, &none, 1, SIDE, 1, probability, &error));
   for (int c = 0; c < 3; c++)
     g_assert_cmpfloat (probability[c], ==, 1.0f / 3);
   /* A larger patch with the same middle is the same defect. */
@@ -219,12 +245,12 @@ test_classifier (void)
   for (int k = 0; k < 2; k++)
     for (int p = 0; p < AREA; p++)
       larger.patch[(k * wide + p / SIDE + 4) * wide + p % SIDE + 4] = example[1].patch[k * AREA + p];
-  net->classify (state, &larger, 1, wide, 1, probability);
+  g_assert_true (net->classify (state, &larger, 1, wide, 1, probability, &error));
   g_assert_cmpmem (probability, 3 * sizeof (float), again + 3, 3 * sizeof (float));
   g_free (larger.patch);
   int length = net->embedding_length (state);
   g_autofree float *vector = g_new (float, 2 * length);
-  net->embed (state, example, 2, SIDE, 1, vector);
+  g_assert_true (net->embed (state, example, 2, SIDE, 1, vector, &error));
   g_assert_cmpint (memcmp (vector, vector + length, (gsize) length * sizeof *vector), !=, 0);
   net->close (state);
 

@@ -49,6 +49,17 @@ is "which is worse than it" "$(status "$NOTCH" validate --gate against.ini --aga
 
 ok "a class is left out" sh -c '"$0" validate -q --leave-out --json first.model out/wafer-4 out/wafer-5 out/wafer-6 >left &&
   grep -q "\"left_out\"" left && grep -c "\"auroc\"" left | grep -qx 6' "$NOTCH"
+"$NOTCH" simulate -q --size 1024x1024 --die 256x256 --classes particle,scratch --defects 24 --snr 15:40 --seed 9 -o pair.tif
+"$NOTCH" inspect -q --format defects,json -o pair pair.tif
+is "of two classes none can be left out" "$("$NOTCH" validate -q --all --leave-out first.model pair 2>&1)" \
+  "notch: --leave-out: the examples are of 2 classes, and without one of them there is nothing to tell apart; give three or more"
+mkfifo slow.ini
+"$NOTCH" validate --all --gate slow.ini first.model pair >/dev/null 2>told &
+asked=$!
+{ kill -INT $asked; cat gate.ini; } >slow.ini & # when it is opened for reading
+wait $asked
+is "Ctrl-C ends it" "$? $(grep -c interrupted told)" "130 1"
+kill $! 2>/dev/null # if nobody read
 is "an unknown nuisance is trouble" "$(status "$NOTCH" validate --nuisances dust first.model out/wafer-5 out/wafer-6)" 2
 ok "stains as nuisances can be taken out" sh -c '"$0" validate --nuisances stain -o nuisance first.model out/wafer-5 out/wafer-6 |
   grep -q "^nuisances .* can be taken out" && test -s nuisance/nuisances.png' "$NOTCH"

@@ -76,14 +76,16 @@ notch_trained_free (NotchTrained *trained)
   g_free (trained);
 }
 
-void
+gboolean
 notch_trained_probabilities (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
-                             int jobs, float *probability)
+                             int jobs, float *probability, GError **error)
 {
   const int n_classes = (int) trained->model->class_name->len;
-  trained->classifier->classify (trained->state, example, n, patch_side, jobs, probability);
+  if (!trained->classifier->classify (trained->state, example, n, patch_side, jobs, probability, error))
+    return FALSE;
   if (trained->model->temperature != 1)
     notch_temper (probability, n, n_classes, trained->model->temperature);
+  return TRUE;
 }
 
 int

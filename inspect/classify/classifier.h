@@ -11,7 +11,10 @@ typedef struct {
   int rounds;         /* at most: trees a class, or epochs */
   int jobs;           /* threads; the model does not depend on them */
   const char *device; /* as in NotchInspectOptions */
-  const char *curve;  /* NULL, or a PNG file for the learning curve of a network */
+  /* NULL, or a file that a classifier which learns in epochs keeps what it has learned in, until it is done; and whether it
+   * goes on from there. */
+  const char *checkpoint;
+  gboolean resume;
   NotchTrainStep step;
   gpointer data;
 } NotchTrainHow;
@@ -21,6 +24,7 @@ typedef struct {
   const char *summary; /* one line */
   gboolean patches;    /* it looks at patches; without it, at features only */
   gboolean maps;       /* of wafer maps; without it, of defects */
+  gboolean epochs;     /* it learns in epochs: its settings tell their "curve", and a checkpoint is kept */
   /* Learns from the examples of `dataset` whose part is NOTCH_PART_TRAIN, one entry an example, and stops where those of
    * NOTCH_PART_HELD_OUT get no better. Gives a model of purpose "defects" with classes, features and sections; what is
    * known of the data is added by the caller. */
@@ -28,12 +32,14 @@ typedef struct {
   /* Gets ready to classify; the model stays as long as the state does. Whatever the sections say is checked here. */
   gpointer (*open) (const NotchModel *model, GError **error);
   /* The probabilities of n examples, n x classes, each row's sum 1. Patches are of patch_side px; an example that lacks what
-   * the classifier needs gets equal ones. `jobs` threads at most; the result does not depend on them. */
-  void (*classify) (gconstpointer state, const NotchExample *example, guint n, int patch_side, int jobs,
-                    float *probability);
+   * the classifier needs gets equal ones. `jobs` threads at most; the result does not depend on them. FALSE where memory does
+   * not do. */
+  gboolean (*classify) (gconstpointer state, const NotchExample *example, guint n, int patch_side, int jobs,
+                        float *probability, GError **error);
   /* NULL, or the length of an embedding and its values, n x length: near is alike. */
   int (*embedding_length) (gconstpointer state);
-  void (*embed) (gconstpointer state, const NotchExample *example, guint n, int patch_side, int jobs, float *vector);
+  gboolean (*embed) (gconstpointer state, const NotchExample *example, guint n, int patch_side, int jobs, float *vector,
+                     GError **error);
   void (*close) (gpointer state);
 } NotchClassifier;
 
@@ -61,8 +67,8 @@ void notch_trained_free (NotchTrained *trained);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTrained, notch_trained_free)
 
 /* The classifier's probabilities with the model's temperature applied, n x classes. */
-void notch_trained_probabilities (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
-                                  int jobs, float *probability);
+gboolean notch_trained_probabilities (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
+                                      int jobs, float *probability, GError **error);
 /* The most probable class of a row of probabilities, or class_name->len, which is "unknown", where that is below the
  * class's threshold or the example's distance (known.h; NAN: not known; INFINITY: the classifier has nothing to go by)
  * beyond what nearly all known examples are within.

@@ -144,13 +144,19 @@ notch_dataset_split (NotchDataset *dataset, double share, guint64 seed)
   gint64 whole = 0, taken = 0;
   for (guint w = 0; w < wafers->len; w++)
     whole += g_array_index (wafers, Wafer, w).n;
-  for (guint w = 0; w + 1 < wafers->len && share > 0; w++) {
+  const Wafer *least = NULL;
+  for (guint w = 0; w < wafers->len && wafers->len > 1 && share > 0; w++) {
     const Wafer *wafer = &g_array_index (wafers, Wafer, w);
-    if (w > 0 && (double) taken + (double) wafer->n / 2 > share * (double) whole)
+    gboolean near = (double) taken + (double) wafer->n / 2 <= share * (double) whole;
+    if ((taken > 0 && !near) || taken + wafer->n == whole)
       break;
-    held[wafer->wafer] = TRUE;
-    taken += wafer->n;
+    if (!least || wafer->n < least->n)
+      least = wafer;
+    if (near)
+      held[wafer->wafer] = TRUE, taken += wafer->n;
   }
+  if (least && taken == 0) /* all are more than half too large */
+    held[least->wafer] = TRUE;
   if (share > 0 && wafers->len == 1)
     g_ptr_array_add (dataset->note, g_strdup ("all examples are of one image, so nothing can be held out; give more"));
   for (guint i = 0; i < n; i++)

@@ -19,7 +19,7 @@ struct NotchEngine {
   float *x[NOTCH_NET_MAX_LAYERS];      /* what goes into a layer; x[0] is the images */
   float *y[NOTCH_NET_MAX_LAYERS];      /* what its convolution makes */
   float *mean[NOTCH_NET_MAX_LAYERS], *inverse[NOTCH_NET_MAX_LAYERS];
-  float *before_pool, *logit, *probability, *target, *weight, *loss;
+  float *before_pool, *logit, *probability, *target, *loss;
   float *d[2]; /* derivatives by what a layer makes and what goes into it, by turns */
 };
 
@@ -104,8 +104,7 @@ allocate_all (NotchEngine *engine)
     if (!allocate (engine, state_size (engine, s), &engine->state[s]))
       return FALSE;
   return allocate (engine, out_size (&engine->layer[pooled (engine) - 1]), &engine->before_pool)
-         && allocate (engine, answers, &engine->target) && allocate (engine, answers, &engine->weight)
-         && allocate (engine, (gsize) engine->images, &engine->loss);
+         && allocate (engine, answers, &engine->target) && allocate (engine, (gsize) engine->images, &engine->loss);
 }
 
 int
@@ -222,13 +221,12 @@ pool (NotchEngine *engine, const float *x, float *y)
 static int
 judge (NotchEngine *engine, gboolean with_loss)
 {
-  NotchNetLoss loss = { .n = engine->images,
-                        .classes = engine->shape.classes,
-                        .several = engine->shape.several,
-                        .logit = engine->logit,
-                        .probability = engine->probability };
+  NotchNetLoss loss = {
+    .n = engine->images, .classes = engine->shape.classes, .logit = engine->logit, .probability = engine->probability
+  };
   if (with_loss)
-    loss.target = engine->target, loss.weight = engine->weight, loss.loss = engine->loss, loss.dlogit = engine->d[0];
+    loss.target = engine->target, loss.weight = (float) (1.0 / engine->images), loss.loss = engine->loss,
+    loss.dlogit = engine->d[0];
   return engine->kernels->loss (engine->lane, &loss);
 }
 
@@ -375,14 +373,13 @@ learn_back (NotchEngine *engine)
 }
 
 gboolean
-notch_engine_derive (NotchEngine *engine, const float *image, const float *target, const float *weight, float *loss,
-                     float *probability, GError **error)
+notch_engine_derive (NotchEngine *engine, const float *image, const float *target, float *loss, float *probability,
+                     GError **error)
 {
   const NotchNetKernels *kernels = engine->kernels;
   gsize n = (gsize) engine->images, answers = n * (gsize) engine->shape.classes;
   return (kernels->up (engine->lane, engine->x[0], image, n * notch_net_pixels (&engine->shape)) == 0
-          && kernels->up (engine->lane, engine->target, target, answers) == 0
-          && kernels->up (engine->lane, engine->weight, weight, answers) == 0 && learn_forward (engine) == 0
+          && kernels->up (engine->lane, engine->target, target, answers) == 0 && learn_forward (engine) == 0
           && learn_back (engine) == 0 && kernels->down (engine->lane, loss, engine->loss, n) == 0
           && kernels->down (engine->lane, probability, engine->probability, answers) == 0)
          || engine_fault (engine, error);

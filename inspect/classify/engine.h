@@ -67,10 +67,10 @@ gboolean notch_engine_set (NotchEngine *engine, const NotchNet *net, GError **er
 gboolean notch_engine_apply (NotchEngine *engine, const float *image, float *probability, float *embedding,
                              GError **error);
 
-/* Loss and derivatives of `images` images by all parameters. Targets and weights are images x classes, as NotchNetLoss has
- * them; `loss` and `probability` are what the images gave. */
-gboolean notch_engine_derive (NotchEngine *engine, const float *image, const float *target, const float *weight,
-                              float *loss, float *probability, GError **error);
+/* Mean loss of `images` images, a share each, and its derivatives by all parameters. Targets are images x classes, as
+ * NotchNetLoss has them. */
+gboolean notch_engine_derive (NotchEngine *engine, const float *image, const float *target, float *loss,
+                              float *probability, GError **error);
 /* A step down what was derived; `step` counts from 1. */
 gboolean notch_engine_step (NotchEngine *engine, double rate, double decay, gint64 step, GError **error);
 

@@ -343,9 +343,9 @@ state_new (const NotchModel *model, GError **error)
   return state;
 }
 
-static void
+static gboolean
 classify (gconstpointer data, const NotchExample *example, guint n, G_GNUC_UNUSED int patch_side, int jobs,
-          float *probability)
+          float *probability, G_GNUC_UNUSED GError **error)
 {
   const State *state = data;
   g_autofree float *row = g_new (float, (gsize) n * state->n_features + 1);
@@ -353,6 +353,7 @@ classify (gconstpointer data, const NotchExample *example, guint n, G_GNUC_UNUSE
     for (gsize f = 0; f < state->n_features; f++)
       row[r * state->n_features + f] = (float) example[r].value[state->column[f]];
   notch_forest_probabilities (state->forest, row, n, jobs, probability);
+  return TRUE;
 }
 
 const NotchClassifier notch_classifier_forest = {

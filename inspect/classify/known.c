@@ -11,46 +11,54 @@ enum { DIGEST = 16 }; /* hexadecimal digits */
 /* ---- vectors ------------------------------------------------------------------------------------------------------- */
 
 /* A network's embedding, or the columns that the model looks at, squeezed so that a large area is not all that counts.
- * NULL where there are none. */
+ * *length is 0 where there are none. NULL where the classifier cannot embed. */
 static float *
-make_vectors (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, int jobs, int *length)
+make_vectors (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, int jobs, int *length,
+              GError **error)
 {
   const NotchClassifier *classifier = trained->classifier;
   if (classifier->embed) {
     *length = classifier->embedding_length (trained->state);
-    float *vector = g_new (float, (gsize) n *(gsize) *length + 1);
-    classifier->embed (trained->state, example, n, patch_side, jobs, vector);
-    return vector;
+    g_autofree float *vector = g_new (float, (gsize) n *(gsize) *length + 1);
+    return classifier->embed (trained->state, example, n, patch_side, jobs, vector, error) ? g_steal_pointer (&vector)
+                                                                                           : NULL;
   }
   g_autofree int *column = notch_model_columns (trained->model, NULL);
-  gsize d = trained->model->feature->len;
-  *length = (int) d;
-  if (!column || d == 0)
-    return NULL;
+  gsize d = column ? trained->model->feature->len : 0;
   float *vector = g_new (float, n *d + 1);
+  *length = (int) d;
   for (guint i = 0; i < n; i++)
     for (gsize j = 0; j < d; j++)
       vector[i * d + j] = (float) asinh (example[i].value[column[j]]);
   return vector;
 }
 
-void
+gboolean
 notch_known_distances (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, int jobs,
-                       double *distance)
+                       double *distance, GError **error)
 {
   int length = 0;
-  g_autofree float *vector = trained->novelty ? make_vectors (trained, example, n, patch_side, jobs, &length) : NULL;
+  g_autofree float *vector =
+      trained->novelty ? make_vectors (trained, example, n, patch_side, jobs, &length, error) : NULL;
+  if (trained->novelty && !vector)
+    return FALSE;
   for (guint i = 0; i < n; i++)
     distance[i] = trained->classifier->patches && !example[i].patch ? INFINITY
                   : vector ? notch_novelty_distance (trained->novelty, vector + i * (gsize) length)
                            : NAN;
+  return TRUE;
 }
 
 double *
 notch_known_places (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, int jobs,
-                    int *length)
+                    int *length, GError **error)
 {
-  g_autofree float *vector = trained->novelty ? make_vectors (trained, example, n, patch_side, jobs, length) : NULL;
+  if (!trained->novelty) {
+    notch_model_refuse (trained->model, error,
+                        "the model does not tell what is far from what it learned from; train it with notch train");
+    return NULL;
+  }
+  g_autofree float *vector = make_vectors (trained, example, n, patch_side, jobs, length, error);
   if (!vector)
     return NULL;
   gsize d = (gsize) *length;
@@ -63,7 +71,7 @@ notch_known_places (const NotchTrained *trained, const NotchExample *example, gu
 /* The vectors, and classes as the model counts them, of the examples of a part; -1 where it does not know the class. */
 static float *
 take_part (const NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int which, int jobs,
-           GArray *class_index, int *length)
+           GArray *class_index, int *length, GError **error)
 {
   g_autoptr (GArray) example = g_array_new (FALSE, FALSE, sizeof (NotchExample));
   for (guint i = 0; i < dataset->example->len; i++)
@@ -74,25 +82,29 @@ take_part (const NotchTrained *trained, const NotchDataset *dataset, const guint
       g_array_append_val (class_index, known);
     }
   return make_vectors (trained, (const NotchExample *) (gpointer) example->data, example->len, dataset->patch_side,
-                       jobs, length);
+                       jobs, length, error);
 }
 
-static void
-learn_novelty (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int jobs)
+static gboolean
+learn_novelty (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int jobs, GError **error)
 {
   int length = 0;
   g_autoptr (GArray) known = g_array_new (FALSE, FALSE, sizeof (int)), held = g_array_new (FALSE, FALSE, sizeof (int));
-  g_autofree float *learned = take_part (trained, dataset, part, NOTCH_PART_TRAIN, jobs, known, &length);
-  g_autofree float *others = take_part (trained, dataset, part, NOTCH_PART_HELD_OUT, jobs, held, &length);
+  g_autofree float *learned = take_part (trained, dataset, part, NOTCH_PART_TRAIN, jobs, known, &length, error);
+  g_autofree float *others =
+      learned ? take_part (trained, dataset, part, NOTCH_PART_HELD_OUT, jobs, held, &length, error) : NULL;
+  if (!others)
+    return FALSE;
   g_clear_pointer (&trained->novelty, notch_novelty_free);
-  if (learned)
+  if (length > 0)
     trained->novelty = notch_novelty_new (learned, (const int *) (gpointer) known->data, known->len, length,
                                           (int) trained->model->class_name->len);
   if (!trained->novelty)
-    return;
+    return TRUE;
   notch_novelty_set_limit (trained->novelty, held->len > 0 ? others : learned, held->len > 0 ? held->len : known->len);
   g_autoptr (GBytes) bytes = notch_novelty_to_bytes (trained->novelty);
   notch_model_set_section (trained->model, NOTCH_NOVELTY_SECTION, bytes);
+  return TRUE;
 }
 
 gboolean
@@ -244,10 +256,10 @@ notch_known_profile_of (const NotchModel *model, const GPtrArray *profile, const
   return notch_profile_like (profile, value, called, n);
 }
 
-void
-notch_known_learn (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int jobs)
+gboolean
+notch_known_learn (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int jobs, GError **error)
 {
   record_wafers (trained->model->training, dataset, part);
   record_profile (trained->model, dataset, part);
-  learn_novelty (trained, dataset, part, jobs);
+  return learn_novelty (trained, dataset, part, jobs, error);
 }

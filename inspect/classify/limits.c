@@ -3,15 +3,6 @@
 
 #include <string.h>
 
-static GString *
-join_names (const GPtrArray *names)
-{
-  GString *text = g_string_new (NULL);
-  for (guint i = 0; i < names->len; i++)
-    g_string_append_printf (text, "%s%s", i > 0 ? ", " : "", (const char *) names->pdata[i]);
-  return text;
-}
-
 static gboolean
 find_class (const GPtrArray *names, const char *name, guint *index)
 {
@@ -22,19 +13,29 @@ find_class (const GPtrArray *names, const char *name, guint *index)
 }
 
 gboolean
+notch_limits_find_class (const GPtrArray *class_names, const char *name, const char *place, guint *index,
+                         GError **error)
+{
+  if (find_class (class_names, name, index))
+    return TRUE;
+  g_autoptr (GString) names = g_string_new (NULL);
+  for (guint i = 0; i < class_names->len; i++)
+    g_string_append_printf (names, "%s%s", i > 0 ? ", " : "", (const char *) class_names->pdata[i]);
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
+               "%s: no rule or model of [classify] gives this class; classes are %s", place, names->str);
+  return FALSE;
+}
+
+gboolean
 notch_limits_check (const NotchRecipe *recipe, const GPtrArray *class_names, GError **error)
 {
   for (guint i = 0; i < recipe->limits.per_class->len; i++) {
     const NotchClassLimit *limit = recipe->limits.per_class->pdata[i];
     guint index = 0;
-    if (find_class (class_names, limit->name, &index))
-      continue;
-    g_autoptr (GString) names = join_names (class_names);
     g_autofree char *key = g_strconcat ("class.", limit->name, NULL);
     g_autofree char *place = notch_recipe_place (recipe, "limits", key);
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE,
-                 "%s: no rule or model of [classify] gives this class; classes are %s", place, names->str);
-    return FALSE;
+    if (!notch_limits_find_class (class_names, limit->name, place, &index, error))
+      return FALSE;
   }
   return TRUE;
 }
@@ -47,10 +48,32 @@ reject (NotchResult *result, char *reason)
     result->verdict = NOTCH_VERDICT_REJECT;
 }
 
-static void
-cannot_judge (NotchResult *result, const char *reason)
+/* Why a limit cannot be judged. */
+enum { NO_DICE, NO_AREA, NO_PIXEL_SIZE, NO_DRIFT };
+static const char *const unjudged[] = {
+  [NO_DICE] = "the image has no dice, so limits per die cannot be judged; give the pitch in [dice], or take "
+              "defects_per_die and failed_dice out of [limits]",
+  [NO_AREA] = "nothing was inspected, so the density of defects cannot be judged; check [dice] and the regions",
+  [NO_PIXEL_SIZE] =
+      "the pixel size is not known, so the density of defects cannot be judged; give pixel_um in [wafer], or "
+      "take density_per_cm2 out of [limits]",
+  [NO_DRIFT] = "no model tells what it learned from, so drift cannot be judged; name one that notch train made in "
+               "[classify], or take drift out of [limits]",
+};
+
+gboolean
+notch_limits_unjudged (const char *reason)
 {
-  g_ptr_array_add (result->reason, g_strdup (reason));
+  for (gsize i = 0; i < G_N_ELEMENTS (unjudged); i++)
+    if (strcmp (unjudged[i], reason) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+static void
+cannot_judge (NotchResult *result, int why)
+{
+  g_ptr_array_add (result->reason, g_strdup (unjudged[why]));
   result->verdict = NOTCH_VERDICT_TROUBLE;
 }
 
@@ -101,9 +124,7 @@ judge_dice (NotchResult *result)
   if (per_die < 0 && failed_dice < 0)
     return;
   if (result->grid == NULL) {
-    cannot_judge (result,
-                  "the image has no dice, so limits per die cannot be judged; give the pitch in [dice], or take "
-                  "defects_per_die and failed_dice out of [limits]");
+    cannot_judge (result, NO_DICE);
     return;
   }
   for (guint i = 0; i < result->grid->die->len; i++) {
@@ -132,12 +153,7 @@ judge_density (NotchResult *result)
   if (most < 0)
     return;
   if (!result->pixel_known || !(area > 0)) {
-    cannot_judge (result,
-                  result->pixel_known
-                      ? "nothing was inspected, so the density of defects cannot be judged; check [dice] and "
-                        "the regions"
-                      : "the pixel size is not known, so the density of defects cannot be judged; give pixel_um "
-                        "in [wafer], or take density_per_cm2 out of [limits]");
+    cannot_judge (result, result->pixel_known ? NO_AREA : NO_PIXEL_SIZE);
     return;
   }
   if (result->defect->len / area > most)
@@ -166,8 +182,10 @@ char *
 notch_limits_drift_reason (const char *column, double most, double index)
 {
   char limit[G_ASCII_DTOSTR_BUF_SIZE], found[G_ASCII_DTOSTR_BUF_SIZE];
-  if (most < 0 || index <= most)
+  if (most < 0 || (column && index <= most))
     return NULL;
+  if (!column)
+    return g_strdup (unjudged[NO_DRIFT]);
   return g_strdup_printf ("%s has drifted by %s from what the model learned from, at most %s allowed", column,
                           g_ascii_formatd (found, sizeof found, "%.4g", index), format_limit (limit, most));
 }
@@ -175,20 +193,14 @@ notch_limits_drift_reason (const char *column, double most, double index)
 static void
 judge_drift (NotchResult *result)
 {
-  const double most = result->recipe->limits.drift;
-
-  if (most < 0)
+  const NotchDrift *drift = result->drift ? notch_drift_largest (result->drift) : NULL;
+  char *reason =
+      notch_limits_drift_reason (drift ? drift->name : NULL, result->recipe->limits.drift, drift ? drift->index : 0);
+  if (!reason)
     return;
-  if (!result->drift) {
-    cannot_judge (result,
-                  "no model tells what it learned from, so drift cannot be judged; name one that notch train made "
-                  "in [classify], or take drift out of [limits]");
-    return;
-  }
-  const NotchDrift *drift = notch_drift_largest (result->drift);
-  char *reason = notch_limits_drift_reason (drift->name, most, drift->index);
-  if (reason)
-    reject (result, reason);
+  reject (result, reason);
+  if (!drift)
+    result->verdict = NOTCH_VERDICT_TROUBLE;
 }
 
 void

@@ -144,6 +144,16 @@ typedef struct {
   JsonArray *curve; /* of each epoch: loss, accuracy, and those of what is held out */
 } Told;
 
+/* With a decimal point, whatever the locale. */
+static void
+add_figures (GString *line, double loss, double accuracy)
+{
+  char text[2][G_ASCII_DTOSTR_BUF_SIZE];
+  g_ascii_formatd (text[0], sizeof text[0], "%.4f", loss);
+  g_ascii_formatd (text[1], sizeof text[1], "%5.1f", 100 * accuracy);
+  g_string_append_printf (line, "loss %s, right %s %%", text[0], text[1]);
+}
+
 static gboolean
 tell (const NotchNetEpoch *is, gpointer data)
 {
@@ -160,11 +170,13 @@ tell (const NotchNetEpoch *is, gpointer data)
   if (!told->how->step)
     return TRUE;
   g_autoptr (GString) line = g_string_new (NULL);
-  g_string_append_printf (line, "epoch %2d of %d, %4.0f s: loss %.4f, right %5.1f %%", is->epoch, is->epochs,
-                          is->seconds, is->loss, 100 * is->accuracy);
-  if (!isnan (is->held_loss))
-    g_string_append_printf (line, "; held out: loss %.4f, right %5.1f %%%s", is->held_loss, 100 * is->held_accuracy,
-                            is->best ? ", the best" : "");
+  g_string_append_printf (line, "epoch %2d of %d, %4d s: ", is->epoch, is->epochs, (int) is->seconds);
+  add_figures (line, is->loss, is->accuracy);
+  if (!isnan (is->held_loss)) {
+    g_string_append (line, "; held out: ");
+    add_figures (line, is->held_loss, is->held_accuracy);
+    g_string_append (line, is->best ? ", the best" : "");
+  }
   return told->how->step (line->str, (double) is->epoch / is->epochs, told->how->data);
 }
 
@@ -203,6 +215,8 @@ train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how
                                       .epochs = how->rounds,
                                       .batch = BATCH,
                                       .per_epoch = MAX (learn.example->len, LEAST_PER_EPOCH),
+                                      .checkpoint = how->checkpoint,
+                                      .resume = how->resume,
                                       .step = tell,
                                       .data = &told };
   NotchCompute compute;
@@ -227,7 +241,7 @@ state_new (const NotchModel *model, GError **error)
   if (!net)
     return NULL;
   const NotchNetShape *shape = notch_net_shape (net);
-  if (shape->channels != CHANNELS || shape->several || shape->classes != (int) model->class_name->len) {
+  if (shape->channels != CHANNELS || shape->classes != (int) model->class_name->len) {
     notch_model_refuse (model, error, "its network is not one for patches of defects of its classes; train it anew");
     return NULL;
   }
@@ -244,13 +258,12 @@ state_free (gpointer data)
   g_free (state);
 }
 
-/* Applies the network to those that have a patch; what cannot be told stays as it is. */
-static void
+/* Applies the network to those that have a patch; the rows of others stay as they are. */
+static gboolean
 apply (const State *state, const NotchExample *example, guint n, int patch_side, int jobs, float *probability,
-       float *vector)
+       float *vector, GError **error)
 {
   g_autoptr (GPtrArray) with = g_ptr_array_new ();
-  g_autoptr (GError) error = NULL;
   for (guint i = 0; i < n; i++)
     if (example[i].patch && patch_side > 0)
       g_ptr_array_add (with, (gpointer) &example[i]);
@@ -259,10 +272,8 @@ apply (const State *state, const NotchExample *example, guint n, int patch_side,
   const NotchCompute compute = { .jobs = jobs };
   g_autofree float *answers = g_new (float, with->len * state->classes + 1);
   g_autofree float *vectors = vector ? g_new (float, with->len * state->embedding + 1) : NULL;
-  if (!notch_net_apply (state->net, &images, &compute, answers, vectors, &error)) {
-    g_warning ("%s", error->message);
-    return;
-  }
+  if (!notch_net_apply (state->net, &images, &compute, answers, vectors, error))
+    return FALSE;
   for (guint k = 0; k < with->len; k++) {
     gsize i = (gsize) ((const NotchExample *) with->pdata[k] - example);
     if (probability)
@@ -270,15 +281,17 @@ apply (const State *state, const NotchExample *example, guint n, int patch_side,
     if (vector)
       memcpy (vector + i * state->embedding, vectors + k * state->embedding, state->embedding * sizeof *vectors);
   }
+  return TRUE;
 }
 
-static void
-classify (gconstpointer data, const NotchExample *example, guint n, int patch_side, int jobs, float *probability)
+static gboolean
+classify (gconstpointer data, const NotchExample *example, guint n, int patch_side, int jobs, float *probability,
+          GError **error)
 {
   const State *state = data;
   for (gsize i = 0; i < n * state->classes; i++)
     probability[i] = 1 / (float) state->classes;
-  apply (state, example, n, patch_side, jobs, probability, NULL);
+  return apply (state, example, n, patch_side, jobs, probability, NULL, error);
 }
 
 static int
@@ -287,18 +300,20 @@ embedding_length (gconstpointer data)
   return (int) ((const State *) data)->embedding;
 }
 
-static void
-embed (gconstpointer data, const NotchExample *example, guint n, int patch_side, int jobs, float *vector)
+static gboolean
+embed (gconstpointer data, const NotchExample *example, guint n, int patch_side, int jobs, float *vector,
+       GError **error)
 {
   const State *state = data;
   memset (vector, 0, n * state->embedding * sizeof *vector);
-  apply (state, example, n, patch_side, jobs, NULL, vector);
+  return apply (state, example, n, patch_side, jobs, NULL, vector, error);
 }
 
 const NotchClassifier notch_classifier_net = {
   .name = "net",
   .summary = "convolutional network over the patch: test, reference and their difference",
   .patches = TRUE,
+  .epochs = TRUE,
   .train = train,
   .open = state_new,
   .classify = classify,

@@ -12,7 +12,9 @@
 #include <math.h>
 #include <string.h>
 
-/* Images of one class, or of one set of classes. */
+enum { PRINTED = 1000 }; /* images that a fingerprint is of, at most */
+
+/* Images of one class. */
 typedef struct {
   GArray *image; /* gsize, in their order */
   gsize *turn;   /* the same, in the order in which they are drawn */
@@ -34,14 +36,15 @@ typedef struct {
   NotchEngine *engine;
   gsize classes, steps; /* of an epoch */
   GPtrArray *deck;
-  gsize *order;                   /* the epoch's images */
-  float *image, *target, *weight; /* of a step */
-  float *probability, *loss;      /* likewise, what came out */
-  gsize first;                    /* place in the epoch of the step's first image */
-  int epoch;                      /* done */
-  int best_epoch;                 /* 0: none yet */
+  gsize *order;              /* the epoch's images */
+  float *image, *target;     /* of a step */
+  float *probability, *loss; /* likewise, what came out */
+  gsize first;               /* place in the epoch of the step's first image */
+  int epoch;                 /* done */
+  int best_epoch;            /* 0: none yet */
   double best_loss;
   Weights best;
+  char *print; /* see fingerprint; with a checkpoint */
 } Trainer;
 
 static void
@@ -63,40 +66,30 @@ clear_trainer (Trainer *t)
   g_free (t->order);
   g_free (t->image);
   g_free (t->target);
-  g_free (t->weight);
   g_free (t->probability);
   g_free (t->loss);
   g_free (t->best.parameter);
   g_free (t->best.running);
+  g_free (t->print);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Trainer, clear_trainer)
 
 /* ---- decks ------------------------------------------------------------------------------------------------------- */
 
-/* Whether class c is true of image i. */
-static inline gboolean
-is_true (const Trainer *t, const NotchNetImages *images, gsize i, gsize c)
-{
-  return images->target ? images->target[i * t->classes + c] > 0.5f : images->label[i] == (int) c;
-}
-
+/* A deck a class that has images. */
 static void
 make_decks (Trainer *t)
 {
-  g_autoptr (GHashTable) by_classes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  g_autofree char *key = g_new0 (char, t->classes + 1);
+  g_autofree Deck **of_class = g_new0 (Deck *, t->classes);
   t->deck = g_ptr_array_new_with_free_func (free_deck);
   for (gsize i = 0; i < t->images->n; i++) {
-    for (gsize c = 0; c < t->classes; c++)
-      key[c] = is_true (t, t->images, i, c) ? '1' : '0';
-    Deck *deck = g_hash_table_lookup (by_classes, key);
-    if (!deck) {
-      deck = g_new0 (Deck, 1);
-      deck->image = g_array_new (FALSE, FALSE, sizeof (gsize));
-      g_ptr_array_add (t->deck, deck);
-      g_hash_table_insert (by_classes, g_strdup (key), deck);
+    Deck **deck = &of_class[t->images->label[i]];
+    if (!*deck) {
+      *deck = g_new0 (Deck, 1);
+      (*deck)->image = g_array_new (FALSE, FALSE, sizeof (gsize));
+      g_ptr_array_add (t->deck, *deck);
     }
-    g_array_append_val (deck->image, i);
+    g_array_append_val ((*deck)->image, i);
   }
   double sum = 0;
   for (guint d = 0; d < t->deck->len; d++) {
@@ -143,19 +136,13 @@ order_epoch (Trainer *t)
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 
-/* What the network is to say of an image, and how much that counts: softened (Szegedy et al. 2016), and weighted by class. */
+/* What the network is to say of an image: its class, softened (Szegedy et al. 2016). */
 static void
-set_target (const Trainer *t, gsize i, float *target, float *weight)
+set_target (const Trainer *t, gsize i, float *target)
 {
-  double soft = t->how.smoothing, share = 1.0 / t->how.batch;
-  double even = t->net->shape.several ? 0.5 : 1.0 / (double) t->classes;
-  for (gsize c = 0; c < t->classes; c++) {
-    double is = t->images->target ? (double) t->images->target[i * t->classes + c] : is_true (t, t->images, i, c);
-    target[c] = (float) (is * (1 - soft) + even * soft);
-    weight[c] = (float) (share * (t->how.class_weight ? t->how.class_weight[c] : 1));
-  }
-  if (!t->net->shape.several && t->how.class_weight)
-    weight[0] = (float) (share * t->how.class_weight[t->images->label[i]]);
+  double soft = t->how.smoothing;
+  for (gsize c = 0; c < t->classes; c++)
+    target[c] = (float) ((t->images->label[i] == (int) c) * (1 - soft) + 1.0 / (double) t->classes * soft);
 }
 
 static void
@@ -168,7 +155,7 @@ draw_slice (gpointer data, int slice)
     gsize place = t->first + k, i = t->order[place];
     NotchRandom random = notch_random_at (t->how.seed, NOTCH_STREAM_AUGMENT, t->epoch, (gint64) place);
     notch_net_draw (&t->net->shape, t->images, i, &random, scratch, t->image + k * pixels);
-    set_target (t, i, t->target + k * t->classes, t->weight + k * t->classes);
+    set_target (t, i, t->target + k * t->classes);
   }
 }
 
@@ -184,21 +171,15 @@ rate_at (const Trainer *t, gsize step)
   return t->how.rate * 0.5 * (1 + cos (G_PI * (at - warm) / (all - warm)));
 }
 
-/* How many of the answers for an image are right: of one class, 0 or 1; of several, their share. */
-static double
-right_share (const Trainer *t, const NotchNetImages *images, gsize i, const float *probability)
+/* Is the most probable class the image's? */
+static gboolean
+is_right (const Trainer *t, const NotchNetImages *images, gsize i, const float *probability)
 {
-  if (t->net->shape.several) {
-    gsize right = 0;
-    for (gsize c = 0; c < t->classes; c++)
-      right += (probability[c] > 0.5f) == is_true (t, images, i, c);
-    return (double) right / (double) t->classes;
-  }
   gsize best = 0;
   for (gsize c = 1; c < t->classes; c++)
     if (probability[c] > probability[best])
       best = c;
-  return is_true (t, images, i, best);
+  return images->label[i] == (int) best;
 }
 
 /* Learns from an epoch's images. */
@@ -212,12 +193,12 @@ run_epoch (Trainer *t, NotchNetEpoch *is, GError **error)
     gsize step = (gsize) t->epoch * t->steps + s;
     t->first = s * batch;
     notch_parallel (t->jobs, (int) (batch / NOTCH_NET_SLICE), draw_slice, t);
-    if (!notch_engine_derive (t->engine, t->image, t->target, t->weight, t->loss, t->probability, error)
+    if (!notch_engine_derive (t->engine, t->image, t->target, t->loss, t->probability, error)
         || !notch_engine_step (t->engine, rate_at (t, step), t->how.decay, (gint64) step + 1, error))
       return FALSE;
     for (gsize k = 0; k < batch; k++) {
       loss += (double) t->loss[k];
-      right += right_share (t, t->images, t->order[t->first + k], t->probability + k * t->classes);
+      right += is_right (t, t->images, t->order[t->first + k], t->probability + k * t->classes);
     }
   }
   is->loss = loss / (double) t->steps;
@@ -231,19 +212,6 @@ run_epoch (Trainer *t, NotchNetEpoch *is, GError **error)
 
 /* ---- what is held out -------------------------------------------------------------------------------------------- */
 
-static double
-loss_of (const Trainer *t, gsize i, const float *probability)
-{
-  double loss = 0;
-  for (gsize c = 0; c < t->classes; c++) {
-    double p = MAX ((double) probability[c], 1e-7), q = MAX (1 - (double) probability[c], 1e-7);
-    gboolean is = is_true (t, t->held, i, c);
-    if (is || t->net->shape.several)
-      loss -= log (is ? p : q);
-  }
-  return loss;
-}
-
 static gboolean
 judge_held (Trainer *t, NotchNetEpoch *is, GError **error)
 {
@@ -255,8 +223,8 @@ judge_held (Trainer *t, NotchNetEpoch *is, GError **error)
     return FALSE;
   double loss = 0, right = 0;
   for (gsize i = 0; i < t->held->n; i++) {
-    loss += loss_of (t, i, probability + i * t->classes);
-    right += right_share (t, t->held, i, probability + i * t->classes);
+    loss -= log (MAX ((double) probability[i * t->classes + (gsize) t->held->label[i]], 1e-7));
+    right += is_right (t, t->held, i, probability + i * t->classes);
   }
   is->held_loss = loss / (double) t->held->n;
   is->held_accuracy = right / (double) t->held->n;
@@ -265,26 +233,27 @@ judge_held (Trainer *t, NotchNetEpoch *is, GError **error)
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
-/* A digest of what makes this training what it is: another one's checkpoint is not gone on with. */
+/* A digest of what makes this training what it is, of many images a share: another one's checkpoint is not gone on with. */
 static char *
 fingerprint (const Trainer *t)
 {
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
   const NotchNetShape *shape = &t->net->shape;
   g_autofree char *text = g_strdup_printf (
-      "%d %d %d %d %d %d; %" G_GUINT64_FORMAT " %d %d %d %" G_GSIZE_FORMAT " %.17g %.17g %.17g %.17g; %" G_GSIZE_FORMAT,
-      shape->channels, shape->side, shape->n_blocks, shape->embedding, shape->classes, shape->several, t->how.seed,
-      t->how.epochs, t->how.patience, t->how.batch, t->how.per_epoch, t->how.rate, t->how.decay, t->how.smoothing,
-      t->how.balance, t->images->n); /* lint: allow */
+      "%d %d %d %d %d; %" G_GUINT64_FORMAT " %d %d %d %" G_GSIZE_FORMAT " %.17g %.17g %.17g %.17g; %" G_GSIZE_FORMAT,
+      shape->channels, shape->side, shape->n_blocks, shape->embedding, shape->classes, t->how.seed, t->how.epochs,
+      t->how.patience, t->how.batch, t->how.per_epoch, t->how.rate, t->how.decay, t->how.smoothing, t->how.balance,
+      t->images->n); /* lint: allow */
   g_checksum_update (sum, (const guchar *) text, -1);
   for (int b = 0; b < shape->n_blocks; b++)
     g_checksum_update (sum, (const guchar *) &shape->block[b], sizeof shape->block[b]);
-  if (t->how.class_weight)
-    g_checksum_update (sum, (const guchar *) t->how.class_weight, (gssize) (t->classes * sizeof (double)));
-  if (t->images->label)
-    g_checksum_update (sum, (const guchar *) t->images->label, (gssize) (t->images->n * sizeof (int)));
-  if (t->images->target)
-    g_checksum_update (sum, (const guchar *) t->images->target, (gssize) (t->images->n * t->classes * sizeof (float)));
+  g_checksum_update (sum, (const guchar *) t->images->label, (gssize) (t->images->n * sizeof (int)));
+  gsize pixels = notch_net_pixels (shape);
+  g_autofree float *scratch = g_new (float, pixels), *image = g_new (float, pixels);
+  for (gsize i = 0; i < t->images->n; i += t->images->n / PRINTED + 1) {
+    notch_net_draw (shape, t->images, i, NULL, scratch, image);
+    g_checksum_update (sum, (const guchar *) image, (gssize) (pixels * sizeof *image));
+  }
   return g_strdup (g_checksum_get_string (sum));
 }
 
@@ -302,9 +271,8 @@ static gboolean
 write_checkpoint (Trainer *t, GError **error)
 {
   g_autoptr (NotchModel) model = notch_model_new ("checkpoint", "net");
-  g_autofree char *print = fingerprint (t);
   notch_model_add_class (model, "unfinished");
-  json_object_set_string_member (model->settings, "fingerprint", print);
+  json_object_set_string_member (model->settings, "fingerprint", t->print);
   json_object_set_int_member (model->settings, "epoch", t->epoch);
   json_object_set_int_member (model->settings, "best_epoch", t->best_epoch);
   add_section (model, "best.loss", g_memdup2 (&t->best_loss, sizeof t->best_loss), sizeof t->best_loss);
@@ -337,14 +305,13 @@ read_section (const NotchModel *model, const char *name, gpointer to, gsize size
 static gboolean
 resume (Trainer *t, GError **error)
 {
-  if (!t->how.checkpoint || !g_file_test (t->how.checkpoint, G_FILE_TEST_EXISTS))
+  if (!t->how.checkpoint || !t->how.resume || !g_file_test (t->how.checkpoint, G_FILE_TEST_EXISTS))
     return TRUE;
   g_autoptr (NotchModel) model = notch_model_load (t->how.checkpoint, error);
   if (!model)
     return FALSE;
-  g_autofree char *print = fingerprint (t);
   const char *found = json_object_get_string_member_with_default (model->settings, "fingerprint", "");
-  if (strcmp (model->purpose, "checkpoint") != 0 || strcmp (found, print) != 0)
+  if (strcmp (model->purpose, "checkpoint") != 0 || strcmp (found, t->print) != 0)
     return notch_model_refuse (
         model, error,
         "it is no checkpoint of this training: data, shape or options differ; remove it to begin "
@@ -386,14 +353,13 @@ static gboolean
 begin (Trainer *t, GError **error)
 {
   gsize batch = (gsize) t->how.batch, pixels = notch_net_pixels (&t->net->shape);
-  for (gsize i = 0; t->images->label && i < t->images->n; i++)
+  for (gsize i = 0; i < t->images->n; i++)
     g_return_val_if_fail (t->images->label[i] >= 0 && (gsize) t->images->label[i] < t->classes, FALSE);
   t->steps = MAX ((t->how.per_epoch + batch / 2) / batch, 1);
   make_decks (t);
   t->order = g_new (gsize, t->steps * batch);
   t->image = g_try_new (float, batch *pixels);
   t->target = g_new (float, batch * t->classes);
-  t->weight = g_new (float, batch * t->classes);
   t->probability = g_new (float, batch * t->classes);
   t->loss = g_new (float, batch);
   t->best.parameter = g_memdup2 (t->net->parameter, t->net->n_parameters * sizeof (float));
@@ -401,6 +367,7 @@ begin (Trainer *t, GError **error)
   t->best_loss = INFINITY;
   if (!t->image)
     return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "out of memory for images of a network"), FALSE;
+  t->print = t->how.checkpoint ? fingerprint (t) : NULL;
   t->engine = notch_engine_new (t->net, t->compute, t->how.batch, TRUE, error);
   return t->engine && resume (t, error);
 }
@@ -443,7 +410,7 @@ gboolean
 notch_net_train (NotchNet *net, const NotchNetImages *images, const NotchNetImages *held_out,
                  const NotchNetTraining *how, const NotchCompute *compute, GError **error)
 {
-  g_return_val_if_fail (images->n > 0 && (images->label || images->target), FALSE);
+  g_return_val_if_fail (images->n > 0 && images->label, FALSE);
   g_auto (Trainer) t = { .net = net, .images = images, .compute = compute };
   t.held = held_out && held_out->n > 0 ? held_out : NULL;
   t.how = with_defaults (how, images->n);
@@ -458,7 +425,8 @@ notch_net_train (NotchNet *net, const NotchNetImages *images, const NotchNetImag
       return FALSE;
     is.seconds = g_timer_elapsed (timer, NULL);
     if (t.how.step && !t.how.step (&is, t.how.data)) {
-      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted");
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted after epoch %d of %d%s", t.epoch,
+                   t.how.epochs, t.how.checkpoint ? "; --resume goes on from there" : "");
       return FALSE;
     }
   }

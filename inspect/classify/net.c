@@ -278,7 +278,6 @@ notch_net_to_model (const NotchNet *net, NotchModel *model)
   json_object_set_array_member (is, "strides", strides);
   json_object_set_int_member (is, "embedding", shape->embedding);
   json_object_set_int_member (is, "classes", shape->classes);
-  json_object_set_boolean_member (is, "several", shape->several);
   json_object_set_object_member (model->settings, "net", is);
 
   gsize n_rest = net->n_parameters - net->n_weights + net->n_running;
@@ -320,8 +319,6 @@ shape_of (JsonObject *is)
                           .side = int_of (json_object_get_member (is, "side")),
                           .embedding = int_of (json_object_get_member (is, "embedding")),
                           .classes = int_of (json_object_get_member (is, "classes")) };
-  JsonNode *several = json_object_get_member (is, "several");
-  shape.several = several && JSON_NODE_HOLDS_VALUE (several) && json_node_get_boolean (several);
   JsonArray *widths = array_of (is, "widths"), *strides = array_of (is, "strides");
   guint n = widths ? json_array_get_length (widths) : 0;
   if (n > NOTCH_NET_MAX_BLOCKS || !strides || json_array_get_length (strides) != n)

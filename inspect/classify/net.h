@@ -2,7 +2,7 @@
  *
  * Blocks of a 3 x 3 convolution, batch normalisation (Ioffe and Szegedy 2015) and max (0, x), each with a stride of 1 or 2;
  * the mean over what is left of the image; a layer of the same kind whose values are the embedding; a linear layer, and
- * softmax, or a sigmoid a class where several may be true at once.
+ * softmax.
  *
  * Images are channels x side x side floats, plane after plane, of about unit variance. The arithmetic is a device's
  * (kernels/net.h); what a network says of an image depends neither on the images beside it nor on the number of threads. */
@@ -23,7 +23,6 @@ typedef struct {
   } block[NOTCH_NET_MAX_BLOCKS];
   int embedding; /* values */
   int classes;
-  gboolean several; /* more than one class may be true, or none: probabilities do not sum to 1 */
 } NotchNetShape;
 
 typedef struct NotchNet NotchNet;
@@ -46,9 +45,8 @@ struct NotchNetImages {
   /* Writes image i. `random` is NULL where it is wanted as it is; else it may be changed by chance, as the numbers of
    * `random` have it. Called by several threads at once. */
   void (*draw) (const NotchNetImages *images, gsize i, NotchRandom *random, float *image);
-  gconstpointer data;  /* of draw */
-  const int *label;    /* n classes, or NULL where `target` tells */
-  const float *target; /* n x classes, 0 to 1, for a network of several classes; or NULL */
+  gconstpointer data; /* of draw */
+  const int *label;   /* n classes; of training */
 };
 
 /* ---- use --------------------------------------------------------------------------------------------------------- */
@@ -70,29 +68,26 @@ NotchNet *notch_net_from_model (const NotchModel *model, GError **error);
 
 /* An epoch, told when it ends. */
 typedef struct {
-  int epoch, epochs;     /* from 1 */
-  double loss, accuracy; /* mean over the images learnt from, as they were while learning */
-  double held_loss,
-      held_accuracy; /* of what is held out, NAN where nothing is; with several classes at once a class each
-                                    * counts as an answer */
-  double seconds;    /* since training began, or was resumed */
-  gboolean best;     /* held_loss was never lower: these weights would be taken */
+  int epoch, epochs;               /* from 1 */
+  double loss, accuracy;           /* mean over the images learnt from, as they were while learning */
+  double held_loss, held_accuracy; /* of what is held out, NAN where nothing is */
+  double seconds;                  /* since training began, or was resumed */
+  gboolean best;                   /* held_loss was never lower: these weights would be taken */
 } NotchNetEpoch;
 
 /* Fields that are 0 or NULL mean the default, which is in brackets. */
 typedef struct {
   guint64 seed;
-  int epochs;                 /* at most [30] */
-  int patience;               /* epochs without a lower loss on what is held out that end it; -1: none do [8] */
-  int batch;                  /* images a step [128] */
-  gsize per_epoch;            /* images an epoch [as many as there are] */
-  double rate;                /* largest step of AdamW [0.001] */
-  double decay;               /* of weights [0.01]; negative: none */
-  double smoothing;           /* of labels [0.05]; negative: none */
-  double balance;             /* 0: images are drawn as often as they are; 1: classes equally often; -1 means 0 [1] */
-  const double *class_weight; /* classes factors of the loss, or NULL for 1 */
-  const char
-      *checkpoint; /* NULL, or a file: written after each epoch, resumed from where it is there, to the same bytes */
+  int epochs;             /* at most [30] */
+  int patience;           /* epochs without a lower loss on what is held out that end it; -1: none do [8] */
+  int batch;              /* images a step [128] */
+  gsize per_epoch;        /* images an epoch [as many as there are] */
+  double rate;            /* largest step of AdamW [0.001] */
+  double decay;           /* of weights [0.01]; negative: none */
+  double smoothing;       /* of labels [0.05]; negative: none */
+  double balance;         /* 0: images are drawn as often as they are; 1: classes equally often; -1 means 0 [1] */
+  const char *checkpoint; /* NULL, or a file: written after each epoch, and gone when training is over */
+  gboolean resume;        /* go on from the checkpoint where it is there, to the same bytes */
   gboolean (*step) (const NotchNetEpoch *epoch, gpointer data); /* NULL, or told of each epoch; FALSE ends training */
   gpointer data;
 } NotchNetTraining;

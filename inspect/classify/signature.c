@@ -105,12 +105,13 @@ open_model (const NotchModel *model, GError **error)
   return NULL;
 }
 
-static void
+static gboolean
 classify (gconstpointer state, const NotchExample *example, guint n, G_GNUC_UNUSED int patch_side, int jobs,
-          float *probability)
+          float *probability, G_GNUC_UNUSED GError **error)
 {
   g_autofree float *row = measure_maps (example, n, jobs);
   notch_forest_probabilities (state, row, n, jobs, probability);
+  return TRUE;
 }
 
 static void
@@ -160,8 +161,9 @@ notch_binmap_of_grid (const NotchGrid *grid)
   return dice < NOTCH_SIGNATURE_LEAST_DICE ? NULL : g_steal_pointer (&map);
 }
 
-NotchSignature
-notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, int jobs)
+gboolean
+notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, int jobs, NotchSignature *signature,
+                      GError **error)
 {
   const NotchModel *model = trained->model;
   const int n_classes = (int) model->class_name->len;
@@ -169,12 +171,13 @@ notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, int j
   NotchRaster raster;
   notch_binmap_rasterize (map, &raster);
   const NotchExample example = { .patch = (float *) (gpointer) &raster };
-  notch_trained_probabilities (trained, &example, 1, NOTCH_RASTER_SIDE, jobs, probability);
-  NotchSignature signature = { .name = NOTCH_SIGNATURE_NONE, .chance = notch_binmap_chance (map, jobs) };
-  if (signature.chance <= ALPHA) {
-    int best = notch_trained_decide (trained, probability, NAN, &signature.confidence);
-    signature.name = best < n_classes ? model->class_name->pdata[best] : NOTCH_UNKNOWN;
-    return signature;
+  if (!notch_trained_probabilities (trained, &example, 1, NOTCH_RASTER_SIDE, jobs, probability, error))
+    return FALSE;
+  *signature = (NotchSignature){ .name = NOTCH_SIGNATURE_NONE, .chance = notch_binmap_chance (map, jobs) };
+  if (signature->chance <= ALPHA) {
+    int best = notch_trained_decide (trained, probability, NAN, &signature->confidence);
+    signature->name = best < n_classes ? model->class_name->pdata[best] : NOTCH_UNKNOWN;
+    return TRUE;
   }
   double whole = 0, most = 0;
   for (gsize k = 0; k < G_N_ELEMENTS (no_place); k++) {
@@ -182,8 +185,8 @@ notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, int j
     double p = c >= 0 ? (double) probability[c] : 0;
     whole += p;
     if (p > most)
-      most = p, signature.name = no_place[k];
+      most = p, signature->name = no_place[k];
   }
-  signature.confidence = whole > 0 ? most / whole : 1;
-  return signature;
+  signature->confidence = whole > 0 ? most / whole : 1;
+  return TRUE;
 }

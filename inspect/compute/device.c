@@ -48,7 +48,11 @@ open_module (char **why)
   }
   GModule *module = g_module_open (path, G_MODULE_BIND_LOCAL);
   if (!module) {
-    *why = g_strdup_printf ("its module cannot be loaded: %s", g_module_error ());
+    const char *fault = g_module_error ();
+    *why = g_strdup_printf ("its module cannot be loaded: %s%s", fault,
+                            g_str_has_prefix (fault, path)
+                                ? ""
+                                : "; install that library of the CUDA toolkit, or put it beside those of notch");
     return NULL;
   }
   gpointer symbol = NULL;
@@ -108,12 +112,14 @@ open_gpus (NotchCompute *compute, int first, int end, int most, char **why)
 static gboolean
 choose_gpus (NotchCompute *compute, int wanted, int most, char **why)
 {
+  char fault[256] = "";
   compute->kernels = open_module (why);
-  int n = compute->kernels ? compute->kernels->count () : 0;
+  int n = compute->kernels ? compute->kernels->count (fault) : 0;
   if (!compute->kernels)
     return FALSE;
   if (n == 0)
-    *why = g_strdup ("this machine has no CUDA device, or its driver is not loaded");
+    *why =
+        g_strdup_printf ("this machine has no CUDA device, or its driver is not loaded%s%s", *fault ? ": " : "", fault);
   else if (wanted >= n)
     *why = g_strdup_printf ("this machine has %d, numbered from 0", n);
   else
@@ -218,8 +224,9 @@ notch_devices_describe (void)
   GString *to = g_string_new (NULL);
   describe_device (to, &notch_kernels_cpu, 0, notch_kernels_cpu.name);
   g_autofree char *none = NULL;
+  char fault[256] = "";
   const NotchKernels *gpu = open_module (&none);
-  int n = gpu ? gpu->count () : 0;
+  int n = gpu ? gpu->count (fault) : 0; /* "auto" tells why there are none */
   for (int i = 0; i < n; i++) {
     g_autofree char *name = g_strdup_printf ("%s:%d", gpu->name, i);
     describe_device (to, gpu, i, name);

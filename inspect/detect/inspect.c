@@ -229,9 +229,9 @@ count_in_dice (const NotchResult *result, const NotchDefect *defect)
       ((NotchDie *) die)->n_defects++;
 }
 
-static void
+static gboolean
 collect_defects (NotchInspection *inspection, const NotchPlan *plan, const NotchClasses *classes, int jobs,
-                 NotchFound *found)
+                 NotchFound *found, GError **error)
 {
   NotchResult *result = inspection->result;
   NotchFeatureContext context = {
@@ -257,14 +257,16 @@ collect_defects (NotchInspection *inspection, const NotchPlan *plan, const Notch
   }
   g_array_sort (result->defect, compare_defects);
   notch_sign_defects (result, plan);
-  notch_classes_assign (classes, (NotchDefect *) (gpointer) result->defect->data, result->defect->len,
-                        result->patch_side, jobs);
+  if (!notch_classes_assign (classes, (NotchDefect *) (gpointer) result->defect->data, result->defect->len,
+                             result->patch_side, jobs, error))
+    return FALSE;
   for (guint i = 0; i < result->defect->len; i++) {
     NotchDefect *defect = &g_array_index (result->defect, NotchDefect, i);
     defect->id = i + 1;
     result->class_count[defect->class_index]++;
     count_in_dice (result, defect);
   }
+  return TRUE;
 }
 
 /* Adds what a blob covers of each die, the blob taken to fill its box evenly. */
@@ -395,16 +397,19 @@ tell_noise (NotchResult *result, const NotchPlan *plan)
   g_ptr_array_add (result->reason, g_strdup (line));
 }
 
-static void
-read_signature (NotchResult *result, const NotchClasses *classes, int jobs)
+static gboolean
+read_signature (NotchResult *result, const NotchClasses *classes, int jobs, GError **error)
 {
   g_autoptr (NotchBinMap) map = classes->signature && result->grid ? notch_binmap_of_grid (result->grid) : NULL;
+  NotchSignature signature;
   if (!map)
-    return;
-  NotchSignature signature = notch_signature_read (classes->signature, map, jobs);
+    return TRUE;
+  if (!notch_signature_read (classes->signature, map, jobs, &signature, error))
+    return FALSE;
   result->signature = g_strdup (signature.name);
   result->signature_confidence = signature.confidence;
   result->signature_chance = signature.chance;
+  return TRUE;
 }
 
 static void
@@ -535,12 +540,15 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   result->patch_side = MIN (inspection->recipe->report.crop_px, 2 * plan->tiling.halo);
   take_plan (result, plan);
   plan->grid = result->grid; /* lent back while features are measured */
-  collect_defects (inspection, plan, classes, compute->jobs, &found);
+  gboolean classified = collect_defects (inspection, plan, classes, compute->jobs, &found, error);
   plan->grid = NULL;
   g_array_unref (found.blob);
   g_clear_pointer (&found.candidate, g_array_unref);
+  if (!classified)
+    return FALSE;
   find_failed_dice (result);
-  read_signature (result, classes, compute->jobs);
+  if (!read_signature (result, classes, compute->jobs, error))
+    return FALSE;
   tell_unseen (result, &found);
   tell_bad_dice (result, TRUE);
   tell_bad_dice (result, FALSE);

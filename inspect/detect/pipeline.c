@@ -132,11 +132,13 @@ most_patches (const NotchPlan *plan)
   return plan->all_patches ? MAX (pictures, ALL_PATCHES) : pictures;
 }
 
+/* A batch is of one row of tiles; a row's are as even as can be, for a device may take as long for one that is not full. */
 static NotchLaneSize
-lane_size (const NotchPlan *plan, int batch, int patch_side)
+lane_size (const NotchPlan *plan, int most, int patch_side)
 {
+  gint64 n_batches = (plan->tiling.n_cols + most - 1) / most;
   return (NotchLaneSize){
-    .batch = (int) CLAMP (plan->tiling.n_cols, 1, batch), /* a batch is of one row */
+    .batch = (int) ((plan->tiling.n_cols + n_batches - 1) / n_batches),
     .size = plan->tiling.size,
     .halo = plan->tiling.halo,
     .max_blobs = MAX_BLOBS,

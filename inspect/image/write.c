@@ -145,6 +145,17 @@ notch_aside_sweep (const char *folder)
 }
 
 gboolean
+notch_can_write (const char *path, GError **error)
+{
+  g_autofree char *folder = g_path_get_dirname (path);
+  if (notch_is_stream (path))
+    return TRUE;
+  if (g_file_test (path, G_FILE_TEST_IS_DIR))
+    return fail_write (path, EISDIR, error);
+  return g_access (folder, W_OK | X_OK) == 0 || fail_write (path, errno, error);
+}
+
+gboolean
 notch_write_file (const char *path, const char *bytes, gssize n, GError **error)
 {
   g_autoptr (NotchAside) aside = notch_aside_new (path);

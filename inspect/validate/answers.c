@@ -34,10 +34,11 @@ take_examples (NotchAnswers *answers, const NotchModel *model, const NotchDatase
 }
 
 NotchAnswers *
-notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, const guint8 *use, int jobs)
+notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, const guint8 *use, int jobs,
+                   GError **error)
 {
   const NotchModel *model = trained->model;
-  NotchAnswers *answers = g_new0 (NotchAnswers, 1);
+  g_autoptr (NotchAnswers) answers = g_new0 (NotchAnswers, 1);
   answers->n_classes = (int) model->class_name->len;
   answers->example = g_array_new (FALSE, FALSE, sizeof (NotchExample));
   take_examples (answers, model, dataset, use, TRUE);
@@ -52,8 +53,9 @@ notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, con
   answers->probability = g_new (float, n *c + 1);
   answers->confidence = g_new (double, n + 1);
   answers->distance = g_new (double, n + 1);
-  notch_trained_probabilities (trained, example, n, dataset->patch_side, jobs, answers->probability);
-  notch_known_distances (trained, example, n, dataset->patch_side, jobs, answers->distance);
+  if (!notch_trained_probabilities (trained, example, n, dataset->patch_side, jobs, answers->probability, error)
+      || !notch_known_distances (trained, example, n, dataset->patch_side, jobs, answers->distance, error))
+    return NULL;
   for (guint i = 0; i < n; i++) {
     answers->called[i] =
         notch_trained_decide (trained, answers->probability + i * c, answers->distance[i], &answers->confidence[i]);
@@ -61,7 +63,7 @@ notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, con
     if (i < answers->n_known)
       answers->truth[i] = notch_model_class (model, dataset->class_name->pdata[example[i].class_index]);
   }
-  return answers;
+  return g_steal_pointer (&answers);
 }
 
 /* ---- strangers ----------------------------------------------------------------------------------------------------- */

@@ -49,8 +49,10 @@ answer (NotchValidation *v, int jobs, GError **error)
 {
   g_autofree guint8 *use = choose_examples (v);
   const char *path = v->trained->model->path;
-  v->answers = notch_answers_new (v->trained, v->dataset, use, jobs);
+  v->answers = notch_answers_new (v->trained, v->dataset, use, jobs, error);
   const NotchAnswers *a = v->answers;
+  if (!a)
+    return FALSE;
   if (a->n_known == 0 && v->n_seen > 0) {
     g_set_error (
         error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
@@ -117,8 +119,8 @@ filter_nuisances (NotchValidation *v)
 /* ---- another model ------------------------------------------------------------------------------------------------- */
 
 /* Both are asked the same; a class that the other one does not know it gets wrong. */
-static void
-compare (NotchValidation *v, int jobs)
+static gboolean
+compare (NotchValidation *v, int jobs, GError **error)
 {
   const NotchAnswers *a = v->answers;
   const GPtrArray *own = v->trained->model->class_name, *others = v->other->model->class_name;
@@ -127,8 +129,9 @@ compare (NotchValidation *v, int jobs)
   g_autofree float *probability = g_new (float, a->n_known *c + 1);
   g_autofree double *distance = g_new (double, a->n_known + 1);
   gint64 right = 0;
-  notch_trained_probabilities (v->other, example, a->n_known, v->dataset->patch_side, jobs, probability);
-  notch_known_distances (v->other, example, a->n_known, v->dataset->patch_side, jobs, distance);
+  if (!notch_trained_probabilities (v->other, example, a->n_known, v->dataset->patch_side, jobs, probability, error)
+      || !notch_known_distances (v->other, example, a->n_known, v->dataset->patch_side, jobs, distance, error))
+    return FALSE;
   for (guint i = 0; i < a->n_known; i++) {
     double confidence;
     int called = notch_trained_decide (v->other, probability + i * c, distance[i], &confidence);
@@ -140,6 +143,7 @@ compare (NotchValidation *v, int jobs)
   }
   v->p = notch_mcnemar (v->only_this, v->only_other);
   v->other_accuracy = (double) right / a->n_known;
+  return TRUE;
 }
 
 /* ---- classes left out ---------------------------------------------------------------------------------------------- */
@@ -189,8 +193,11 @@ leave_out (NotchValidation *v, int class_index, const guint8 *part, const NotchT
   g_autoptr (NotchTrained) trained = notch_trained_new (model, error);
   if (!trained)
     return FALSE;
-  notch_known_learn (trained, &rest, rest_part, how->jobs);
-  g_autoptr (NotchAnswers) answers = notch_answers_new (trained, v->dataset, held, how->jobs);
+  g_autoptr (NotchAnswers) answers = notch_known_learn (trained, &rest, rest_part, how->jobs, error)
+                                         ? notch_answers_new (trained, v->dataset, held, how->jobs, error)
+                                         : NULL;
+  if (!answers)
+    return FALSE;
   NotchLeftOut left = { g_strdup (v->dataset->class_name->pdata[class_index]), notch_answers_strangers (answers) };
   g_array_append_val (v->left_out, left);
   return TRUE;
@@ -209,6 +216,16 @@ pass_on (G_GNUC_UNUSED const char *line, double done, gpointer data)
   return !listener->step || listener->step (NULL, done, listener->data);
 }
 
+/* Says what is done, unless it is no news, and asks whether to go on. */
+static gboolean
+go_on (const Listener *listener, const char *line, double done, GError **error)
+{
+  if (!listener->step || listener->step (line, done, listener->data))
+    return TRUE;
+  g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted; nothing was written");
+  return FALSE;
+}
+
 static gboolean
 leave_each_out (NotchValidation *v, Listener *listener, int jobs, GError **error)
 {
@@ -220,10 +237,8 @@ leave_each_out (NotchValidation *v, Listener *listener, int jobs, GError **error
   g_array_set_clear_func (v->left_out, clear_left_out);
   for (guint k = 0; k < v->dataset->class_name->len; k++) {
     g_autofree char *line = g_strdup_printf ("training without class %s", (char *) v->dataset->class_name->pdata[k]);
-    if (listener->step && !listener->step (line, (double) k / v->dataset->class_name->len, listener->data)) {
-      g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED, "interrupted; nothing was written");
+    if (!go_on (listener, line, (double) k / v->dataset->class_name->len, error))
       return FALSE;
-    }
     if (!leave_out (v, (int) k, part, &how, error))
       return FALSE;
   }
@@ -233,7 +248,7 @@ leave_each_out (NotchValidation *v, Listener *listener, int jobs, GError **error
 /* ---- the whole ----------------------------------------------------------------------------------------------------- */
 
 static gboolean
-measure (NotchValidation *v, const char *model, char **datasets, int jobs, GError **error)
+measure (NotchValidation *v, const char *model, char **datasets, const Listener *listener, int jobs, GError **error)
 {
   v->trained = notch_trained_load (model, NULL, error);
   if (!v->trained || !mark_nuisances (v, error))
@@ -244,14 +259,21 @@ measure (NotchValidation *v, const char *model, char **datasets, int jobs, GErro
   v->dataset = notch_dataset_load (datasets, error);
   if (v->dataset && v->dataset->maps != v->trained->classifier->maps)
     return notch_model_refuse (v->trained->model, error, "is a model for %s; give such", v->trained->model->purpose);
-  if (v->dataset)
-    notch_dataset_keep (v->dataset, NOTCH_PART_HELD_OUT);
-  if (!v->dataset || !answer (v, jobs, error))
+  if (!v->dataset)
+    return FALSE;
+  if (v->options->leave_out && v->dataset->class_name->len < 3) {
+    g_set_error (
+        error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+        "--leave-out: the examples are of %u classes, and without one of them there is nothing to tell apart; give "
+        "three or more",
+        v->dataset->class_name->len);
+    return FALSE;
+  }
+  notch_dataset_keep (v->dataset, NOTCH_PART_HELD_OUT);
+  if (!go_on (listener, NULL, 0, error) || !answer (v, jobs, error) || !go_on (listener, NULL, 0, error))
     return FALSE;
   filter_nuisances (v);
-  if (v->other)
-    compare (v, jobs);
-  return TRUE;
+  return !v->other || (compare (v, jobs, error) && go_on (listener, NULL, 0, error));
 }
 
 /* The model with these figures in it. */
@@ -272,7 +294,7 @@ notch_validate (const char *model, char **datasets, const NotchValidateOptions *
   Listener listener = { step, data };
   g_auto (NotchValidation) v = { .options = options };
   g_autoptr (GPtrArray) lines = g_ptr_array_new_null_terminated (8, g_free, TRUE);
-  if (!measure (&v, model, datasets, jobs, error))
+  if (!measure (&v, model, datasets, &listener, jobs, error))
     return FALSE;
   g_autoptr (NotchGate) gate = NULL;
   if (options->gate) {
@@ -281,6 +303,8 @@ notch_validate (const char *model, char **datasets, const NotchValidateOptions *
       return FALSE;
   }
   if (options->leave_out && !leave_each_out (&v, &listener, jobs, error))
+    return FALSE;
+  if (!go_on (&listener, NULL, 1, error))
     return FALSE;
   if (gate)
     notch_gate_judge (gate, &v, lines);

@@ -121,12 +121,23 @@ find_peak (const NotchLane *lane, const NotchRun *run, NotchBlob *blob)
     notch_blob_peak (blob, x, run->y, score[x], notch_score_channel (score[x]), notch_score_dark (score[x]));
 }
 
+/* How far from its peak the middle of a blob lies, seen through a window of the width of the filter that gave the peak; where
+ * there is none the peak stays. */
 NOTCH_CLONES static void
 place_blob (const NotchLane *lane, NotchBlob *blob)
 {
-  if (blob->n_seed > 0 && blob->peak_channel < lane->is.n_channels
-      && lane->is.channel[blob->peak_channel].kind == NOTCH_CHANNEL_BLOB)
-    notch_blob_place (blob, lane->plane[NOTCH_PLANE_Z], lane->is.size, lane->is.channel[blob->peak_channel].sigma);
+  NotchBlobWindow window = { 0, 0, 0, 0, 0 };
+  NotchBlobWindowState state = NOTCH_WINDOW_MOVES;
+  if (blob->n_seed == 0 || blob->peak_channel >= lane->is.n_channels
+      || lane->is.channel[blob->peak_channel].kind != NOTCH_CHANNEL_BLOB)
+    return;
+  float sigma = lane->is.channel[blob->peak_channel].sigma;
+  for (int step = 0; step < NOTCH_PLACE_STEPS && state == NOTCH_WINDOW_MOVES; step++) {
+    notch_blob_look (&window, blob, lane->plane[NOTCH_PLANE_Z], lane->is.size, sigma, 0, 1);
+    state = notch_blob_move (&window, blob, sigma);
+  }
+  if (state != NOTCH_WINDOW_LOST)
+    blob->peak_dx = window.cx, blob->peak_dy = window.cy;
 }
 
 NOTCH_CLONES static void

@@ -46,14 +46,14 @@ notch_cuda_enter (NotchLane *lane)
 enum { RING_BYTES = 8 << 20, MOST_LANES = 3, MOST_TILES = 16 };
 
 static int
-count (void)
+count (char fault[256])
 {
   int n = 0;
-  if (cudaGetDeviceCount (&n) != cudaSuccess) {
-    cudaGetLastError ();
-    return 0;
-  }
-  return n;
+  cudaError_t error = cudaGetDeviceCount (&n);
+  if (error == cudaSuccess)
+    return n;
+  tell (fault, "looking for devices", error);
+  return 0;
 }
 
 /* Gives back what is kept for strips and lanes to come. Holds the device's lock. */
@@ -92,6 +92,14 @@ allocate (NotchDevice *device, void **memory, size_t bytes, bool pinned)
   }
 }
 
+cudaError_t
+notch_cuda_device_memory (NotchDevice *device, void **memory, size_t bytes)
+{
+  std::lock_guard<std::mutex> guard (device->lock);
+  cudaError_t error = cudaSetDevice (device->index);
+  return error == cudaSuccess ? allocate (device, memory, bytes, false) : error;
+}
+
 static void
 close_device (NotchDevice *device)
 {
@@ -113,6 +121,9 @@ open_device (int index, char fault[256])
 {
   cudaDeviceProp is;
   cudaError_t error = cudaSetDevice (index);
+  if (error
+      == cudaSuccess) /* a thread that waits for the card sleeps: those that decode images have use for the core */
+    error = cudaSetDeviceFlags (cudaDeviceScheduleBlockingSync);
   if (error == cudaSuccess)
     error = cudaGetDeviceProperties (&is, index);
   if (error != cudaSuccess) {
@@ -133,7 +144,7 @@ open_device (int index, char fault[256])
   for (int i = 0; i < NOTCH_CUDA_RING && error == cudaSuccess; i++) {
     error = cudaHostAlloc ((void **) &device->ring[i], RING_BYTES, cudaHostAllocPortable);
     if (error == cudaSuccess)
-      error = cudaEventCreateWithFlags (&device->ring_free[i], cudaEventDisableTiming);
+      error = cudaEventCreateWithFlags (&device->ring_free[i], cudaEventDisableTiming | cudaEventBlockingSync);
   }
   if (error != cudaSuccess) {
     tell (fault, "opening it", error);

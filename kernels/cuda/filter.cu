@@ -243,9 +243,9 @@ make_transfer (NotchLane *lane, int c, std::vector<float> &table)
     transfer = (float) (transfer * scale);
   if (notch_cuda_allocate (lane, &lane->filter->transfer[c], table.size ()) != 0)
     return -1;
-  NOTCH_CUDA (
-      lane, "uploading a filter",
-      cudaMemcpy (lane->filter->transfer[c], table.data (), table.size () * sizeof (float), cudaMemcpyHostToDevice));
+  NOTCH_CUDA (lane, "uploading a filter",
+              cudaMemcpyAsync (lane->filter->transfer[c], table.data (), table.size () * sizeof (float),
+                               cudaMemcpyHostToDevice, lane->stream));
   return 0;
 }
 

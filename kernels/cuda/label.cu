@@ -6,6 +6,7 @@
  * Systems 29 (2018), from stretches of a row that are joined to begin with. Components come out in the order of their roots,
  * as the CPU's do. What kernels keep for every pixel (`parent`, `blob_of`, `peak_key`, `tie`) is written and read at masked
  * pixels only. */
+#include "kernels/cuda/block.cuh"
 #include "kernels/cuda/lane.cuh"
 #include "kernels/cuda/select.cuh"
 #include "kernels/math/blob.h"
@@ -451,7 +452,7 @@ measure_kernel (View v)
   }
 }
 
-/* Gives the blobs their peaks, and those that have a seed and are no lines their places. blockIdx.y is the tile. */
+/* Gives the blobs their peaks. blockIdx.y is the tile. */
 static __global__ void
 crown_kernel (View v)
 {
@@ -462,10 +463,32 @@ crown_kernel (View v)
       continue;
     int place = place_of (v.blob_key[at]), y = place / v.size;
     float score = v.score[(size_t) tile * v.area + place];
-    NotchBlob *blob = &v.blob[at];
-    notch_blob_peak (blob, place - y * v.size, y, score, notch_score_channel (score), notch_score_dark (score));
-    if (blob->n_seed > 0 && blob->peak_channel < v.n_channels && !v.template_[blob->peak_channel].line)
-      notch_blob_place (blob, v.planes.z + (size_t) tile * v.area, v.size, v.template_[blob->peak_channel].across);
+    notch_blob_peak (&v.blob[at], place - y * v.size, y, score, notch_score_channel (score), notch_score_dark (score));
+  }
+}
+
+/* Gives those that have a seed and are no lines their places, a warp each, whose threads look through a window's columns by
+ * turns. blockIdx.y is the tile. */
+static __global__ void
+place_kernel (View v)
+{
+  int tile = (int) blockIdx.y, lane = (int) threadIdx.x % 32, warps = (int) (gridDim.x * blockDim.x) / 32;
+  const float *z = v.planes.z + (size_t) tile * v.area;
+  for (int i = (int) (blockIdx.x * blockDim.x + threadIdx.x) / 32; i < v.head[tile].n_blobs; i += warps) {
+    NotchBlob *blob = &v.blob[(size_t) tile * (v.max_blobs + 1) + i];
+    if (blob->n_seed == 0 || blob->peak_channel >= v.n_channels || v.template_[blob->peak_channel].line)
+      continue;
+    float sigma = v.template_[blob->peak_channel].across;
+    NotchBlobWindow window = { 0, 0, 0, 0, 0 };
+    NotchBlobWindowState state = NOTCH_WINDOW_MOVES;
+    for (int step = 0; step < NOTCH_PLACE_STEPS && state == NOTCH_WINDOW_MOVES; step++) {
+      notch_blob_look (&window, blob, z, v.size, sigma, lane, 32);
+      window.sum = notch_warp_sum (window.sum);
+      window.sum_x = notch_warp_sum (window.sum_x), window.sum_y = notch_warp_sum (window.sum_y);
+      state = notch_blob_move (&window, blob, sigma); /* the same in every thread */
+    }
+    if (lane == 0 && state != NOTCH_WINDOW_LOST)
+      blob->peak_dx = window.cx, blob->peak_dy = window.cy;
   }
 }
 
@@ -597,7 +620,7 @@ notch_cuda_label_new (NotchLane *lane)
       || notch_cuda_allocate_bytes (lane, &l->work, l->work_bytes, false) != 0)
     return -1;
   NOTCH_CUDA (lane, "preparing to label",
-              cudaMemcpy (l->template_, own, sizeof *own * n_channels, cudaMemcpyHostToDevice));
+              cudaMemcpyAsync (l->template_, own, sizeof *own * n_channels, cudaMemcpyHostToDevice, lane->stream));
   return 0;
 }
 
@@ -714,6 +737,7 @@ notch_cuda_label (NotchLane *lane, const NotchLabel *a)
   over_list (lane, number_kernel, view);
   over_list (lane, measure_kernel, view);
   over_tiles (lane, crown_kernel, view, view.max_blobs + 1);
+  over_tiles (lane, place_kernel, view, view.max_blobs + 1);
   over_list (lane, tie_kernel, view);
   over_list (lane, seam_kernel, view);
   NOTCH_CUDA (lane, "labelling", sum_before (lane, view, l->seams));

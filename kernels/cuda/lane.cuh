@@ -163,6 +163,10 @@ int notch_cuda_fail_at (NotchLane *lane, cudaError_t error, const char *doing);
 /* Makes the lane's device that of the calling thread; first thing in every stage. */
 int notch_cuda_enter (NotchLane *lane);
 
+/* Memory of a device that is the caller's, who frees it by cudaFree; what is kept for lanes to come goes where there is not
+ * enough. */
+cudaError_t notch_cuda_device_memory (NotchDevice *device, void **memory, size_t bytes);
+
 /* Memory that lane_free gives back; its values are anything at first. -1 and a fault where there is none. */
 int notch_cuda_allocate_bytes (NotchLane *lane, void **memory, size_t bytes, bool pinned);
 template <class T>
@@ -178,7 +182,8 @@ notch_cuda_allocate_pinned (NotchLane *lane, T **memory, size_t n)
   return notch_cuda_allocate_bytes (lane, (void **) memory, n * sizeof (T), true);
 }
 
-/* What a file of stages keeps in a lane: made by lane_new after everything above; freed by lane_free, also half made. */
+/* What a file of stages keeps in a lane: made by lane_new after everything above; freed by lane_free, also half made. Tables
+ * go up on the lane's stream, which waits for no other; its memory they may leave as soon as the call is back. */
 int notch_cuda_refer_new (NotchLane *lane);
 void notch_cuda_refer_free (NotchLane *lane);
 int notch_cuda_fit_new (NotchLane *lane);

@@ -90,9 +90,7 @@ allocate (NotchNetLane *lane, size_t n, float **memory)
     free (is);
     return fail (lane, "out of memory for %zu numbers of a network", n);
   }
-  cudaError_t error = cudaSetDevice (lane->device->index);
-  if (error == cudaSuccess)
-    error = cudaMalloc (&is->at, (n + 1) * sizeof (float));
+  cudaError_t error = notch_cuda_device_memory (lane->device, (void **) &is->at, (n + 1) * sizeof (float));
   if (error != cudaSuccess)
     free (is);
   TRY (lane, "memory of a network", error);

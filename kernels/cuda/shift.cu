@@ -301,9 +301,11 @@ make_tables (NotchLane *lane)
       || notch_cuda_allocate (lane, &s->coarse, coarse.size ()) != 0)
     return -1;
   NOTCH_CUDA (lane, "preparing to register",
-              cudaMemcpy (s->window, window.data (), window.size () * sizeof (float), cudaMemcpyHostToDevice));
+              cudaMemcpyAsync (s->window, window.data (), window.size () * sizeof (float), cudaMemcpyHostToDevice,
+                               lane->stream));
   NOTCH_CUDA (lane, "preparing to register",
-              cudaMemcpy (s->coarse, coarse.data (), coarse.size () * sizeof (float), cudaMemcpyHostToDevice));
+              cudaMemcpyAsync (s->coarse, coarse.data (), coarse.size () * sizeof (float), cudaMemcpyHostToDevice,
+                               lane->stream));
   return 0;
 }
 

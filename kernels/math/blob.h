@@ -44,43 +44,58 @@ notch_blob_clear (NotchBlob *blob)
   *blob = none;
 }
 
-/* Places of a window are sought in so many steps; each halves what is left to go, or better. */
+/* The place of a window is sought in so many steps; each halves what is left to go, or better. */
 #define NOTCH_PLACE_STEPS 8
 
-/* How far from a blob's peak the middle of it lies, seen through a window of the width of the filter that gave the peak:
- * where the first moment of Z in the window is 0. For a window like the defect that is the maximum of the likelihood, and
- * twice the moment is Newton's step towards it (SExtractor's windowed positions). The window is (1 - r^2 / 8 s^2)^4, next to
- * a Gaussian of sigma s. Sums are of whole numbers, so that they can be taken in any order. `z` is a plane of the tile,
- * `size` px a side; where the middle would be more than s + 1 px away the peak stays. */
+/* A window around a blob's peak, and what is seen through it: moments of Z in 1/256, of whole numbers, so that they can be
+ * summed in any order. */
+typedef struct {
+  int cx, cy; /* its centre from the peak, 1/256 px */
+  int64_t sum, sum_x, sum_y;
+} NotchBlobWindow;
+
+/* Sums what a window of (1 - r^2 / 8 s^2)^4, next to a Gaussian of sigma s, sees of `z`, a plane of the tile of `size` px a
+ * side: in columns `first`, first + `stride`, ... of it. */
 NOTCH_FN void
-notch_blob_place (NotchBlob *blob, const float *z, int size, float sigma)
+notch_blob_look (NotchBlobWindow *window, const NotchBlob *blob, const float *z, int size, float sigma, int first,
+                 int stride)
 {
   float reach2 = 8.0f * sigma * sigma;
-  int reach = (int) sqrtf (reach2) + 1, most = (int) (256.0f * (sigma + 1.0f)), cx = 0, cy = 0;
-  for (int step = 0; step < NOTCH_PLACE_STEPS; step++) {
-    int64_t sum = 0, sum_x = 0, sum_y = 0;
-    int mx = blob->peak_x + (cx >> 8), my = blob->peak_y + (cy >> 8);
-    int x0 = mx - reach > 0 ? mx - reach : 0, x1 = mx + reach + 1 < size ? mx + reach + 1 : size - 1;
-    int y0 = my - reach > 0 ? my - reach : 0, y1 = my + reach + 1 < size ? my + reach + 1 : size - 1;
-    for (int y = y0; y <= y1; y++)
-      for (int x = x0; x <= x1; x++) {
-        float dx = (float) (x - blob->peak_x) - (float) cx / 256.0f,
-              dy = (float) (y - blob->peak_y) - (float) cy / 256.0f;
-        float window = 1.0f - (dx * dx + dy * dy) / reach2;
-        window = window > 0.0f ? window * window : 0.0f;
-        float seen = window * window * z[(ptrdiff_t) y * size + x];
-        sum += notch_fixed (seen), sum_x += notch_fixed (seen * dx), sum_y += notch_fixed (seen * dy);
-      }
-    if (sum == 0 || (sum < 0) != blob->peak_dark)
-      return;
-    int go_x = (int) (512 * sum_x / sum), go_y = (int) (512 * sum_y / sum);
-    if (go_x == 0 && go_y == 0) /* and would stay there */
-      break;
-    cx += go_x, cy += go_y;
-    if (cx < -most || cx > most || cy < -most || cy > most)
-      return;
-  }
-  blob->peak_dx = cx, blob->peak_dy = cy;
+  int reach = (int) sqrtf (reach2) + 1;
+  int mx = blob->peak_x + (window->cx >> 8), my = blob->peak_y + (window->cy >> 8);
+  int x0 = mx - reach > 0 ? mx - reach : 0, x1 = mx + reach + 1 < size ? mx + reach + 1 : size - 1;
+  int y0 = my - reach > 0 ? my - reach : 0, y1 = my + reach + 1 < size ? my + reach + 1 : size - 1;
+  int64_t sum = 0, sum_x = 0, sum_y = 0;
+  for (int y = y0; y <= y1; y++)
+    for (int x = x0 + first; x <= x1; x += stride) {
+      float dx = (float) (x - blob->peak_x) - (float) window->cx / 256.0f,
+            dy = (float) (y - blob->peak_y) - (float) window->cy / 256.0f;
+      float weight = 1.0f - (dx * dx + dy * dy) / reach2;
+      weight = weight > 0.0f ? weight * weight : 0.0f;
+      float seen = weight * weight * z[(ptrdiff_t) y * size + x];
+      sum += notch_fixed (seen), sum_x += notch_fixed (seen * dx), sum_y += notch_fixed (seen * dy);
+    }
+  window->sum = sum, window->sum_x = sum_x, window->sum_y = sum_y;
+}
+
+/* What becomes of a window. */
+typedef enum { NOTCH_WINDOW_MOVES, NOTCH_WINDOW_RESTS, NOTCH_WINDOW_LOST } NotchBlobWindowState;
+
+/* Moves a window to where the first moment of what it sees is 0. For a window like the defect that is the maximum of the
+ * likelihood, and twice the moment is Newton's step towards it (SExtractor's windowed positions). It is lost where it sees
+ * nothing of the peak's sign, or goes more than s + 1 px away. */
+NOTCH_FN NotchBlobWindowState
+notch_blob_move (NotchBlobWindow *window, const NotchBlob *blob, float sigma)
+{
+  int most = (int) (256.0f * (sigma + 1.0f));
+  if (window->sum == 0 || (window->sum < 0) != blob->peak_dark)
+    return NOTCH_WINDOW_LOST;
+  int go_x = (int) (512 * window->sum_x / window->sum), go_y = (int) (512 * window->sum_y / window->sum);
+  if (go_x == 0 && go_y == 0) /* and would stay there */
+    return NOTCH_WINDOW_RESTS;
+  window->cx += go_x, window->cy += go_y;
+  return window->cx < -most || window->cx > most || window->cy < -most || window->cy > most ? NOTCH_WINDOW_LOST
+                                                                                            : NOTCH_WINDOW_MOVES;
 }
 
 /* What the planes say at one pixel of a blob. */

@@ -56,33 +56,14 @@ notch_net_softmax (const float *logit, const float *target, float weight, int cl
   return loss;
 }
 
-/* Likewise a sigmoid a class; weights are a class each. */
-NOTCH_FN float
-notch_net_sigmoids (const float *logit, const float *target, const float *weight, int classes, float *probability,
-                    float *dlogit)
-{
-  float loss = 0;
-  for (int c = 0; c < classes; c++) {
-    float small = expf (-fabsf (logit[c])); /* never overflows */
-    probability[c] = (logit[c] < 0 ? small : 1) / (1 + small);
-    if (!target)
-      continue;
-    loss += weight[c] * ((logit[c] > 0 ? logit[c] : 0) - logit[c] * target[c] + logf (1 + small));
-    dlogit[c] = weight[c] * (probability[c] - target[c]);
-  }
-  return loss;
-}
-
 /* A row of `loss`. */
 NOTCH_FN void
 notch_net_loss_row (const NotchNetLoss *a, int row)
 {
   size_t at = (size_t) row * (size_t) a->classes;
-  const float *logit = a->logit + at, *target = a->target ? a->target + at : NULL;
-  const float *weight = target ? a->weight + at : NULL;
-  float *probability = a->probability + at, *dlogit = target ? a->dlogit + at : NULL;
-  float loss = a->several ? notch_net_sigmoids (logit, target, weight, a->classes, probability, dlogit)
-                          : notch_net_softmax (logit, target, target ? weight[0] : 0, a->classes, probability, dlogit);
+  const float *target = a->target ? a->target + at : NULL;
+  float loss = notch_net_softmax (a->logit + at, target, a->weight, a->classes, a->probability + at,
+                                  target ? a->dlogit + at : NULL);
   if (target)
     a->loss[row] = loss;
 }

@@ -13,11 +13,9 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <deque>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <numeric>
 #include <random>
@@ -89,7 +87,7 @@ make_place (Place *place, char *stack, void (*start) ())
 namespace {
 
 const unsigned most_threads = 1024;
-const size_t most_shared = 48 << 10, most_shared_asked = 64 << 10; /* bytes; Turing's */
+const size_t most_shared = 48 << 10; /* bytes */
 
 std::recursive_mutex machine; /* whoever has it is the only one that the devices work for */
 
@@ -247,11 +245,12 @@ open (Gate &gate)
   gate.opened++;
 }
 
-/* Waits until all of a gate's threads have come; which side of it was used. */
+/* Waits until all of a gate's threads have come; which side of it was used. The block's orders memory, a warp's does not. */
 unsigned
-arrive (Gate &gate, bool yes, bool ordered)
+arrive (Gate &gate, bool yes)
 {
   unsigned side = gate.opened & 1;
+  bool ordered = &gate == &block.gate;
   Thread &self = block.thread[block.now];
   if (gate.waiting == 0)
     gate.votes[side] = { 0, 0 };
@@ -423,6 +422,49 @@ tell (cudaError_t error)
   return error;
 }
 
+}
+
+struct CUstream_st {
+  std::deque<std::function<void ()> > work;
+  uint64_t given, done;
+};
+
+struct CUevent_st {
+  cudaStream_t stream;
+  uint64_t ticket; /* how much the stream had been given then */
+};
+
+namespace {
+
+std::set<cudaStream_t> streams;
+
+/* Has a stream do what it was given first, up to a number of things. */
+void
+advance (cudaStream_t stream, uint64_t until)
+{
+  while (streams.count (stream) && stream->done < until && !stream->work.empty ()) {
+    std::function<void ()> work = std::move (stream->work.front ());
+    stream->work.pop_front ();
+    stream->done++;
+    acquire (stream);
+    if (!broken)
+      work ();
+  }
+}
+
+void
+finish (cudaStream_t stream)
+{
+  advance (stream, UINT64_MAX);
+}
+
+void
+finish_all ()
+{
+  for (cudaStream_t stream : std::set<cudaStream_t> (streams))
+    finish (stream);
+}
+
 struct Memory {
   size_t bytes;
   int device; /* -1: the host's, pinned */
@@ -475,83 +517,27 @@ give_back (void *memory, bool pinned)
     return tell (cudaSuccess);
   if (known == memories.end () || (known->second.device < 0) != pinned)
     return tell (cudaErrorInvalidValue);
-  cudaDeviceSynchronize ();
+  finish_all ();
   memories.erase (known);
   free (memory);
   return tell (cudaSuccess);
 }
 
-std::map<const void *, size_t> shared_asked; /* by kernel */
 size_t launches;
 
-}
-
-/* ---- streams ------------------------------------------------------------------------------------------------------------ */
-
-struct CUstream_st {
-  std::deque<std::function<void ()> > work;
-  uint64_t given, done;
-  bool alone; /* doesn't wait for the default stream */
-};
-
-struct CUevent_st {
-  cudaStream_t stream; /* NULL: all was done when it was recorded */
-  uint64_t ticket;     /* how much the stream had been given then */
-  std::shared_ptr<double> time;
-};
-
-namespace {
-
-std::set<cudaStream_t> streams;
-
-/* Has a stream do what it was given first, up to a number of things; at most `n` of them. */
-bool
-advance (cudaStream_t stream, uint64_t until, uint64_t n)
-{
-  while (n-- && streams.count (stream) && stream->done < until && !stream->work.empty ()) {
-    std::function<void ()> work = std::move (stream->work.front ());
-    stream->work.pop_front ();
-    stream->done++;
-    acquire (stream);
-    if (!broken)
-      work ();
-  }
-  return !streams.count (stream) || stream->done >= until || stream->work.empty ();
-}
-
-void
-finish (cudaStream_t stream)
-{
-  advance (stream, UINT64_MAX, UINT64_MAX);
-}
-
-void
-finish_all (bool alone_too)
-{
-  for (cudaStream_t stream : std::set<cudaStream_t> (streams))
-    if (alone_too || !stream->alone)
-      finish (stream);
-}
-
 cudaError_t
-copy (void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height, cudaMemcpyKind kind,
-      cudaStream_t stream, bool wait)
+copy (void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
 {
   std::lock_guard<std::recursive_mutex> lock (machine);
-  if (width == 0 || height == 0)
+  if (bytes == 0)
     return tell (cudaSuccess);
-  const Memory *target = find (to, (height - 1) * to_pitch + width);
-  const Memory *origin = find (from, (height - 1) * from_pitch + width);
+  const Memory *target = find (to, bytes), *origin = find (from, bytes);
   bool up = target && target->device >= 0, down = origin && origin->device >= 0;
-  if (kind != cudaMemcpyDefault
-      && (up != (kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice)
-          || down != (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice)))
+  if (up != (kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice)
+      || down != (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice))
     return tell (cudaErrorInvalidValue);
-  cudaError_t error = cudahost_enqueue (stream, [=] {
-    for (size_t y = 0; y < height; y++)
-      memmove (static_cast<char *> (to) + y * to_pitch, static_cast<const char *> (from) + y * from_pitch, width);
-  });
-  if (wait || !target || !origin) /* what is not pinned has been read or written when the call returns */
+  cudaError_t error = cudahost_enqueue (stream, [=] { memmove (to, from, bytes); });
+  if (!target || !origin) /* what is not pinned has been read or written when the call returns */
     finish (stream);
   return error;
 }
@@ -564,8 +550,7 @@ cudahost_enqueue (cudaStream_t stream, std::function<void ()> work)
   std::lock_guard<std::recursive_mutex> lock (machine);
   if (broken || (stream && !streams.count (stream)))
     return tell (cudaErrorInvalidResourceHandle);
-  if (!stream) {
-    finish_all (false);
+  if (!stream) { /* the default stream waits for none: all others are cudaStreamNonBlocking */
     work ();
     return tell (cudaSuccess);
   }
@@ -578,15 +563,14 @@ cudahost_enqueue (cudaStream_t stream, std::function<void ()> work)
 }
 
 void
-cudahost_run (const char *name, const void *kernel, dim3 grid, dim3 size, size_t shared, cudaStream_t stream,
-              std::function<void ()> thread)
+cudahost_run (const char *name, dim3 grid, dim3 size, size_t shared, cudaStream_t stream, std::function<void ()> thread)
 {
   std::lock_guard<std::recursive_mutex> lock (machine);
   uint64_t n = uint64_t (size.x) * size.y * size.z;
   if (n == 0 || n > most_threads || size.z > 64 || grid.x > INT32_MAX || grid.y > UINT16_MAX || grid.z > UINT16_MAX
       || grid.x == 0 || grid.y == 0 || grid.z == 0 || uint64_t (grid.x) * grid.y * grid.z > INT32_MAX)
     tell (cudaErrorInvalidConfiguration);
-  else if (shared > std::max (most_shared, shared_asked[kernel]))
+  else if (shared > most_shared)
     tell (cudaErrorInvalidValue);
   else
     cudahost_enqueue (stream, [=] {
@@ -595,18 +579,6 @@ cudahost_run (const char *name, const void *kernel, dim3 grid, dim3 size, size_t
       else
         run_grid (name, grid, size, shared, thread);
     });
-}
-
-cudaError_t
-cudahost_function_attribute (const void *kernel, cudaFuncAttribute attribute, int value)
-{
-  std::lock_guard<std::recursive_mutex> lock (machine);
-  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize)
-    return tell (cudaSuccess);
-  if (value < 0 || static_cast<size_t> (value) > most_shared_asked)
-    return tell (cudaErrorInvalidValue);
-  shared_asked[kernel] = static_cast<size_t> (value);
-  return tell (cudaSuccess);
 }
 
 void *
@@ -638,7 +610,7 @@ cudahost_shared (const void *declaration, size_t bytes)
 cudahost_votes
 cudahost_barrier (bool yes)
 {
-  return block.gate.votes[arrive (block.gate, yes, true)];
+  return block.gate.votes[arrive (block.gate, yes)];
 }
 
 int
@@ -648,7 +620,7 @@ cudahost_lane ()
 }
 
 cudahost_words
-cudahost_exchange (unsigned mask, uint64_t mine, bool ordered)
+cudahost_exchange (unsigned mask, uint64_t mine)
 {
   Warp &warp = block.warp[block.now / warpSize];
   unsigned side = warp.gate.opened & 1, lane = block.now % warpSize;
@@ -660,7 +632,7 @@ cudahost_exchange (unsigned mask, uint64_t mine, bool ordered)
     warp.lanes[side] = 0;
   warp.lanes[side] |= 1u << lane;
   warp.word[side][lane] = mine;
-  arrive (warp.gate, false, ordered);
+  arrive (warp.gate, false);
   return { warp.word[side], warp.lanes[side] };
 }
 
@@ -677,15 +649,9 @@ cudahost_fence ()
 cudaError_t
 cudaGetLastError ()
 {
-  cudaError_t error = cudaPeekAtLastError ();
+  cudaError_t error = broken ? broken : last;
   last = cudaSuccess;
   return error;
-}
-
-cudaError_t
-cudaPeekAtLastError ()
-{
-  return broken ? broken : last;
 }
 
 namespace {
@@ -701,7 +667,6 @@ const struct {
   { cudaErrorNoDevice, "cudaErrorNoDevice", "no CUDA-capable device is detected" },
   { cudaErrorInvalidDevice, "cudaErrorInvalidDevice", "invalid device ordinal" },
   { cudaErrorInvalidResourceHandle, "cudaErrorInvalidResourceHandle", "invalid resource handle" },
-  { cudaErrorNotReady, "cudaErrorNotReady", "device not ready" },
   { cudaErrorIllegalAddress, "cudaErrorIllegalAddress", "an illegal memory access was encountered" },
 };
 
@@ -710,19 +675,15 @@ const struct {
 const char *
 cudaGetErrorString (cudaError_t error)
 {
-  for (const auto &one : errors)
-    if (one.error == error)
-      return one.text;
-  return "unrecognized error code";
+  auto one = std::find_if (std::begin (errors), std::end (errors), [=] (auto &is) { return is.error == error; });
+  return one != std::end (errors) ? one->text : "unrecognized error code";
 }
 
 const char *
 cudaGetErrorName (cudaError_t error)
 {
-  for (const auto &one : errors)
-    if (one.error == error)
-      return one.name;
-  return "unrecognized error code";
+  auto one = std::find_if (std::begin (errors), std::end (errors), [=] (auto &is) { return is.error == error; });
+  return one != std::end (errors) ? one->name : "unrecognized error code";
 }
 
 cudaError_t
@@ -742,9 +703,8 @@ cudaSetDevice (int index)
 }
 
 cudaError_t
-cudaGetDevice (int *index)
+cudaSetDeviceFlags (unsigned)
 {
-  *index = device;
   return tell (cudaSuccess);
 }
 
@@ -758,36 +718,8 @@ cudaGetDeviceProperties (cudaDeviceProp *is, int index)
   is->major = 7;
   is->minor = 5;
   is->totalGlobalMem = setting ("CUDAHOST_MEMORY", 512 << 20);
-  is->sharedMemPerBlock = most_shared;
-  is->sharedMemPerBlockOptin = is->sharedMemPerMultiprocessor = most_shared_asked;
   is->multiProcessorCount = 2;
-  is->warpSize = warpSize;
-  is->maxThreadsPerBlock = is->maxThreadsPerMultiProcessor = most_threads;
-  is->l2CacheSize = 4 << 20;
-  is->asyncEngineCount = 2;
   return tell (cudaSuccess);
-}
-
-cudaError_t
-cudaDeviceGetAttribute (int *value, cudaDeviceAttr attribute, int index)
-{
-  cudaDeviceProp is;
-  cudaError_t error = cudaGetDeviceProperties (&is, index);
-  const std::pair<cudaDeviceAttr, size_t> known[] = {
-    { cudaDevAttrMaxThreadsPerBlock, is.maxThreadsPerBlock },
-    { cudaDevAttrMaxSharedMemoryPerBlock, is.sharedMemPerBlock },
-    { cudaDevAttrMultiProcessorCount, is.multiProcessorCount },
-    { cudaDevAttrL2CacheSize, is.l2CacheSize },
-    { cudaDevAttrMaxThreadsPerMultiProcessor, is.maxThreadsPerMultiProcessor },
-    { cudaDevAttrComputeCapabilityMajor, is.major },
-    { cudaDevAttrComputeCapabilityMinor, is.minor },
-    { cudaDevAttrMaxSharedMemoryPerMultiprocessor, is.sharedMemPerMultiprocessor },
-    { cudaDevAttrMaxSharedMemoryPerBlockOptin, is.sharedMemPerBlockOptin },
-  };
-  for (const auto &one : known)
-    if (one.first == attribute)
-      *value = static_cast<int> (one.second);
-  return error;
 }
 
 cudaError_t
@@ -804,14 +736,6 @@ cudaRuntimeGetVersion (int *version)
 }
 
 cudaError_t
-cudaDeviceSynchronize ()
-{
-  std::lock_guard<std::recursive_mutex> lock (machine);
-  finish_all (true);
-  return tell (cudaSuccess);
-}
-
-cudaError_t
 cudaMalloc (void **memory, size_t bytes)
 {
   return allocate (memory, bytes, device);
@@ -821,12 +745,6 @@ cudaError_t
 cudaFree (void *memory)
 {
   return give_back (memory, false);
-}
-
-cudaError_t
-cudaMallocHost (void **memory, size_t bytes)
-{
-  return allocate (memory, bytes, -1);
 }
 
 cudaError_t
@@ -859,17 +777,12 @@ cudahost_on_device (const void *address, size_t bytes)
 }
 
 cudaError_t
-cudaStreamCreate (cudaStream_t *stream)
-{
-  return cudaStreamCreateWithFlags (stream, cudaStreamDefault);
-}
-
-cudaError_t
 cudaStreamCreateWithFlags (cudaStream_t *stream, unsigned flags)
 {
   std::lock_guard<std::recursive_mutex> lock (machine);
+  if (flags != cudaStreamNonBlocking)
+    return tell (cudaErrorInvalidValue);
   *stream = new CUstream_st{};
-  (*stream)->alone = flags & cudaStreamNonBlocking;
   streams.insert (*stream);
   return tell (cudaSuccess);
 }
@@ -890,31 +803,15 @@ cudaError_t
 cudaStreamSynchronize (cudaStream_t stream)
 {
   std::lock_guard<std::recursive_mutex> lock (machine);
-  if (stream)
-    finish (stream);
-  else
-    finish_all (false);
-  return tell (stream && !streams.count (stream) ? cudaErrorInvalidResourceHandle : cudaSuccess);
-}
-
-cudaError_t
-cudaStreamQuery (cudaStream_t stream)
-{
-  std::lock_guard<std::recursive_mutex> lock (machine);
-  return advance (stream, UINT64_MAX, 1) ? tell (cudaSuccess) : cudaErrorNotReady;
+  finish (stream);
+  return tell (streams.count (stream) ? cudaSuccess : cudaErrorInvalidResourceHandle);
 }
 
 cudaError_t
 cudaStreamWaitEvent (cudaStream_t stream, cudaEvent_t event, unsigned)
 {
   CUevent_st is = *event;
-  return cudahost_enqueue (stream, [=] { advance (is.stream, is.ticket, UINT64_MAX); });
-}
-
-cudaError_t
-cudaEventCreate (cudaEvent_t *event)
-{
-  return cudaEventCreateWithFlags (event, cudaEventDefault);
+  return cudahost_enqueue (stream, [=] { advance (is.stream, is.ticket); });
 }
 
 cudaError_t
@@ -935,56 +832,30 @@ cudaError_t
 cudaEventRecord (cudaEvent_t event, cudaStream_t stream)
 {
   std::lock_guard<std::recursive_mutex> lock (machine);
-  auto time = std::make_shared<double> ();
-  cudaError_t error = cudahost_enqueue (stream, [=] {
-    *time = std::chrono::duration<double> (std::chrono::steady_clock::now ().time_since_epoch ()).count ();
-  });
-  if (!error)
-    *event = { stream, stream ? stream->given : 0, time };
-  return error;
+  if (!streams.count (stream))
+    return tell (cudaErrorInvalidResourceHandle);
+  *event = { stream, stream->given };
+  return tell (cudaSuccess);
 }
 
 cudaError_t
 cudaEventSynchronize (cudaEvent_t event)
 {
   std::lock_guard<std::recursive_mutex> lock (machine);
-  advance (event->stream, event->ticket, UINT64_MAX);
-  return tell (cudaSuccess);
-}
-
-cudaError_t
-cudaEventQuery (cudaEvent_t event)
-{
-  std::lock_guard<std::recursive_mutex> lock (machine);
-  return advance (event->stream, event->ticket, 1) ? tell (cudaSuccess) : cudaErrorNotReady;
-}
-
-cudaError_t
-cudaEventElapsedTime (float *ms, cudaEvent_t from, cudaEvent_t to)
-{
-  if (!from->time || !to->time)
-    return tell (cudaErrorInvalidResourceHandle);
-  *ms = static_cast<float> ((*to->time - *from->time) * 1e3);
+  advance (event->stream, event->ticket);
   return tell (cudaSuccess);
 }
 
 cudaError_t
 cudaMemcpy (void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
 {
-  return copy (to, bytes, from, bytes, bytes, 1, kind, nullptr, true);
+  return copy (to, from, bytes, kind, nullptr);
 }
 
 cudaError_t
 cudaMemcpyAsync (void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
 {
-  return copy (to, bytes, from, bytes, bytes, 1, kind, stream, false);
-}
-
-cudaError_t
-cudaMemcpy2DAsync (void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height,
-                   cudaMemcpyKind kind, cudaStream_t stream)
-{
-  return copy (to, to_pitch, from, from_pitch, width, height, kind, stream, false);
+  return copy (to, from, bytes, kind, stream);
 }
 
 cudaError_t

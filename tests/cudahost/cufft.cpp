@@ -1,31 +1,25 @@
 /* cufft.cpp - cuFFT's calls, answered by FFTW */
 #include <cufft.h>
 
-#include <algorithm>
 #include <fftw3.h>
 #include <map>
 #include <mutex>
-#include <vector>
 
 namespace {
 
 /* What FFTW and cuFFT call the advanced layout, of one side. */
 struct Layout {
-  std::vector<int> embed;
-  int stride, distance;
+  int embed[2], stride, distance;
 };
 
 struct Plan {
-  std::vector<int> n;
-  int batch;
+  int n[2], batch;
   cufftType type;
-  bool simple; /* the layout follows from n, and from whether the transform is in place */
   Layout in, out;
   cudaStream_t stream;
-  bool automatic = true;
-  void *work, *own_work;
-  size_t work_bytes;
-  std::map<std::pair<bool, int>, fftwf_plan> made; /* by in place or not, and direction */
+  void *work;
+  size_t work_bytes; /* 0: it is not made yet */
+  fftwf_plan fftw;
 };
 
 std::mutex lock;
@@ -35,80 +29,68 @@ cufftHandle last_handle;
 /* FFTW's planner is used by the program's own transforms too, perhaps at this moment. */
 const bool planner_is_safe = (fftwf_make_planner_thread_safe (), true);
 
+/* From the first to the last number of a side; rows of the spectrum are half as long. */
 size_t
 bytes_of (const Plan &plan, const Layout &layout, bool real)
 {
-  size_t last = 0;
-  for (size_t i = 0; i < plan.n.size (); i++) {
-    bool half = i + 1 == plan.n.size () && !real && plan.type != CUFFT_C2C;
-    last = last * static_cast<size_t> (layout.embed[i]) + static_cast<size_t> (half ? plan.n[i] / 2 : plan.n[i] - 1);
-  }
+  size_t row = static_cast<size_t> (real ? plan.n[1] - 1 : plan.n[1] / 2);
+  size_t last = static_cast<size_t> (plan.n[0] - 1) * static_cast<size_t> (layout.embed[1]) + row;
   last = last * static_cast<size_t> (layout.stride)
          + static_cast<size_t> (plan.batch - 1) * static_cast<size_t> (layout.distance);
   return (last + 1) * (real ? sizeof (float) : sizeof (float2));
 }
 
-/* The layout without gaps; in place a real row is as long as its spectrum. */
-Layout
-simple_layout (const Plan &plan, bool real, bool in_place)
-{
-  Layout layout = { plan.n, 1, 1 };
-  int &row = layout.embed.back ();
-  if (plan.type != CUFFT_C2C)
-    row = !real ? row / 2 + 1 : in_place ? 2 * (row / 2 + 1) : row;
-  for (int n : layout.embed)
-    layout.distance *= n;
-  return layout;
-}
-
 cufftResult
-execute (cufftHandle handle, cufftType type, void *in, void *out, int direction)
+execute (cufftHandle handle, cufftType type, void *in, void *out)
 {
   std::lock_guard<std::mutex> hold (lock);
   auto known = plans.find (handle);
-  if (known == plans.end () || known->second.n.empty ())
+  if (known == plans.end () || known->second.work_bytes == 0)
     return CUFFT_INVALID_PLAN;
   Plan &plan = known->second;
   if (plan.type != type)
     return CUFFT_INVALID_TYPE;
-  bool in_place = in == out, real_in = type == CUFFT_R2C, real_out = type == CUFFT_C2R;
-  Layout from = plan.simple ? simple_layout (plan, real_in, in_place) : plan.in;
-  Layout to = plan.simple ? simple_layout (plan, real_out, in_place) : plan.out;
+  const bool forward = type == CUFFT_R2C;
   if (!plan.work || !cudahost_on_device (plan.work, plan.work_bytes)
-      || !cudahost_on_device (in, bytes_of (plan, from, real_in))
-      || !cudahost_on_device (out, bytes_of (plan, to, real_out)))
+      || !cudahost_on_device (in, bytes_of (plan, plan.in, forward))
+      || !cudahost_on_device (out, bytes_of (plan, plan.out, !forward)) || in == out)
     return CUFFT_INVALID_VALUE;
-  fftwf_plan &fftw = plan.made[{ in_place, direction }];
-  const int rank = static_cast<int> (plan.n.size ());
+  const Layout &from = plan.in, &to = plan.out;
   const unsigned flags = FFTW_ESTIMATE | FFTW_UNALIGNED;
-  float *x = static_cast<float *> (in), *y = static_cast<float *> (out);
-  fftwf_complex *u = static_cast<fftwf_complex *> (in), *v = static_cast<fftwf_complex *> (out);
-  if (!fftw && type == CUFFT_R2C)
-    fftw = fftwf_plan_many_dft_r2c (rank, plan.n.data (), plan.batch, x, from.embed.data (), from.stride, from.distance,
-                                    v, to.embed.data (), to.stride, to.distance, flags);
-  else if (!fftw && type == CUFFT_C2R)
-    fftw = fftwf_plan_many_dft_c2r (rank, plan.n.data (), plan.batch, u, from.embed.data (), from.stride, from.distance,
-                                    y, to.embed.data (), to.stride, to.distance, flags);
-  else if (!fftw)
-    fftw = fftwf_plan_many_dft (rank, plan.n.data (), plan.batch, u, from.embed.data (), from.stride, from.distance, v,
-                                to.embed.data (), to.stride, to.distance, direction, flags);
-  fftwf_plan ready = fftw;
-  void *work = plan.work;
-  size_t work_bytes = plan.work_bytes;
-  if (!ready)
+  float *real = static_cast<float *> (forward ? in : out);
+  fftwf_complex *spectrum = static_cast<fftwf_complex *> (forward ? out : in);
+  if (!plan.fftw)
+    plan.fftw = forward ? fftwf_plan_many_dft_r2c (2, plan.n, plan.batch, real, from.embed, from.stride, from.distance,
+                                                   spectrum, to.embed, to.stride, to.distance, flags)
+                        : fftwf_plan_many_dft_c2r (2, plan.n, plan.batch, spectrum, from.embed, from.stride,
+                                                   from.distance, real, to.embed, to.stride, to.distance, flags);
+  if (!plan.fftw)
     return CUFFT_EXEC_FAILED;
+  const fftwf_plan fftw = plan.fftw;
+  void *work = plan.work;
+  const size_t work_bytes = plan.work_bytes;
   return cudahost_enqueue (plan.stream,
                            [=] {
                              memset (work, 0xa5, work_bytes);
-                             if (type == CUFFT_R2C)
-                               fftwf_execute_dft_r2c (ready, x, v);
-                             else if (type == CUFFT_C2R)
-                               fftwf_execute_dft_c2r (ready, u, y);
+                             if (forward)
+                               fftwf_execute_dft_r2c (fftw, real, spectrum);
                              else
-                               fftwf_execute_dft (ready, u, v);
+                               fftwf_execute_dft_c2r (fftw, spectrum, real);
                            })
              ? CUFFT_EXEC_FAILED
              : CUFFT_SUCCESS;
+}
+
+/* Changes a plan, if there is such a one. */
+cufftResult
+change (cufftHandle handle, std::function<void (Plan &)> how)
+{
+  std::lock_guard<std::mutex> hold (lock);
+  auto known = plans.find (handle);
+  if (known == plans.end ())
+    return CUFFT_INVALID_PLAN;
+  how (known->second);
+  return CUFFT_SUCCESS;
 }
 
 }
@@ -125,15 +107,16 @@ cufftCreate (cufftHandle *handle)
 cufftResult
 cufftDestroy (cufftHandle handle)
 {
-  cudaDeviceSynchronize ();
+  Plan plan = {};
+  cufftResult result = change (handle, [&] (Plan &known) { plan = known; });
+  if (result != CUFFT_SUCCESS)
+    return result;
+  if (plan.stream)
+    cudaStreamSynchronize (plan.stream);
   std::lock_guard<std::mutex> hold (lock);
-  auto known = plans.find (handle);
-  if (known == plans.end ())
-    return CUFFT_INVALID_PLAN;
-  for (auto &one : known->second.made)
-    fftwf_destroy_plan (one.second);
-  cudaFree (known->second.own_work);
-  plans.erase (known);
+  if (plan.fftw)
+    fftwf_destroy_plan (plan.fftw);
+  plans.erase (handle);
   return CUFFT_SUCCESS;
 }
 
@@ -141,60 +124,24 @@ cufftResult
 cufftMakePlanMany (cufftHandle handle, int rank, int *n, int *inembed, int istride, int idist, int *onembed,
                    int ostride, int odist, cufftType type, int batch, size_t *work_bytes)
 {
-  std::lock_guard<std::mutex> hold (lock);
-  auto known = plans.find (handle);
-  if (known == plans.end () || !known->second.n.empty ())
-    return CUFFT_INVALID_PLAN;
-  if (rank < 1 || rank > 3 || batch < 1 || !n || !work_bytes || *std::min_element (n, n + rank) < 1)
+  if (rank != 2 || batch < 1 || n[0] < 1 || n[1] < 1 || !inembed || !onembed)
     return CUFFT_INVALID_VALUE;
-  Plan &plan = known->second;
-  plan.n.assign (n, n + rank);
-  plan.batch = batch;
-  plan.type = type;
-  plan.simple = !inembed || !onembed;
-  if (!plan.simple) {
-    plan.in = { { inembed, inembed + rank }, istride, idist };
-    plan.out = { { onembed, onembed + rank }, ostride, odist };
-  }
-  plan.work_bytes = *work_bytes = static_cast<size_t> (batch) * 256;
-  if (plan.automatic && cudaMalloc (&plan.own_work, plan.work_bytes) != cudaSuccess) {
-    plan.n.clear ();
-    return CUFFT_ALLOC_FAILED;
-  }
-  plan.work = plan.own_work;
-  return CUFFT_SUCCESS;
-}
-
-cufftResult
-cufftPlanMany (cufftHandle *handle, int rank, int *n, int *inembed, int istride, int idist, int *onembed, int ostride,
-               int odist, cufftType type, int batch)
-{
-  size_t work_bytes = 0;
-  cufftResult result = cufftCreate (handle);
-  if (result == CUFFT_SUCCESS)
-    result = cufftMakePlanMany (*handle, rank, n, inembed, istride, idist, onembed, ostride, odist, type, batch,
-                                &work_bytes);
-  if (result != CUFFT_SUCCESS)
-    cufftDestroy (*handle);
-  return result;
-}
-
-/* Changes a plan, if there is such a one. */
-static cufftResult
-change (cufftHandle handle, std::function<void (Plan &)> how)
-{
-  std::lock_guard<std::mutex> hold (lock);
-  auto known = plans.find (handle);
-  if (known == plans.end ())
-    return CUFFT_INVALID_PLAN;
-  how (known->second);
-  return CUFFT_SUCCESS;
+  *work_bytes = static_cast<size_t> (batch) * 256;
+  return change (handle, [=] (Plan &plan) {
+    plan.n[0] = n[0], plan.n[1] = n[1];
+    plan.batch = batch;
+    plan.type = type;
+    plan.in = { { inembed[0], inembed[1] }, istride, idist };
+    plan.out = { { onembed[0], onembed[1] }, ostride, odist };
+    plan.work_bytes = *work_bytes;
+  });
 }
 
 cufftResult
 cufftSetAutoAllocation (cufftHandle handle, int automatic)
 {
-  return change (handle, [=] (Plan &plan) { plan.automatic = automatic; });
+  cufftResult known = change (handle, [] (Plan &) {});
+  return automatic && known == CUFFT_SUCCESS ? CUFFT_INVALID_VALUE : known; /* plans here share their memory */
 }
 
 cufftResult
@@ -204,38 +151,19 @@ cufftSetWorkArea (cufftHandle handle, void *memory)
 }
 
 cufftResult
-cufftGetSize (cufftHandle handle, size_t *work_bytes)
-{
-  return change (handle, [=] (Plan &plan) { *work_bytes = plan.work_bytes; });
-}
-
-cufftResult
 cufftSetStream (cufftHandle handle, cudaStream_t stream)
 {
   return change (handle, [=] (Plan &plan) { plan.stream = stream; });
 }
 
 cufftResult
-cufftGetVersion (int *version)
-{
-  *version = 12000;
-  return CUFFT_SUCCESS;
-}
-
-cufftResult
 cufftExecR2C (cufftHandle handle, cufftReal *in, cufftComplex *out)
 {
-  return execute (handle, CUFFT_R2C, in, out, CUFFT_FORWARD);
+  return execute (handle, CUFFT_R2C, in, out);
 }
 
 cufftResult
 cufftExecC2R (cufftHandle handle, cufftComplex *in, cufftReal *out)
 {
-  return execute (handle, CUFFT_C2R, in, out, CUFFT_INVERSE);
-}
-
-cufftResult
-cufftExecC2C (cufftHandle handle, cufftComplex *in, cufftComplex *out, int direction)
-{
-  return execute (handle, CUFFT_C2C, in, out, direction);
+  return execute (handle, CUFFT_C2R, in, out);
 }

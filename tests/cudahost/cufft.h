@@ -9,13 +9,11 @@ enum cufftResult {
   CUFFT_ALLOC_FAILED = 2,
   CUFFT_INVALID_TYPE = 3,
   CUFFT_INVALID_VALUE = 4,
-  CUFFT_INTERNAL_ERROR = 5,
   CUFFT_EXEC_FAILED = 6,
   CUFFT_SETUP_FAILED = 7,
   CUFFT_INVALID_SIZE = 8,
 };
-enum cufftType { CUFFT_R2C = 0x2a, CUFFT_C2R = 0x2c, CUFFT_C2C = 0x29 };
-enum { CUFFT_FORWARD = -1, CUFFT_INVERSE = 1 };
+enum cufftType { CUFFT_R2C = 0x2a, CUFFT_C2R = 0x2c };
 
 typedef int cufftHandle;
 typedef float cufftReal;
@@ -23,15 +21,10 @@ typedef float2 cufftComplex;
 
 cufftResult cufftCreate (cufftHandle *plan);
 cufftResult cufftDestroy (cufftHandle plan);
-cufftResult cufftPlanMany (cufftHandle *plan, int rank, int *n, int *inembed, int istride, int idist, int *onembed,
-                           int ostride, int odist, cufftType type, int batch);
 cufftResult cufftMakePlanMany (cufftHandle plan, int rank, int *n, int *inembed, int istride, int idist, int *onembed,
                                int ostride, int odist, cufftType type, int batch, size_t *work_bytes);
 cufftResult cufftSetAutoAllocation (cufftHandle plan, int automatic);
 cufftResult cufftSetWorkArea (cufftHandle plan, void *memory);
-cufftResult cufftGetSize (cufftHandle plan, size_t *work_bytes);
-cufftResult cufftGetVersion (int *version);
 cufftResult cufftSetStream (cufftHandle plan, cudaStream_t stream);
 cufftResult cufftExecR2C (cufftHandle plan, cufftReal *in, cufftComplex *out);
 cufftResult cufftExecC2R (cufftHandle plan, cufftComplex *in, cufftReal *out);
-cufftResult cufftExecC2C (cufftHandle plan, cufftComplex *in, cufftComplex *out, int direction);

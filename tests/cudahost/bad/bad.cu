@@ -9,7 +9,7 @@ template <class T> struct Memory {
   T *at = nullptr;
   explicit Memory (size_t n)
   {
-    cudaMalloc (&at, n * sizeof (T));
+    cudaMalloc ((void **) &at, n * sizeof (T));
   }
   ~Memory ()
   {

@@ -6,7 +6,7 @@ wait (bool planted)
   int *pinned = nullptr;
   Memory<int> from (1);
   cudaStreamCreateWithFlags (&stream, cudaStreamNonBlocking);
-  cudaMallocHost (&pinned, sizeof *pinned);
+  cudaHostAlloc ((void **) &pinned, sizeof *pinned, cudaHostAllocPortable);
   *pinned = 0;
   cudaMemset (from.at, 1, sizeof (int));
   cudaMemcpyAsync (pinned, from.at, sizeof *pinned, cudaMemcpyDeviceToHost, stream);

@@ -2,17 +2,10 @@
 #pragma once
 
 #include <cstddef>
-#include <iterator>
 
 namespace thrust {
 
 template <class T> struct counting_iterator {
-  typedef std::random_access_iterator_tag iterator_category;
-  typedef T value_type;
-  typedef ptrdiff_t difference_type;
-  typedef const T *pointer;
-  typedef T reference;
-
   T first;
   explicit counting_iterator (T first_) : first (first_)
   {
