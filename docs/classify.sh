@@ -10,7 +10,7 @@ cd "$1"
 wafer () {
   seed=$1
   shift
-  "$notch" simulate -q --size 2048x2048 --die 256x256 --defects 100 --snr 10:40 --seed "$seed" "$@" -o "wafer-$seed.tif"
+  "$notch" simulate -q --size 1536x1536 --die 256x256 --defects 56 --snr 10:40 --seed "$seed" "$@" -o "wafer-$seed.tif"
 }
 
 # Wafers whose defects are known, inspected: what is found and the truth beside the image are examples.

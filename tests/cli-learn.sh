@@ -14,9 +14,9 @@ wafer () {
 }
 wafer --size 1280x1280 --defects 6 --snr 12:40 --seed 11 -o lot1.tif
 wafer --size 1280x1024 --defects 0 --seed 12 --jitter 0.5 -o lot2.tif
-wafer --size 2048x2048 --defects 40 --snr 12:40 --seed 21 -o test.tif
-wafer --size 2048x2048 --defects 0 --seed 31 -o clean1.tif
-wafer --size 2048x2048 --defects 0 --seed 32 -o clean2.tif
+wafer --size 1024x1024 --classes particle,pit --defects 20 --snr 12:40 --seed 21 -o test.tif
+wafer --size 1024x1024 --defects 0 --seed 31 -o clean1.tif
+wafer --size 1024x1024 --defects 0 --seed 32 -o clean2.tif
 
 # ---- learn --------------------------------------------------------------------------------------------------------------
 is "learning tells what was learned" \
@@ -45,7 +45,7 @@ is "a folder that is not there" "$(status "$NOTCH" learn -o nowhere/golden.tif l
 
 # ---- inspect ------------------------------------------------------------------------------------------------------------
 is "inspection by a golden reference" "$(status "$NOTCH" inspect --golden golden.tif -o out test.tif clean1.tif clean2.tif)" 0
-ok "what was planted is found" "$NOTCH" score --min-snr 12 --classes particle,pit --min-capture 0.95 --max-false 1 \
+ok "what was planted is found" "$NOTCH" score --min-snr 12 --min-capture 0.95 --max-false 1 \
   test-truth.csv out/test/defects.csv
 ok "two clean wafers have at most one defect" test "$(cat out/clean?/defects.csv | wc -l)" -le 3
 ok "summary.json names the method" grep -q '"golden"' out/test/summary.json

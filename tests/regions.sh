@@ -14,7 +14,7 @@ found () {
 
 # ---- sensitivities --------------------------------------------------------------------------------------------------
 for seed in 1 2 3; do
-  "$NOTCH" simulate -q --size 2400x2400 --die 300x300 --layout logic --defects 0 --pixel-um 1 --seed $seed -o clean$seed.tif
+  "$NOTCH" simulate -q --size 1200x1200 --die 300x300 --layout logic --defects 0 --pixel-um 1 --seed $seed -o clean$seed.tif
 done
 cat >keen.ini <<'END'
 [detect]
@@ -89,18 +89,18 @@ is "and one line" "$("$NOTCH" inspect -q --set 'region a.polygons=gone.csv' -o n
 # ---- methods --------------------------------------------------------------------------------------------------------
 # Memories compared with their own cells, the rest with other dice. A die's piece that was fitted to the cells' reference
 # too would give some seventy alarms.
-"$NOTCH" simulate -q --size 3072x3072 --die 768x768 --layout mixed --defects 0 --pixel-um 1 --seed 21 -o mixed.tif
+"$NOTCH" simulate -q --size 1920x1920 --die 640x640 --layout mixed --defects 0 --pixel-um 1 --seed 21 -o mixed.tif
 cat >cells.ini <<'END'
 [wafer]
 pixel_um = 1
 [dice]
-pitch_x_um = 768
-pitch_y_um = 768
+pitch_x_um = 640
+pitch_y_um = 640
 [detect]
 false_alarms = 20
 [region die]
-width_um = 768
-height_um = 768
+width_um = 640
+height_um = 640
 method = array
 END
 "$NOTCH" inspect -q -r cells.ini --format defects,json,recipe -j 1 -o cells mixed.tif
@@ -114,12 +114,12 @@ is "the method of a region leaves nothing out" "$(grep '"inspected_px"' cells/mi
 ok "and it does something" test "$(cmp -s cells/mixed/defects.csv dice/mixed/defects.csv; echo $?)" -eq 1
 
 # What all dice have is in their references; only a memory's own cells show it.
-"$NOTCH" simulate -q --size 2304x1536 --die 768x768 --layout mixed --defects 0 --repeaters 20 --classes particle,pit \
+"$NOTCH" simulate -q --size 1920x1280 --die 640x640 --layout mixed --defects 0 --repeaters 20 --classes particle,pit \
   --snr 14:18 --pixel-um 1 --seed 31 -o repeat.tif
 "$NOTCH" inspect -q -r cells.ini --set detect.false_alarms=1 --format defects -o cells repeat.tif
 "$NOTCH" inspect -q -r cells.ini --set detect.false_alarms=1 --set 'region die.method=die' --format defects -o dice repeat.tif
 ok "repeaters are seen in memories" test "$(found cells/repeat/defects.csv)" -gt $((10 + $(found dice/repeat/defects.csv)))
-"$NOTCH" simulate -q --size 2304x1536 --die 768x768 --layout mixed --defects 0 --pixel-um 1 --seed 31 --clean clean.tif -o none.tif
+"$NOTCH" simulate -q --size 1920x1280 --die 640x640 --layout mixed --defects 0 --pixel-um 1 --seed 31 --clean clean.tif -o none.tif
 "$NOTCH" inspect -q -r cells.ini --set detect.false_alarms=1 --set 'region die.method=template' --set reference.method=die \
   --reference clean.tif --format defects,json -o template repeat.tif
 is "the summary names its method, too" "$(tr -d ' \n' <template/repeat/summary.json | grep -o '"references":[^]]*]')" \

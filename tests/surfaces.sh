@@ -41,10 +41,6 @@ is "the table's columns" "$(head -1 one/bare/haze.csv)" "col,row,x_px,y_px,level
 is "a row for each square" "$(($(wc -l <one/bare/haze.csv) - 1))" "$(told one/bare/summary.json cells)"
 ok "squares of the wafer alone" awk -F, 'NR > 1 && ($3 - 767.5)^2 + ($4 - 767.5)^2 > 745^2 { exit 1 }' one/bare/haze.csv
 is "the files are told" "$(grep -c '"haze\.[a-z]*"' one/bare/summary.json)" 2
-"$NOTCH" inspect -q --format defects -o plain bare.tif
-ok "the haze is no usual report" test ! -e plain/bare/haze.png
-"$NOTCH" inspect -q --set reference.mesh_px=32 --format haze -o fine bare.tif
-is "mesh_px is the side of a square" "$(told fine/bare/summary.json mesh_px)" 32
 
 # ---- other samples ------------------------------------------------------------------------------------------------------
 for bits in 16 32; do
@@ -54,6 +50,9 @@ for bits in 16 32; do
   ok "$bits bits: all is found" "$NOTCH" score -q --min-capture 1 --max-false 1 deep-truth.csv deep/deep/defects.csv
 done
 is "float has no full scale: its haze is in grey levels" "$(told deep/deep/summary.json unit)" "grey levels"
+"$NOTCH" inspect -q --set reference.method=surface --set reference.mesh_px=32 -o fine deep.tif
+is "mesh_px is the side of a square" "$(told fine/deep/summary.json mesh_px)" 32
+ok "the haze is no usual report" test -s fine/deep/map.png -a ! -e fine/deep/haze.png
 
 # ---- what is excluded ---------------------------------------------------------------------------------------------------
 # A white band across a bare wafer, rows 300 to 399: left out, it does not draw the background beside it.

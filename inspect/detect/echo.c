@@ -2,6 +2,7 @@
 #include "inspect/detect/echo.h"
 
 #include "inspect/detect/join.h"
+#include "inspect/near.h"
 #include "kernels/math/template.h"
 
 #include <math.h>
@@ -11,6 +12,9 @@
 
 /* How much stronger than the least of its echoes. */
 #define LEAST 1.2
+
+/* How far from a strong blob's place a candidate may be in another die, px. */
+#define SLACK 3
 
 /* What a filter answers a defect with, beside it. */
 typedef struct {
@@ -41,6 +45,9 @@ typedef struct {
   const Filter *filter;     /* of each channel */
   const GArray *strong;     /* NotchJoined */
   const int *die_of_strong; /* die_under */
+  const NotchNear *near;    /* the peaks of `strong` */
+  double reach;             /* px from a peak: no strong blob further away matters */
+  GArray *near_by;          /* what was last found in `near` */
   gboolean candidate;       /* is it candidates that are looked at? */
 } Search;
 
@@ -83,26 +90,13 @@ die_under (const NotchPlan *plan, const NotchJoined *blob)
   return die ? (int) (die - (const NotchDie *) plan->grid->die->data) : -1;
 }
 
-/* Lies a blob where a strong one's place is, moved from that one's die to its own, with the other sign, in a die that is
- * compared with it? */
+/* Lies a place of another die, where a blob would be in that, in a strong blob of the other sign? */
 static gboolean
-lies_under (const NotchJoined *blob, int die, const NotchJoined *strong, int from, const Search *search)
+lies_under (const NotchJoined *blob, double x, double y, const NotchJoined *strong, const Search *search)
 {
-  if (die < 0 || from < 0 || strong->peak / LOBE < blob->peak || strong->peak_dark == blob->peak_dark)
-    return FALSE;
-  const NotchPlan *plan = search->plan;
-  const NotchNeighbours *neighbours = &plan->neighbours[die];
-  gboolean source = FALSE;
-  for (int k = 0; k < neighbours->n; k++)
-    source |= neighbours->die[k] == from;
-  if (!source)
-    return FALSE;
-  const NotchDie *here = &g_array_index (plan->grid->die, NotchDie, die),
-                 *there = &g_array_index (plan->grid->die, NotchDie, from);
-  double x = (double) blob->peak_x + there->x - here->x, y = (double) blob->peak_y + there->y - here->y;
-  double slack = search->candidate ? 3 : 0; /* px */
-  return x >= (double) strong->x0 - slack && x <= (double) strong->x1 + slack && y >= (double) strong->y0 - slack
-         && y <= (double) strong->y1 + slack;
+  double slack = search->candidate ? SLACK : 0;
+  return strong->peak / LOBE >= blob->peak && strong->peak_dark != blob->peak_dark && x >= (double) strong->x0 - slack
+         && x <= (double) strong->x1 + slack && y >= (double) strong->y0 - slack && y <= (double) strong->y1 + slack;
 }
 
 /* What a median of n Gaussians is off by when k of them are far out on one side, in sigmas. */
@@ -127,16 +121,24 @@ is_ghost (const NotchJoined *blob, int die, const Search *search)
 {
   double area = 0;
   int n = 0;
-  for (guint i = 0; i < search->strong->len; i++) {
-    const NotchJoined *other = &g_array_index (search->strong, NotchJoined, i);
-    if (!lies_under (blob, die, other, search->die_of_strong[i], search))
-      continue;
-    area = MAX (area, (double) (other->x1 - other->x0 + 1) * (double) (other->y1 - other->y0 + 1));
-    n++;
+  const NotchPlan *plan = search->plan;
+  for (int k = 0; die >= 0 && k < plan->neighbours[die].n; k++) {
+    int from = plan->neighbours[die].die[k];
+    const NotchDie *here = &g_array_index (plan->grid->die, NotchDie, die),
+                   *there = &g_array_index (plan->grid->die, NotchDie, from);
+    double x = (double) blob->peak_x + there->x - here->x, y = (double) blob->peak_y + there->y - here->y;
+    notch_near_find (search->near, x, y, search->reach, search->near_by);
+    for (guint m = 0; m < search->near_by->len; m++) {
+      guint i = g_array_index (search->near_by, guint, m);
+      const NotchJoined *other = &g_array_index (search->strong, NotchJoined, i);
+      if (search->die_of_strong[i] != from || !lies_under (blob, x, y, other, search))
+        continue;
+      area = MAX (area, (double) (other->x1 - other->x0 + 1) * (double) (other->y1 - other->y0 + 1));
+      n++;
+    }
   }
   return n > 0
-         && (search->candidate
-             || blob->peak / 256.0 <= median_pulled (n, search->plan->neighbours[die].n) * sqrt (area) + 3.5);
+         && (search->candidate || blob->peak / 256.0 <= median_pulled (n, plan->neighbours[die].n) * sqrt (area) + 3.5);
 }
 
 /* The blobs that are strong enough to have echoes of `peak` sigmas. */
@@ -161,12 +163,36 @@ side_counts (const NotchJoined *blob, const NotchRecipe *recipe)
 static gboolean
 is_echo (const NotchJoined *blob, const Search *search)
 {
-  for (guint i = 0; i < search->strong->len; i++) {
-    const NotchJoined *other = &g_array_index (search->strong, NotchJoined, i);
+  notch_near_find (search->near, (double) blob->peak_x, (double) blob->peak_y, search->reach, search->near_by);
+  for (guint m = 0; m < search->near_by->len; m++) {
+    const NotchJoined *other = &g_array_index (search->strong, NotchJoined, g_array_index (search->near_by, guint, m));
     if (other->peak > blob->peak && is_lobe (blob, other, search))
       return TRUE;
   }
   return is_ghost (blob, die_under (search->plan, blob), search);
+}
+
+/* How far the farthest of some blobs reach from their peaks, px along a row or column. */
+static gint64
+widest (const GArray *blobs)
+{
+  gint64 most = 0;
+  for (guint i = 0; i < blobs->len; i++) {
+    const NotchJoined *blob = &g_array_index (blobs, NotchJoined, i);
+    most = MAX (most, MAX (MAX (blob->peak_x - blob->x0, blob->x1 - blob->peak_x),
+                           MAX (blob->peak_y - blob->y0, blob->y1 - blob->peak_y)));
+  }
+  return most;
+}
+
+/* How far apart the peaks of a blob and of one that it may be an echo of can lie, px. */
+static double
+reach_of (const GArray *blobs, const GArray *strong, const Filter *filter, int n_filters)
+{
+  gint64 lobes = SLACK, skirt = 0;
+  for (int i = 0; i < n_filters; i++)
+    lobes = MAX (lobes, filter[i].lobes), skirt = MAX (skirt, filter[i].skirt);
+  return G_SQRT2 * (double) MAX (widest (blobs) + widest (strong) + lobes, 2 * skirt);
 }
 
 void
@@ -178,11 +204,18 @@ notch_echo_drop (NotchFound *found, const NotchPlan *plan)
   g_autoptr (GArray) for_candidates = strong_blobs (found->blob, least[1]);
   const GArray *strong[] = { for_blobs, for_candidates };
   g_autofree Filter *filter = make_filters (plan);
+  g_autoptr (GArray) near_by = g_array_new (FALSE, FALSE, sizeof (guint));
   for (guint k = 0; k < G_N_ELEMENTS (list) && list[k]; k++) {
     g_autofree int *die_of_strong = g_new (int, strong[k]->len + 1);
-    for (guint i = 0; i < strong[k]->len; i++)
-      die_of_strong[i] = die_under (plan, &g_array_index (strong[k], NotchJoined, i));
-    Search search = { plan, filter, strong[k], die_of_strong, k > 0 };
+    g_autofree NotchPoint *peak = g_new (NotchPoint, strong[k]->len);
+    for (guint i = 0; i < strong[k]->len; i++) {
+      const NotchJoined *blob = &g_array_index (strong[k], NotchJoined, i);
+      die_of_strong[i] = die_under (plan, blob);
+      peak[i] = (NotchPoint){ (double) blob->peak_x, (double) blob->peak_y };
+    }
+    double reach = reach_of (list[k], strong[k], filter, plan->n_channels);
+    g_autoptr (NotchNear) near = notch_near_new (peak, strong[k]->len, reach);
+    Search search = { plan, filter, strong[k], die_of_strong, near, reach, near_by, k > 0 };
     guint kept = 0;
     for (guint i = 0; i < list[k]->len; i++) {
       NotchJoined *blob = &g_array_index (list[k], NotchJoined, i);

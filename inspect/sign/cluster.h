@@ -1,7 +1,7 @@
 /* cluster.h - defects that lie closer together than chance would have it */
 #pragma once
 
-#include "inspect/sign/near.h"
+#include "inspect/near.h"
 
 /* Where defects can be: a rectangle from (0, 0), and what of it was inspected. */
 typedef struct {

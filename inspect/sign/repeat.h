@@ -1,7 +1,7 @@
 /* repeat.h - defects at one place of several dice, and the field of dice that was exposed at once */
 #pragma once
 
-#include "inspect/sign/near.h"
+#include "inspect/near.h"
 #include "inspect/wafer/grid.h"
 
 /* A defect as it lies in its die. */

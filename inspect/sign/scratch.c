@@ -1,7 +1,7 @@
 /* scratch.c - see scratch.h */
 #include "inspect/sign/scratch.h"
 
-#include "inspect/sign/near.h"
+#include "inspect/near.h"
 
 #include <math.h>
 #include <stdlib.h>

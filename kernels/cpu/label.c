@@ -121,7 +121,7 @@ find_peak (const NotchLane *lane, const NotchRun *run, NotchBlob *blob)
     notch_blob_peak (blob, x, run->y, score[x], notch_score_channel (score[x]), notch_score_dark (score[x]));
 }
 
-static void
+NOTCH_CLONES static void
 place_blob (const NotchLane *lane, NotchBlob *blob)
 {
   if (blob->n_seed > 0 && blob->peak_channel < lane->is.n_channels
@@ -129,7 +129,7 @@ place_blob (const NotchLane *lane, NotchBlob *blob)
     notch_blob_place (blob, lane->plane[NOTCH_PLANE_Z], lane->is.size, lane->is.channel[blob->peak_channel].sigma);
 }
 
-static void
+NOTCH_CLONES static void
 measure_run (const NotchLane *lane, const NotchRun *run, NotchBlob *blob, const uint8_t *mask)
 {
   int size = lane->is.size;
@@ -184,7 +184,7 @@ blob_at (const NotchLane *lane, int x, int y)
 /* ---- skirts -------------------------------------------------------------------------------------------------------- */
 
 /* Lists the peaks of all seeds; false: there are too many. */
-static bool
+NOTCH_CLONES static bool
 find_peaks (NotchLane *lane, const uint8_t *mask, int32_t n_runs)
 {
   int size = lane->is.size, squares = notch_peak_squares (size);
@@ -210,7 +210,7 @@ find_peaks (NotchLane *lane, const uint8_t *mask, int32_t n_runs)
 
 /* Takes the skirts around the peaks out of the mask, but for what the finest filter sees: that may be part of a defect, and
  * is none by itself. Returns whether anything changed. */
-static bool
+NOTCH_CLONES static bool
 cut_skirts (NotchLane *lane, uint8_t *mask, int32_t n_runs, float grow)
 {
   bool cut = false;

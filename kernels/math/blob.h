@@ -60,14 +60,14 @@ notch_blob_place (NotchBlob *blob, const float *z, int size, float sigma)
   for (int step = 0; step < NOTCH_PLACE_STEPS; step++) {
     int64_t sum = 0, sum_x = 0, sum_y = 0;
     int mx = blob->peak_x + (cx >> 8), my = blob->peak_y + (cy >> 8);
-    for (int y = my - reach; y <= my + reach + 1; y++)
-      for (int x = mx - reach; x <= mx + reach + 1; x++) {
+    int x0 = mx - reach > 0 ? mx - reach : 0, x1 = mx + reach + 1 < size ? mx + reach + 1 : size - 1;
+    int y0 = my - reach > 0 ? my - reach : 0, y1 = my + reach + 1 < size ? my + reach + 1 : size - 1;
+    for (int y = y0; y <= y1; y++)
+      for (int x = x0; x <= x1; x++) {
         float dx = (float) (x - blob->peak_x) - (float) cx / 256.0f,
               dy = (float) (y - blob->peak_y) - (float) cy / 256.0f;
         float window = 1.0f - (dx * dx + dy * dy) / reach2;
-        if (window <= 0.0f || x < 0 || y < 0 || x >= size || y >= size)
-          continue;
-        window *= window;
+        window = window > 0.0f ? window * window : 0.0f;
         float seen = window * window * z[(ptrdiff_t) y * size + x];
         sum += notch_fixed (seen), sum_x += notch_fixed (seen * dx), sum_y += notch_fixed (seen * dy);
       }

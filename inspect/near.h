@@ -1,4 +1,4 @@
-/* near.h - which of many points are near a place: squares of the plane, sorted */
+/* near.h - which of many points are near a place: squares of the plane */
 #pragma once
 
 #include <glib.h>
@@ -9,7 +9,7 @@ typedef struct {
 
 typedef struct NotchNear NotchNear;
 
-/* n points, borrowed; nothing further away than `reach` will be asked for. */
+/* n points, copied; nothing further away than `reach` will be asked for. */
 NotchNear *notch_near_new (const NotchPoint *point, guint n, double reach);
 void notch_near_free (NotchNear *near);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchNear, notch_near_free)
