@@ -541,9 +541,10 @@ prepare (Run *run, GError **error)
   }
   if (options->model) {
     g_free (run->recipe->classify.model);
-    run->recipe->classify.model = g_canonicalize_filename (options->model, NULL);
+    run->recipe->classify.model = g_strdup (options->model);
   }
-  make_whole (&run->recipe->classify.model);
+  if (g_strcmp0 (run->recipe->classify.model, NOTCH_MODEL_SHIPPED) != 0)
+    make_whole (&run->recipe->classify.model);
   make_whole (&run->recipe->classify.signature_model);
   if (options->n_shards < 0 || (options->n_shards > 0 && (options->shard < 1 || options->shard > options->n_shards))) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--shard %d/%d: give I/N with I from 1 to N", options->shard,

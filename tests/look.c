@@ -124,6 +124,82 @@ test_outline (void)
   }
 }
 
+/* Wires as an optic of 1 px shows them, and a defect from (x0, y0) to (x1, y1) that is no stronger than a few sigmas. */
+static NotchShape
+shape_of (double x0, double y0, double x1, double y1, double height)
+{
+  static const double edge[] = { 20, 28, 36, 44 };
+  Patch patch;
+  GRand *rand = g_rand_new_with_seed (6);
+  for (int i = 0; i < SIDE * SIDE; i++) {
+    const double x = i % SIDE + 0.5, y = i / SIDE + 0.5;
+    double tone = 60, in_x = 0.5 * (erf ((x - x0) / G_SQRT2) - erf ((x - x1) / G_SQRT2));
+    for (int k = 0; k < 4; k++)
+      tone += (k % 2 ? -30 : 30) * (1 + erf ((y - edge[k]) / G_SQRT2));
+    patch.value[SIDE * SIDE + i] = (float) tone;
+    patch.value[i] = (float) (tone + height * in_x * 0.5 * (erf ((y - y0) / G_SQRT2) - erf ((y - y1) / G_SQRT2))
+                              + g_rand_double_range (rand, -2, 2));
+  }
+  g_rand_free (rand);
+  patch.place = (NotchLookPlace){ (int) x0 - 2, (int) y0 - 2, (int) x1 + 1, (int) y1 + 1, 1, 0 };
+  return look_at (&patch).shape;
+}
+
+/* Which of its sides lie on the pattern's edges, in sigmas that leave no doubt, and what the fit says of its size. */
+static void
+test_edges (void)
+{
+  const NotchShape bridge = shape_of (30, 28, 34, 36, 12), spur = shape_of (30, 28, 34, 32, 15);
+  const NotchShape open = shape_of (30, 20, 34, 28, -12), bite = shape_of (30, 24, 34, 28, -15);
+  const NotchShape both[] = { bridge, open }, one[] = { spur, bite };
+  for (int i = 0; i < 2; i++) {
+    g_test_message ("both: losses %g and %g, spur or bite: %g and %g, fill %g and %g", both[i].both_loss,
+                    both[i].one_loss, one[i].both_loss, one[i].one_loss, both[i].gap_fill, one[i].gap_fill);
+    g_assert_cmpfloat (both[i].both_loss, <, 10);
+    g_assert_cmpfloat (one[i].both_loss, >, 40);
+    g_assert_cmpfloat (one[i].one_loss, <, 10);
+    g_assert_cmpfloat_with_epsilon (both[i].gap_px, 8, 0.4);
+    g_assert_cmpfloat_with_epsilon (both[i].gap_fill, 1, 0.15);
+    g_assert_cmpfloat_with_epsilon (one[i].gap_fill, 0.5, 0.15);
+    g_assert_cmpfloat (both[i].gap_off, <, 0.1);
+    g_assert_cmpfloat_with_epsilon (one[i].gap_off, 0.25, 0.1);
+    g_assert_cmpfloat_with_epsilon (both[i].box_long, 8, 1);
+    g_assert_cmpfloat_with_epsilon (both[i].box_short, 4, 1);
+    g_assert_cmpfloat (both[i].box_gain, >, 5);
+  }
+}
+
+/* A spot, a disc and one with three waves around it, each known by what explains it best. */
+static void
+test_shapes (void)
+{
+  NotchShape shape[3];
+  for (int kind = 0; kind < 3; kind++) {
+    Patch patch;
+    GRand *rand = g_rand_new_with_seed (9);
+    for (int i = 0; i < SIDE * SIDE; i++) {
+      const double x = i % SIDE - 33.2, y = i / SIDE - 31.4, r = hypot (x, y);
+      const double outline = kind == 2 ? 11 * (1 + 0.25 * cos (3 * atan2 (y, x))) : 11;
+      const double delta = kind == 0 ? 8 * exp (-r * r / 50) : 4 * (1 + erf ((outline - r) / 2));
+      patch.value[SIDE * SIDE + i] = 90;
+      patch.value[i] = (float) (90 + delta + g_rand_double_range (rand, -3, 3));
+    }
+    g_rand_free (rand);
+    patch.place = (NotchLookPlace){ 20, 20, 44, 44, 4, 0 };
+    shape[kind] = look_at (&patch).shape;
+  }
+  g_assert_cmpfloat_with_epsilon (shape[0].spot_px, 5, 0.4);
+  g_assert_cmpfloat (shape[0].spot_ratio, <, 1.2);
+  g_assert_cmpfloat (shape[0].disc_soft, >, 0.45);
+  g_assert_cmpfloat_with_epsilon (shape[1].disc_px, 11, 0.7);
+  g_assert_cmpfloat (shape[1].disc_soft, <, 0.25);
+  g_assert_cmpfloat (shape[1].disc_gain, >, shape[0].disc_gain + 50);
+  g_assert_cmpfloat (shape[1].wavy, <, 0.08);
+  g_assert_cmpfloat_with_epsilon (shape[2].wavy, 0.25 / G_SQRT2, 0.05);
+  g_assert_cmpfloat (shape[2].wavy_gain, >, shape[1].wavy_gain + 50);
+  g_assert_true (isnan (shape[1].box_gain)); /* larger than parts of a pattern are */
+}
+
 /* What the reference has near is no difference, where it may wander. */
 static void
 test_wander (void)
@@ -172,6 +248,8 @@ main (int argc, char **argv)
   g_test_add_func ("/look/topology", test_topology);
   g_test_add_func ("/look/missing", test_missing);
   g_test_add_func ("/look/outline", test_outline);
+  g_test_add_func ("/look/edges", test_edges);
+  g_test_add_func ("/look/shapes", test_shapes);
   g_test_add_func ("/look/wander", test_wander);
   g_test_add_func ("/look/nothing", test_nothing);
   return g_test_run ();

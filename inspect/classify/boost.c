@@ -251,8 +251,14 @@ notch_boost_train (const NotchDataset *dataset, const guint8 *part, const NotchT
     for (guint f = 0; f < feature->len; f++)
       row[(gsize) i * feature->len + f] = (float) example->value[column[f]];
   }
-  const NotchBoostData data = {
-    .feature = feature, .class_name = dataset->class_name, .row = row, .class_index = class_index, .part = part, .n = n
-  };
+  const NotchBoostData data = { .feature = feature,
+                                .class_name = dataset->class_name,
+                                .row = row,
+                                .class_index = class_index,
+                                .part = part,
+                                .n = n,
+                                .depth = 4,
+                                .rows = 0.8,
+                                .columns = 0.4 };
   return notch_boost_fit (&data, how, error);
 }

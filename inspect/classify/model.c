@@ -1,6 +1,7 @@
 /* model.c - see model.h */
 #include "inspect/classify/model.h"
 
+#include <gio/gio.h>
 #include <math.h>
 #include <string.h>
 
@@ -450,9 +451,20 @@ notch_model_from_bytes (GBytes *bytes, const char *path, GError **error)
   return read_header (model, data + FIRST_LINE_BYTES, n_header, bytes, error) ? g_steal_pointer (&model) : NULL;
 }
 
+G_GNUC_INTERNAL GResource *notch_models_get_resource (void); /* made by the build */
+
+static NotchModel *
+load_shipped (GError **error)
+{
+  g_autoptr (GBytes) bytes = g_resource_lookup_data (notch_models_get_resource (), "/notch/defects.model", 0, error);
+  return bytes ? notch_model_from_bytes (bytes, NOTCH_MODEL_SHIPPED, error) : NULL;
+}
+
 NotchModel *
 notch_model_load (const char *path, GError **error)
 {
+  if (strcmp (path, NOTCH_MODEL_SHIPPED) == 0)
+    return load_shipped (error);
   g_autofree char *data = NULL;
   gsize n = 0;
   if (!notch_bytes_load (path, "a model", &data, &n, error))

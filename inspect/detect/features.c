@@ -130,7 +130,25 @@ die_edge (const Measured *m)
   F (TAKEN, "taken", "", 3, ALL, "share of those parts that it takes away", m->blob->look.taken)                       \
   F (RIM, "rim", "", 3, ALL, "share of its outline there that lies on the pattern's edge", m->blob->look.rim)          \
   F (EDGE_FIT, "edge_fit", "", 3, ALL, "correlation of the residual with the pattern's edges", m->blob->look.edge_fit) \
-  F (TONE_FIT, "tone_fit", "", 3, ALL, "correlation of the residual with the pattern", m->blob->look.tone_fit)
+  F (TONE_FIT, "tone_fit", "", 3, ALL, "correlation of the residual with the pattern", m->blob->look.tone_fit) \
+  F (SPOT_PX, "spot_px", "px", 3, ALL, "sigma of the Gaussian spot that fits best", m->blob->look.shape.spot_px) \
+  F (SPOT_RATIO, "spot_ratio", "", 3, ALL, "ratio of its axes", m->blob->look.shape.spot_ratio) \
+  F (SPOT_SNR, "spot_snr", "sigma", 3, ALL, "root of what it explains of the residual", m->blob->look.shape.spot_snr) \
+  F (BOX_LONG, "box_long", "px", 3, ALL, "longer side of the box that fits best, as sharp as the pattern", m->blob->look.shape.box_long) \
+  F (BOX_SHORT, "box_short", "px", 3, ALL, "its shorter side", m->blob->look.shape.box_short) \
+  F (BOX_GAIN, "box_gain", "sigma2", 3, ALL, "what the box explains more than the spot", m->blob->look.shape.box_gain) \
+  F (BOTH_LOSS, "both_loss", "sigma2", 3, ALL, "less of it with two opposite sides on the pattern's edges, as a bridge or an open has", m->blob->look.shape.both_loss) \
+  F (ONE_LOSS, "one_loss", "sigma2", 3, ALL, "less of it with a side on the pattern's edge, as a spur or a mouse bite has", m->blob->look.shape.one_loss) \
+  F (FOUR_LOSS, "four_loss", "sigma2", 3, ALL, "less of it with all sides on the pattern's edges, as a missing part has", m->blob->look.shape.four_loss) \
+  F (GAP_PX, "gap_px", "px", 3, ALL, "between the pattern's edges on both sides of the box", m->blob->look.shape.gap_px) \
+  F (GAP_FILL, "gap_fill", "", 3, ALL, "share of that gap from one edge on which the defect takes", m->blob->look.shape.gap_fill) \
+  F (GAP_OFF, "gap_off", "", 3, ALL, "from the gap's middle to the box's, over the gap", m->blob->look.shape.gap_off) \
+  F (EDGES, "edges", "", 3, ALL, "step of the weaker of these edges over the reference's range around the defect", m->blob->look.shape.edges) \
+  F (DISC_PX, "disc_px", "px", 3, ALL, "radius of the disc that fits best", m->blob->look.shape.disc_px) \
+  F (DISC_SOFT, "disc_soft", "", 3, ALL, "sigma of its rim over the radius", m->blob->look.shape.disc_soft) \
+  F (DISC_GAIN, "disc_gain", "sigma2", 3, ALL, "what the disc explains more than the spot", m->blob->look.shape.disc_gain) \
+  F (WAVY, "wavy", "", 3, ALL, "rms of the waves of its outline over the radius", m->blob->look.shape.wavy) \
+  F (WAVY_GAIN, "wavy_gain", "sigma2", 3, ALL, "what a wavy outline explains more than a round one", m->blob->look.shape.wavy_gain)
 /* clang-format on */
 
 /* Clusters and repeaters are known once all defects are (inspect/sign/). */

@@ -71,7 +71,7 @@ notch_joined_init (NotchJoined *joined, const NotchBlob *blob, gint64 x, gint64 
     .peak_y = y + blob->peak_y,
     .peak_dx = blob->peak_dx,
     .peak_dy = blob->peak_dy,
-    .look = notch_look_none,
+    .look = notch_look_none (),
   };
   for (int k = 0; k < NOTCH_FERET_DIRECTIONS; k++)
     joined->feret[k] = blob->feret[k] + x * feret_cos[k] + y * feret_sin[k];

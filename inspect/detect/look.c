@@ -25,8 +25,12 @@ typedef struct {
   int n_core, sign;
 } Look;
 
-const NotchLook notch_look_none = { NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN,
-                                    NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN };
+NotchLook
+notch_look_none (void)
+{
+  return (NotchLook){ NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN,
+                      NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, notch_shape_none () };
+}
 
 /* ---- residual -------------------------------------------------------------------------------------------------- */
 
@@ -408,7 +412,7 @@ find_topology (Look *l, NotchLook *look)
 NotchLook
 notch_look_measure (const float *patch, int side, const NotchLookPlace *place)
 {
-  NotchLook look = notch_look_none;
+  NotchLook look = notch_look_none ();
   const int n = side * side;
   g_autofree float *planes = g_new (float, 3 * (gsize) n + 1);
   g_autofree guint8 *masks = g_new0 (guint8, 4 * (gsize) n + 1);
@@ -425,6 +429,7 @@ notch_look_measure (const float *patch, int side, const NotchLookPlace *place)
     return look;
   count_holes (&l, &look);
   find_profile (&l, &look);
+  look.shape = notch_shape_measure (l.res, l.reference, side, l.sign, l.x, l.y, l.radius, l.sigma);
   find_tones (&l);
   if (l.step <= 0)
     return look;

@@ -3,6 +3,8 @@
 
 #include <glib.h>
 
+#include "inspect/detect/shape.h"
+
 /* All without unit unless they say otherwise, so that they mean the same whatever the camera; NAN: cannot be told.
  *
  * The core is what of the residual, smoothed as the filter that found the defect does, is above half of its peak, of the
@@ -28,11 +30,12 @@ typedef struct {
   double left;  /* pieces that are left around it of what it changed: an open has 2, a mouse bite 1, a missing part 0 */
   double taken; /* share of the components that it changes: a missing part's is near 1 */
   double rim;   /* share of the outline of what is changed that lies on the pattern's edge */
-  double edge_fit; /* correlation of the residual, times polarity, with the reference's gradient */
-  double tone_fit; /* the same with the reference */
+  double edge_fit;  /* correlation of the residual, times polarity, with the reference's gradient */
+  double tone_fit;  /* the same with the reference */
+  NotchShape shape; /* of the residual */
 } NotchLook;
 
-extern const NotchLook notch_look_none; /* all NAN */
+NotchLook notch_look_none (void); /* all NAN */
 
 /* Where the defect is in the patch, and how it was found. */
 typedef struct {

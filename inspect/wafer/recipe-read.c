@@ -343,7 +343,8 @@ notch_recipe_load (const char *path, GError **error)
     return NULL;
   resolve (&recipe->reference.image, path);
   resolve (&recipe->reference.golden, path);
-  resolve (&recipe->classify.model, path);
+  if (g_strcmp0 (recipe->classify.model, NOTCH_MODEL_SHIPPED) != 0)
+    resolve (&recipe->classify.model, path);
   for (guint i = 0; i < recipe->region->len; i++) {
     NotchRegion *region = recipe->region->pdata[i];
     resolve (&region->mask, path);

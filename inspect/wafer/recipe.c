@@ -145,7 +145,7 @@ const NotchKey notch_keys[] = {
 
   { "classify", "model", KEY_STRING, AT (classify.model), 0, 0, 0, "", NULL,
     "a trained classifier's file, which decides instead of the rules: beside the recipe if the recipe names it, else (--set, "
-    "--model) in the current folder; notch train makes one" },
+    "--model) in the current folder; notch train makes one, and shipped is the one that comes with notch" },
   { "classify", "signature_model", KEY_STRING, AT (classify.signature_model), 0, 0, 0, "", NULL,
     "likewise a model of wafer maps, which says what the failed dice of a wafer look like together" },
   { "classify", "class.", KEY_RULES, AT (classify.rule), 0, 0, 0, "", NULL,

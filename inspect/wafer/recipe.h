@@ -18,6 +18,8 @@ typedef enum {
 } NotchReferenceKind;
 typedef enum { NOTCH_POLARITY_BOTH, NOTCH_POLARITY_BRIGHT, NOTCH_POLARITY_DARK } NotchPolarity;
 
+#define NOTCH_MODEL_SHIPPED "shipped" /* names no file, but the model that is built in */
+
 /* What a region counts from: every die's lower left corner, the wafer's centre, the image's lower left corner; y up. */
 typedef enum { NOTCH_FRAME_DIE, NOTCH_FRAME_WAFER, NOTCH_FRAME_IMAGE } NotchFrameKind;
 
@@ -89,7 +91,7 @@ struct NotchRecipe {
   } detect;
   GPtrArray *region; /* NotchRegion */
   struct {
-    char *model;           /* what notch train made; NULL: the rules count */
+    char *model;           /* what notch train made, or NOTCH_MODEL_SHIPPED; NULL: the rules count */
     char *signature_model; /* likewise of wafer maps; NULL: no signature */
     GPtrArray *rule;       /* NotchRule, in order */
   } classify;
