@@ -1,22 +1,13 @@
 /* net-defects.c - what augmentation does to a patch, and the network as a classifier of defects */
 #include "inspect/classify/augment.h"
 #include "inspect/classify/classifier.h"
+#include "tests/chance.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
 enum { SIDE = 16, AREA = SIDE * SIDE };
-
-static NotchRandom chance;
-
-static float
-normal (void)
-{
-  double two[2];
-  notch_random_normals (&chance, two);
-  return (float) two[0];
-}
 
 /* ---- augmentation ------------------------------------------------------------------------------------------------ */
 
@@ -276,7 +267,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  chance = notch_random_at (1, NOTCH_STREAM_NOISE, 0, 0);
+  begin ();
   g_test_add_func ("/augment/nothing", test_nothing);
   g_test_add_func ("/augment/turns", test_turns);
   g_test_add_func ("/augment/shifts", test_shifts);

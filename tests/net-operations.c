@@ -1,29 +1,10 @@
 /* net-operations.c - operations of networks against finite differences, on every backend */
-#include "inspect/random.h"
 #include "kernels/cpu/product.h"
 #include "tests/backend.h"
+#include "tests/chance.h"
 
 #include <math.h>
 #include <string.h>
-
-static NotchRandom chance;
-
-static float
-normal (void)
-{
-  double two[2];
-  notch_random_normals (&chance, two);
-  return (float) two[0];
-}
-
-static float *
-normals (gsize n)
-{
-  float *to = g_new (float, n);
-  for (gsize i = 0; i < n; i++)
-    to[i] = normal ();
-  return to;
-}
 
 /* ---- the product ------------------------------------------------------------------------------------------------- */
 
@@ -66,7 +47,7 @@ static Bench
 bench_new (const NotchNetGeometry *is, int jobs)
 {
   char fault[256] = "";
-  chance = notch_random_at (1, NOTCH_STREAM_NOISE, 0, 0); /* a test is the same, whatever ran before it */
+  begin ();
   Bench b = { backend->net, backend->open (0, fault), NULL };
   g_assert_cmpstr (fault, ==, "");
   b.lane = b.k->lane_new (b.device, &(NotchNetSize){ jobs, is->n, 1, is }, fault);
@@ -348,7 +329,7 @@ main (int argc, char **argv)
                                                { 48, 1, 30, 1, 1, 7 }, { 16, 5, 4, 1, 2, 3 }, { 16, 1, 3, 3, 1, 4 },
                                                { 16, 20, 1, 3, 1, 2 } };
   g_test_init (&argc, &argv, NULL);
-  chance = notch_random_at (1, NOTCH_STREAM_NOISE, 0, 0);
+  begin ();
   g_test_add_func ("/net/product", test_product);
   for (gsize i = 0; i < G_N_ELEMENTS (geometry); i++) {
     g_autofree char *path = g_strdup_printf ("/net/convolve/%" G_GSIZE_FORMAT, i);

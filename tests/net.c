@@ -1,36 +1,11 @@
 /* net.c - networks that learn, on every backend */
 #include "inspect/classify/engine.h"
 #include "tests/backend.h"
+#include "tests/chance.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
-
-static NotchRandom chance;
-
-/* A test is the same, whatever ran before it. */
-static void
-begin (void)
-{
-  chance = notch_random_at (1, NOTCH_STREAM_NOISE, 0, 0);
-}
-
-static float
-normal (void)
-{
-  double two[2];
-  notch_random_normals (&chance, two);
-  return (float) two[0];
-}
-
-static float *
-normals (gsize n)
-{
-  float *to = g_new (float, n);
-  for (gsize i = 0; i < n; i++)
-    to[i] = normal ();
-  return to;
-}
 
 /* ---- whole networks ------------------------------------------------------------------------------------------------ */
 

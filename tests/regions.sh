@@ -88,7 +88,7 @@ is "and one line" "$("$NOTCH" inspect -q --set 'region a.polygons=gone.csv' -o n
 
 # ---- methods --------------------------------------------------------------------------------------------------------
 # Memories compared with their own cells, the rest with other dice. A die's piece that was fitted to the cells' reference
-# too would give some seventy alarms.
+# too would give some eighty alarms.
 "$NOTCH" simulate -q --size 1920x1920 --die 640x640 --layout mixed --defects 0 --pixel-um 1 --seed 21 -o mixed.tif
 cat >cells.ini <<'END'
 [wafer]

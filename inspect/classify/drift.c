@@ -1,6 +1,8 @@
 /* drift.c - histograms of what a model was made for and of what it sees */
 #include "inspect/classify/drift.h"
 
+#include "inspect/order.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,13 +47,6 @@ bin_of (const NotchHistogram *histogram, double value)
   return bin;
 }
 
-static int
-compare_up (const void *a, const void *b)
-{
-  double x = *(const double *) a, y = *(const double *) b;
-  return (x > y) - (x < y);
-}
-
 /* Deciles, each once: whole numbers have fewer than nine. */
 static NotchHistogram *
 make_bins (const double *value, gsize n, int column, int n_columns, const char *name)
@@ -63,7 +58,7 @@ make_bins (const double *value, gsize n, int column, int n_columns, const char *
   for (gsize i = 0; i < n; i++)
     if (!isnan (value[i * (gsize) n_columns + (gsize) column]))
       known[n_known++] = value[i * (gsize) n_columns + (gsize) column];
-  qsort (known, n_known, sizeof *known, compare_up);
+  qsort (known, n_known, sizeof *known, notch_compare_up);
   for (int d = 1; d < DECILES && n_known > 0; d++) {
     double at = known[(gsize) d * (n_known - 1) / DECILES];
     if (n_edges == 0 || at > edge[n_edges - 1])

@@ -1,6 +1,7 @@
 /* metrics.c - figures of a classifier, and how sure they are */
 #include "inspect/classify/metrics.h"
 
+#include "inspect/order.h"
 #include "inspect/random.h"
 
 #include <stdlib.h>
@@ -108,13 +109,6 @@ make_figures (const Sums *sums, double *figure)
 
 /* ---- bootstrap ----------------------------------------------------------------------------------------------------- */
 
-static int
-compare_up (const void *a, const void *b)
-{
-  double x = *(const double *) a, y = *(const double *) b;
-  return (x > y) - (x < y);
-}
-
 /* 2.5 and 97.5 % of the rounds that gave the figure; nothing when those are not most. */
 static void
 set_interval (NotchMetric *metric, const double *value, gsize stride)
@@ -127,7 +121,7 @@ set_interval (NotchMetric *metric, const double *value, gsize stride)
   metric->low = metric->high = NAN;
   if (isnan (metric->value) || 2 * n <= NOTCH_BOOTSTRAP_ROUNDS)
     return;
-  qsort (known, (gsize) n, sizeof *known, compare_up);
+  qsort (known, (gsize) n, sizeof *known, notch_compare_up);
   metric->low = known[(int) (0.025 * (n - 1) + 0.5)];
   metric->high = known[(int) (0.975 * (n - 1) + 0.5)];
 }

@@ -1,6 +1,8 @@
 /* mine.c - which examples are worth a person's look */
 #include "inspect/classify/mine.h"
 
+#include "inspect/order.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -16,18 +18,11 @@ notch_mine_worth (const float *probability, int n_classes, double rarity)
   return (1 - (first - second)) * rarity;
 }
 
-static int
-compare_up (const void *a, const void *b)
-{
-  double x = *(const double *) a, y = *(const double *) b;
-  return (x > y) - (x < y);
-}
-
 void
 notch_mine_rarity (const double *distance, gsize n, double *rarity)
 {
   g_autofree double *sorted = g_memdup2 (distance, n * sizeof *distance);
-  qsort (sorted, n, sizeof *sorted, compare_up);
+  qsort (sorted, n, sizeof *sorted, notch_compare_up);
   for (gsize i = 0; i < n; i++) {
     gsize below = 0, end = n;
     while (below < end) {

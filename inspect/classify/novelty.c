@@ -1,6 +1,8 @@
 /* novelty.c - distances from what is known */
 #include "inspect/classify/novelty.h"
 
+#include "inspect/order.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,20 +215,13 @@ notch_novelty_distance (const NotchNovelty *novelty, const float *vector)
   return sqrt (least);
 }
 
-static int
-compare_up (const void *a, const void *b)
-{
-  double x = *(const double *) a, y = *(const double *) b;
-  return (x > y) - (x < y);
-}
-
 void
 notch_novelty_set_limit (NotchNovelty *novelty, const float *vector, gsize n)
 {
   g_autofree double *distance = g_new (double, n + 1);
   for (gsize i = 0; i < n; i++)
     distance[i] = notch_novelty_distance (novelty, vector + i * (gsize) novelty->length);
-  qsort (distance, n, sizeof *distance, compare_up);
+  qsort (distance, n, sizeof *distance, notch_compare_up);
   novelty->limit = n > 0 ? distance[MIN ((gsize) ceil (NOTCH_NOVELTY_SHARE * (double) n), n) - 1] : INFINITY;
 }
 

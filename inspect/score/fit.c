@@ -1,6 +1,7 @@
 /* fit.c - the statistics of scoring: intervals of proportions and counts, capture against SNR */
 #include "inspect/score/score.h"
 
+#include "inspect/order.h"
 #include "inspect/random.h"
 
 #include <math.h>
@@ -164,18 +165,11 @@ notch_score_fit (const double *snr, const gboolean *captured, int n, NotchScoreC
 
 #define ROUNDS 400
 
-static int
-compare_up (const void *a, const void *b)
-{
-  double x = *(const double *) a, y = *(const double *) b;
-  return (x > y) - (x < y);
-}
-
 /* Percentiles; an end that lies among the rounds that had no value is open. */
 static NotchScoreInterval
 percentiles (double value[ROUNDS], gboolean known)
 {
-  qsort (value, ROUNDS, sizeof *value, compare_up);
+  qsort (value, ROUNDS, sizeof *value, notch_compare_up);
   double low = value[(int) (0.025 * ROUNDS)], high = value[(int) (0.975 * ROUNDS)];
   return (NotchScoreInterval){ known && isfinite (low) ? low : NAN, known && isfinite (high) ? high : NAN };
 }

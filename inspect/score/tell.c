@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "inspect/order.h"
 #include "inspect/score/score.h"
 #include "inspect/simulate/number.h"
 
@@ -186,13 +187,6 @@ tell_false (Report *r)
 
 /* ---- size -------------------------------------------------------------------------------------------------------- */
 
-static int
-compare_up (gconstpointer a, gconstpointer b)
-{
-  double x = *(const double *) a, y = *(const double *) b;
-  return (x > y) - (x < y);
-}
-
 /* Longer sides of boxes, found over true: the middle and the middle half. */
 static void
 tell_size (Report *r)
@@ -206,7 +200,7 @@ tell_size (Report *r)
   }
   if (ratio->len == 0)
     return;
-  g_array_sort (ratio, compare_up);
+  g_array_sort (ratio, notch_compare_up);
   double quartile[3];
   for (guint q = 0; q < 3; q++)
     quartile[q] = g_array_index (ratio, double, (q + 1) * (ratio->len - 1) / 4);

@@ -1,6 +1,8 @@
 /* answers.c - what a model says of examples */
 #include "inspect/validate/validate.h"
 
+#include "inspect/order.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -68,20 +70,13 @@ notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, con
 
 /* ---- strangers ----------------------------------------------------------------------------------------------------- */
 
-static int
-compare_up (const void *a, const void *b)
-{
-  double x = *(const double *) a, y = *(const double *) b;
-  return (x > y) - (x < y);
-}
-
 /* For each of all n values the share of the first n_known that are as large: how usual it is. */
 static double *
 usual_share (const double *value, guint n, guint n_known)
 {
   g_autofree double *sorted = g_memdup2 (value, sizeof *value * n_known);
   double *share = g_new (double, n + 1);
-  qsort (sorted, n_known, sizeof *sorted, compare_up);
+  qsort (sorted, n_known, sizeof *sorted, notch_compare_up);
   for (guint i = 0; i < n; i++) {
     guint below = 0, end = n_known;
     while (below < end) {
