@@ -48,7 +48,8 @@ make_recipe (GError **error)
   if (false_alarms) {
     /* An empty value would be the default, which nobody asks for in this way. */
     g_autofree char *setting = g_strconcat ("detect.false_alarms=", *false_alarms ? false_alarms : "\"\"", NULL);
-    if (!notch_recipe_set (recipe, setting, error))
+    g_autofree char *option = g_strconcat ("--false-alarms ", false_alarms, NULL);
+    if (!notch_recipe_set_by (recipe, option, setting, error))
       return NULL;
   }
   return g_steal_pointer (&recipe);

@@ -25,12 +25,12 @@ read_recipe (const char *path, GError **error)
 }
 
 static void
-print_report (const char *report, const NotchCommon *common)
+print_report (const char *image, const char *report, const NotchCommon *common)
 {
   g_auto (GStrv) lines = g_strsplit (report, "\n", -1);
   for (int i = 0; lines[i] && !common->quiet; i++)
     if (*lines[i])
-      notch_say ("%s", lines[i]);
+      notch_say ("%s: %s", image, lines[i]);
 }
 
 static gboolean
@@ -41,7 +41,7 @@ make (const char *image, const NotchCommon *common, GError **error)
   g_autoptr (NotchRecipe) recipe = base ? notch_recipe_discover (image, page, base, &report, error) : NULL;
   if (!recipe)
     return FALSE;
-  print_report (report, common);
+  print_report (image, report, common);
   if (output)
     return notch_recipe_save (recipe, output, error);
   g_autofree char *text = notch_recipe_to_string (recipe);
@@ -60,7 +60,7 @@ check (const char *path, const char *image, const NotchCommon *common, GError **
     g_autoptr (NotchRecipe) whole = notch_recipe_discover (image, page, recipe, &report, error);
     if (!whole)
       return FALSE;
-    print_report (report, common);
+    print_report (image, report, common);
   }
   if (!common->quiet)
     notch_say (image ? "%s: OK, and fits %s" : "%s: OK", path, image);

@@ -47,6 +47,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchRecipe, notch_recipe_free)
 NOTCH_API NotchRecipe *notch_recipe_load (const char *path, GError **error);
 /* "group.key=value", as on the command line. */
 NOTCH_API gboolean notch_recipe_set (NotchRecipe *recipe, const char *assignment, GError **error);
+/* The same by another option than --set, as it was given: messages name that. */
+NOTCH_API gboolean notch_recipe_set_by (NotchRecipe *recipe, const char *option, const char *assignment,
+                                        GError **error);
 /* Whether an inspection would take the recipe: the keys fit each other, the rules of [classify] can be compiled, and the
  * limits name classes that there are. A file to compare with may yet come with an option. */
 NOTCH_API gboolean notch_recipe_verify (const NotchRecipe *recipe, GError **error);

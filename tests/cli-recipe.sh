@@ -11,18 +11,21 @@ cd "$folder" || exit 1
 "$NOTCH" recipe new a.tif >a.ini 2>a.txt
 ok "the pitch is found" grep -q '^pitch_x_px=256$\|^pitch_x_px=25[56]\.[09]' a.ini
 ok "and the other one" grep -q '^pitch_y_px=192$\|^pitch_y_px=19[12]\.[09]' a.ini
-ok "what was found is told on stderr" grep -q 'notch: dice: 16 whole' a.txt
+ok "what was found is told on stderr" grep -q 'notch: a.tif: dice: 16 whole' a.txt
 ok "and how sure it is" grep -q '% sure' a.txt
 # Test keys hide the middle of the streets, and the image ends in streets that slant.
 "$NOTCH" simulate -q -o turned.tif --size 2060x2060 --die 511x511 --layout array --rotation 1 --defects 0 --seed 1
 "$NOTCH" recipe new turned.tif 2>turned.txt >/dev/null
-ok "turned dice that lack a part of their street are whole" grep -q 'notch: dice: 16 whole' turned.txt
+ok "turned dice that lack a part of their street are whole" grep -q 'notch: turned.tif: dice: 16 whole' turned.txt
 is "a recipe that was written is right" "$(status "$NOTCH" recipe check a.ini a.tif)" 0
 "$NOTCH" recipe new -q -o b.ini a.tif 2>b.txt
 ok "--output gives the same recipe" cmp a.ini b.ini
 is "--quiet says nothing" "$(cat b.txt)" ""
 "$NOTCH" recipe new -q --set detect.false_alarms=7 -r a.ini a.tif >c.ini
 is "--recipe and --set are kept" "$(diff a.ini c.ini | sed -n 's/^> //p')" "false_alarms=7"
+
+{ printf '\357\273\277'; cat a.ini; } >mark.ini
+is "a byte order mark is no line" "$(status "$NOTCH" recipe check mark.ini)" 0
 
 says () {
   name=$1 wanted=$2

@@ -284,6 +284,7 @@ notch_recipe_parse (const char *text, const char *name, GError **error)
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "%s: it is not UTF-8 text, so it is no recipe", name);
     return NULL;
   }
+  text += g_str_has_prefix (text, "\xef\xbb\xbf") ? 3 : 0; /* a byte order mark, as some editors write */
   g_autoptr (GPtrArray) places = notch_ini_scan (text, name, error);
   if (!places)
     return NULL;
@@ -356,22 +357,29 @@ notch_recipe_load (const char *path, GError **error)
 gboolean
 notch_recipe_set (NotchRecipe *recipe, const char *assignment, GError **error)
 {
+  g_autofree char *option = g_strdup_printf ("--set %s", assignment);
+  return notch_recipe_set_by (recipe, option, assignment, error);
+}
+
+gboolean
+notch_recipe_set_by (NotchRecipe *recipe, const char *option, const char *assignment, GError **error)
+{
   const char *equals = strchr (assignment, '=');
   g_autofree char *left = g_strndup (assignment, equals ? (gsize) (equals - assignment) : 0);
   g_strstrip (left);
   /* A region's name may hold anything but a dot, a class's name none: the first dot ends the group. */
   char *dot = strchr (left, '.');
   if (!equals || !dot || dot == left || dot[1] == '\0') {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "--set %s: this is not group.key=value", assignment);
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_RECIPE, "%s: this is not group.key=value", option);
     return FALSE;
   }
   *dot = '\0';
   if (!check_group (left, error) || !assign (recipe, left, dot + 1, equals + 1, error)) {
-    g_prefix_error (error, "--set %s: ", assignment);
+    g_prefix_error (error, "%s: ", option);
     return FALSE;
   }
   /* Messages about other keys of the group may well come from this change. */
-  notch_recipe_set_place (recipe, left, dot + 1, g_strdup_printf ("--set %s", assignment));
-  notch_recipe_set_place (recipe, left, NULL, g_strdup_printf ("--set %s", assignment));
+  notch_recipe_set_place (recipe, left, dot + 1, g_strdup (option));
+  notch_recipe_set_place (recipe, left, NULL, g_strdup (option));
   return TRUE;
 }
