@@ -220,9 +220,9 @@ patch_of (const NotchChannelStats *stats)
  * variable make responses that are Gaussian to the eye and have a long tail: the variance-gamma distribution (Madan and
  * Seneta 1990), in radar the K distribution of clutter (Jakeman and Pusey 1976). Their kurtosis tells how long, far better
  * than the few responses that lie out there, among which are defects. */
-#define UNEVEN_CUT   4.5  /* spreads: what is beyond is not asked */
-#define UNEVEN_MOST  1  /* the largest variance of variances */
-#define UNEVEN_STEPS 64 /* in which variances are summed up */
+#define UNEVEN_CUT   4.5 /* spreads: what is beyond is not asked */
+#define UNEVEN_MOST  1   /* the largest variance of variances */
+#define UNEVEN_STEPS 64  /* in which variances are summed up */
 
 /* Variances of mean 1 that are spread like a Gamma variable, and how many there are of each. */
 typedef struct {
