@@ -52,7 +52,9 @@ normal_below (double t)
 {
   static GOnce once = G_ONCE_INIT;
   const double *table = g_once (&once, make_normal, NULL);
-  const double at = (CLAMP (t, -NORMAL_REACH, NORMAL_REACH) + NORMAL_REACH) * NORMAL_STEPS;
+  if (!(t > -NORMAL_REACH)) /* nor what is no number */
+    return 0;
+  const double at = (MIN (t, NORMAL_REACH) + NORMAL_REACH) * NORMAL_STEPS;
   const int i = (int) at;
   return table[i] + (at - i) * (table[i + 1] - table[i]);
 }
