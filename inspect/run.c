@@ -53,11 +53,23 @@ typedef struct {
 /* Names in the output folder that are no image's. */
 static const char *const reserved[] = { ".", "..", "summary.csv", "summary.json", "index.html" };
 
-/* The image's name without its last extension; two with one stem, and one that is reserved, get -2, -3. */
+static gboolean
+is_file (GHashTable *files, const char *output, const char *stem)
+{
+  g_autofree char *folder = g_build_filename (output, stem, NULL);
+  g_autofree char *whole = g_canonicalize_filename (folder, NULL);
+  return g_hash_table_contains (files, whole);
+}
+
+/* The image's name without its last extension; two with one stem, one that is reserved, and one whose folder would be an
+ * image, get -2, -3. */
 static char **
-choose_stems (char **image, int n)
+choose_stems (char **image, int n, const char *output)
 {
   g_autoptr (GHashTable) taken = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GHashTable) files = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  for (int i = 0; i < n; i++)
+    g_hash_table_add (files, g_canonicalize_filename (image[i], NULL));
   char **stem = g_new0 (char *, n + 1);
   for (gsize i = 0; i < G_N_ELEMENTS (reserved); i++)
     g_hash_table_add (taken, (gpointer) reserved[i]);
@@ -68,7 +80,7 @@ choose_stems (char **image, int n)
     if (dot && dot != name)
       *dot = 0;
     stem[i] = g_strdup (name);
-    for (int k = 2; g_hash_table_contains (taken, stem[i]); k++) {
+    for (int k = 2; g_hash_table_contains (taken, stem[i]) || is_file (files, output, stem[i]); k++) {
       g_free (stem[i]);
       stem[i] = g_strdup_printf ("%s-%d", name, k);
     }
@@ -435,7 +447,7 @@ inspect_image (Run *run, int i, GError **error)
   const NotchInspectOptions *options = run->options;
   g_autofree char *folder = g_build_filename (run->output, run->stem[i], NULL);
   g_autofree char *asked = ask (run, i); /* before it is opened: who replaces it meanwhile has replaced it */
-  g_autofree char *name = g_strconcat (run->image[i], ": ", NULL);
+  g_autofree char *name = g_strconcat (run->image[i], *run->image[i] ? ": " : "", NULL);
   g_autoptr (GError) fault = NULL;
   run->pixels = 0;
   tell (run, "reading", 0);
@@ -693,12 +705,13 @@ notch_inspect_run (char **images, const NotchInspectOptions *options, NotchProgr
 {
   NotchRunSummary counted = { 0 };
   int n = (int) g_strv_length (images);
+  const char *output = options->output ? options->output : "notch-out";
   Run run = {
     .options = options,
-    .output = options->output ? options->output : "notch-out",
+    .output = output,
     .image = images,
     .n = n,
-    .stem = choose_stems (images, n),
+    .stem = choose_stems (images, n, output),
     .row = g_new0 (char *, n + 1),
     .ours = g_new0 (gboolean, n + 1),
     .earlier = g_new0 (Earlier, n + 1),

@@ -52,6 +52,7 @@ is "a block: nothing is found at its rim, nor in other dice" "$(($(wc -l <out/bl
 { head -c 8 good.tif; head -c $((512 * 512)) /dev/zero | tr '\0' '\377' >q; cat q q q q; tail -c +$((8 + 4 * 512 * 512 + 1)) good.tif; } >none.tif
 "$NOTCH" inspect -q --format defects -o out none.tif 2>/dev/null
 is "no number at all" "$?" 2
+ok "no number at all: it is said" sh -c '"$NOTCH" inspect -q -o out none.tif 2>&1 | grep -q "^notch: none.tif: has no contrast, its pixels are 0 or no numbers; "'
 "$NOTCH" inspect -q --format defects --reference good.tif -o out none.tif 2>/dev/null
 is "no number at all, with a reference" "$?" 2
 
@@ -65,6 +66,9 @@ is "names that are not free: exit status" "$?" 0
 is "nothing is written beside the output" "$(ls -A names)" "$(printf 'in\nout')"
 ok "the table is a file" test -f names/out/summary.csv
 is "every image has its folder" "$(find names/out -mindepth 1 -maxdepth 1 -type d | wc -l)" 4
+cp bytes.tif names/noext
+is "an image is no folder for its results" "$(cd names && status "$NOTCH" inspect -q --format defects -o . noext)" 0
+ok "they are beside it" test -f names/noext -a -s names/noext-2/defects.csv
 new='line
 break'
 "$NOTCH" inspect -q -o names/out "$new.tif" 2>message.txt

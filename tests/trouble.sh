@@ -132,6 +132,8 @@ trouble "one die alone" "no dice.*recipe" single.tif
 "$NOTCH" simulate -q --size 512x512 --die 128x128 --layout blank --read-noise 0 --shot-noise 0 --defects 0 -o flat.tif
 trouble "no dice to be seen, nor noise" "no dice" flat.tif
 # The pixels of what simulate writes begin at byte 8, the directory is at the end.
+{ head -c 8 flat.tif; head -c $((512 * 512)) /dev/zero | tr '\0' '!'; tail -c +$((8 + 512 * 512 + 1)) flat.tif; } >grey.tif
+trouble "nothing to be seen at all" "no contrast, all of it is at level 33" grey.tif
 {
   head -c 8 flat.tif
   awk 'BEGIN {
@@ -194,6 +196,10 @@ ok "an unknown key: file, line, and the key that was meant" sh -c \
   '"$NOTCH" inspect -r typo.ini -o typo good.tif 2>&1 | grep -q "typo.ini:3: .*false_alarm.*false_alarms"'
 printf '[detect]\nfalse_alarms = -5\n' >range.ini
 ok "a value out of range: the range" sh -c '"$NOTCH" inspect -r range.ini -o range good.tif 2>&1 | grep -q "range.ini:2: .*false_alarms.*to "'
+"$NOTCH" inspect --false-alarms -1 -o range good.tif 2>message.txt
+is "a value out of range by an option of its own: that one is named" \
+  "$(grep -c '^notch: --false-alarms -1: .*to ' message.txt)/$(grep -c -- --set message.txt)" 1/0
+is "an empty name for an image" "$("$NOTCH" inspect -o empty '' 2>&1)" "notch: an empty file name; name an image"
 is "a bad rule" "$(status "$NOTCH" inspect --set "classify.class.odd=elongation >" -o rule good.tif)" 2
 is "an unknown report" "$(status "$NOTCH" inspect --format tea -o report good.tif)" 2
 is "a limit for a class that is not there" "$(status "$NOTCH" inspect --set limits.class.tea=1 -o class good.tif)" 2

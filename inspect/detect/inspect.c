@@ -117,6 +117,25 @@ choose_method (NotchPlan *plan, const NotchReference **reference, GError **error
   return TRUE;
 }
 
+/* An image that shows nothing at all is told so, rather than what its dice lack. */
+static gboolean
+check_contrast (const NotchReduced *reduced, NotchSample sample, GError **error)
+{
+  gint64 n = reduced->width * reduced->height, same = 1;
+  while (same < n && reduced->value[same] == reduced->value[0])
+    same++;
+  if (same < n)
+    return TRUE;
+  if (sample == NOTCH_SAMPLE_F32 && reduced->value[0] == 0) /* which is what pixels that are no numbers count as */
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+                 "has no contrast, its pixels are 0 or no numbers; check how it was exported");
+  else
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
+                 "has no contrast, all of it is at level %g; check how it was exposed and exported",
+                 (double) reduced->value[0]);
+  return FALSE;
+}
+
 static gboolean
 find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReference **reference, GError **error)
 {
@@ -149,6 +168,8 @@ find_geometry (NotchInspection *inspection, NotchPlan *plan, const NotchReferenc
     for (int k = 0; k < methods.n; k++)
       dice |= methods.method[k]->dice;
     if (!plan->grid && dice) {
+      if (!check_contrast (reduced, inspection->source->sample, error))
+        return FALSE;
       g_set_error (
           error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
           "no dice were found that repeat in its %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
