@@ -142,6 +142,8 @@ says () {
 }
 says "a region where no array is" 'region die\] method: the method array has nothing to compare with anywhere in this region' \
   --set 'region die.width_um=20' --set 'region die.height_um=20'
+says "a region of which no die has an array" 'region die\] method: the method array has nothing to compare with anywhere in this region' \
+  --set 'dice.pitch_x_um=128' --set 'dice.pitch_y_um=128' --set 'region die.width_um=100' --set 'region die.height_um=100'
 says "a template that is not given" 'region die\] method: the method template needs something .* \[reference\] image' \
   --set 'region die.method=template'
 is "which may come with an option, says recipe check" \

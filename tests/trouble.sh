@@ -176,6 +176,15 @@ trouble "a row of dice that differs" "differ from the neighbours" row.tif after.
 ok "a row of dice that differs: its results are there" test -s "out$run/row/defects.csv"
 ok "a row of dice that differs: the dice have failed" grep -q ',failed$' "out$run/row/dice.csv"
 is "with a limit on failed dice it is a reject" "$(status "$NOTCH" inspect --set limits.failed_dice=2 -o limit row.tif)" 1
+# A row of dice that is shifted, here by rows of the image, is no row of larger dice.
+cp plain.tif x.tif
+for y in 0 32 64 96; do
+  tail -c +$((pixels + (384 + (y + 40) % 128) * 1024 + 1)) plain.tif | head -c $((32 * 1024)) \
+    | dd of=x.tif bs=64k seek=$((pixels + (384 + y) * 1024)) oflag=seek_bytes conv=notrunc 2>/dev/null
+done
+"$NOTCH" recipe new -q -o shifted.ini x.tif
+is "a row of dice that is shifted leaves the pitch" \
+  "$(sed -n 's/^pitch_[xy]_px=//p' shifted.ini | awk '{ printf "%.0f ", $1 }')" "128 128 "
 cp plain.tif x.tif
 row=256
 while [ $row -lt 384 ]; do

@@ -199,10 +199,11 @@ discover (NotchPlan *plan, const NotchReduced *reduced, NotchRecipe *recipe, GEr
   return notch_discover (plan->store, plan->source, reduced, recipe, error);
 }
 
+/* An image without arrays has nothing else; of a region without them it is told where the recipe asks for it. */
 static gboolean
 prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
 {
-  if (plan->arrays)
+  if (plan->arrays || plan->recipe->reference.method != NOTCH_REFERENCE_ARRAY)
     return TRUE;
   g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
                        "nothing in the image repeats as the cells of an array do; compare it with neighbouring dice "
@@ -213,6 +214,8 @@ prepare (NotchPlan *plan, const NotchCompute *compute, GError **error)
 static void
 needs (const NotchPlan *plan, gint64 y, int size, NotchNeeds *needs)
 {
+  if (!plan->arrays)
+    return;
   int reach = reach_of (plan) + NOTCH_TAPS;
   needs->n[NOTCH_MEM_IMAGE] = 1;
   needs->rows[NOTCH_MEM_IMAGE][0] = (NotchRows){ y - reach, size + 2 * reach };
@@ -241,6 +244,8 @@ add_cut (const NotchPlan *plan, int at, const NotchCut *cut, gpointer data)
 static void
 pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArray *source)
 {
+  if (!plan->arrays)
+    return;
   Tile tile = { x, y, { .plan = plan, .x = -x, .y = -y, .array = -1, .piece = piece, .source = source } };
   gint64 x0 = MAX (x, 0), x1 = MIN (x + size, plan->source->width);
   gint64 y0 = MAX (y, 0), y1 = MIN (y + size, plan->source->height);

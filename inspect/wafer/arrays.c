@@ -118,14 +118,21 @@ add_candidate (GArray *candidates, const NotchCell *cell, double strength)
   g_array_append_val (candidates, added);
 }
 
+/* Squares that overlap by half a side or more, as long as `most` are enough for that. */
+static int
+squares_along (gint64 length, int side, int most)
+{
+  int step = side / 2;
+  return (int) MIN (1 + (length - side + step - 1) / step, most);
+}
+
 /* Looks at squares spread over the first field. */
 static gboolean
 find_candidates (const NotchFields *fields, int side, int most, GArray *candidates, GError **error)
 {
   if (fields->width < side || fields->height < side)
     return TRUE;
-  int nx = (int) CLAMP (2 * fields->width / side - 1, 1, most),
-      ny = (int) CLAMP (2 * fields->height / side - 1, 1, most);
+  int nx = squares_along (fields->width, side, most), ny = squares_along (fields->height, side, most);
   g_autofree float *value = g_new (float, (gsize) side *(gsize) side);
   for (int j = 0; j < ny; j++)
     for (int i = 0; i < nx; i++) {

@@ -12,6 +12,9 @@
 /* Dice smaller than this at full size are not looked for: they would rather be cells. */
 #define LEAST_DIE NOTCH_LEAST_DIE_PX
 
+/* A single row of dice that would be so many times as high as wide may be several rows that are not alike. */
+#define LONGEST_DIE 3
+
 /* The image in work, and what is known about it. */
 typedef struct {
   NotchStore *store;
@@ -267,6 +270,9 @@ make_cells (const Discovery *d, NotchPeriod *period)
     period->pitch_x = floor (width - slope * height);
   if (d->found->outline.radius > 0 || MIN (period->pitch_x, period->pitch_y) < LEAST_DIE)
     period->sure = (single.row || single.column) ? 0 : period->sure;
+  double longer = MAX (period->pitch_x, period->pitch_y), shorter = MIN (period->pitch_x, period->pitch_y);
+  if ((single.row || single.column) && longer > LONGEST_DIE * shorter)
+    period->sure = MIN (period->sure, 0.5 * (NOTCH_SURE + NOTCH_QUITE_SURE));
   return single;
 }
 

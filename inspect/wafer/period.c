@@ -8,12 +8,18 @@
 #include <string.h>
 
 #include "inspect/wafer/median.h"
+#include "inspect/wafer/odd.h"
 #include "kernels/cpu/fft.h"
 
 /* px: what is smoother than this is shading, not pattern (three passes of a box of that half width) */
 #define SHADING 24
 /* Tangent of the largest rotation that is looked for. */
 #define SLOPE 0.036
+/* The part of the places that is unlike the others from which on the rest is looked at alone; so often at most. */
+#define SOME_UNLIKE 0.01
+#define ROUNDS      3
+/* How sure a period must be in an image that has none, or one along one axis only, as long as all of it counts. */
+#define LEAST_GUESS 0.5
 
 typedef struct {
   int width, height; /* lags from -width/2 to width/2, likewise */
@@ -385,16 +391,13 @@ choose (const Profile *p, double least, double *sure)
   return (Family){ 0 };
 }
 
-gboolean
-notch_period_find (const float *value, const float *mask, int width, int height, double least, NotchPeriod *found,
-                   GError **error)
+/* Looks in a pattern g for the lattice. FALSE only when there is no memory. */
+static gboolean
+search (const float *g, const float *mask, int width, int height, double least, NotchPeriod *found)
 {
-  *found = (NotchPeriod){ 0 };
-  if (width < 16 || height < 16)
-    return TRUE;
   Correlation c = { 0 };
-  g_autofree float *g = g_try_new (float, (gsize) width *(gsize) height);
-  gboolean ok = g && flatten (value, mask, width, height, g) && correlate (g, mask, width, height, &c);
+  *found = (NotchPeriod){ 0 };
+  gboolean ok = correlate (g, mask, width, height, &c);
   if (ok) {
     Family axis[2];
     double sure[2] = { 0 };
@@ -428,6 +431,92 @@ notch_period_find (const float *value, const float *mask, int width, int height,
     }
   }
   notch_fft_release (c.value);
+  return ok;
+}
+
+/* What the pattern is in strength: dice that are inverted are like the others in that. */
+static void
+rectify (const float *g, const float *mask, gsize n, float *strength)
+{
+  double sum = 0, count = 0;
+  for (gsize i = 0; i < n; i++) {
+    gboolean inside = !mask || mask[i] > 0;
+    sum += inside ? (double) fabsf (g[i]) : 0;
+    count += inside;
+  }
+  float mean = count > 0 ? (float) (sum / count) : 0;
+  for (gsize i = 0; i < n; i++)
+    strength[i] = !mask || mask[i] > 0 ? fabsf (g[i]) - mean : 0;
+}
+
+static gboolean
+has_both (const NotchPeriod *period)
+{
+  return period->pitch_x > 0 && period->pitch_y > 0;
+}
+
+/* Whether a period is whole multiples of another one along both axes. */
+static gboolean
+is_multiple (const NotchPeriod *period, const NotchPeriod *of)
+{
+  double x = period->pitch_x / of->pitch_x, y = period->pitch_y / of->pitch_y;
+  return has_both (of) && fabs (x - rint (x)) < 0.05 * rint (x) && fabs (y - rint (y)) < 0.05 * rint (y);
+}
+
+/* A row of dice that is not like the others, or one die of few, lets those periods win that have the fewest pairs with it:
+ * two or more dice for one, or a single row. So what agrees with nothing a period away is left out and the rest is looked
+ * at alone, for as long as that finds a fraction of the period, or one that is clearly surer. */
+static gboolean
+leave_out_odd (const float *g, const float *mask, int width, int height, double least, NotchPeriod *found)
+{
+  gsize n = (gsize) width * (gsize) height;
+  g_autofree float *rest = g_try_new (float, n);
+  if (!rest)
+    return FALSE;
+  NotchPeriod guess = *found;
+  if (!has_both (found)) {
+    rectify (g, mask, n, rest);
+    if (!search (rest, mask, width, height, least, &guess))
+      return FALSE;
+    if (guess.sure < LEAST_GUESS || !has_both (&guess))
+      return TRUE;
+  }
+  for (int round = 0;; round++) {
+    NotchPeriod other;
+    NotchOddPart part;
+    g_autofree float *weight = notch_odd_places (g, mask, width, height, &guess, &part);
+    if (!weight)
+      return FALSE;
+    gboolean done = part.unlike < SOME_UNLIKE || round == ROUNDS;
+    if (!done) {
+      for (gsize i = 0; i < n; i++)
+        rest[i] = weight[i] > 0 ? g[i] : 0;
+      if (!search (rest, weight, width, height, least, &other))
+        return FALSE;
+      gboolean finer =
+          is_multiple (&guess, &other) && other.pitch_x * other.pitch_y < 0.7 * guess.pitch_x * guess.pitch_y;
+      double enough = !has_both (found) ? LEAST_GUESS : finer ? found->sure - 0.05 : found->sure + 0.1;
+      done = !has_both (&other) || other.sure < enough;
+    }
+    if (done) {
+      if (has_both (found))
+        found->sure *= 1 - ramp (part.odd, 0.15, 0.4);
+      return TRUE;
+    }
+    guess = *found = other;
+  }
+}
+
+gboolean
+notch_period_find (const float *value, const float *mask, int width, int height, double least, NotchPeriod *found,
+                   GError **error)
+{
+  *found = (NotchPeriod){ 0 };
+  if (width < 16 || height < 16)
+    return TRUE;
+  g_autofree float *g = g_try_new (float, (gsize) width *(gsize) height);
+  gboolean ok = g && flatten (value, mask, width, height, g) && search (g, mask, width, height, least, found)
+                && leave_out_odd (g, mask, width, height, least, found);
   if (!ok)
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT,
                  "there is no memory to look for dice in an overview of %d x %d px", width, height);

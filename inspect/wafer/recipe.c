@@ -137,8 +137,8 @@ const NotchKey notch_keys[] = {
     "a CSV file with the columns polygon, x_um, y_um and a row a corner, instead of a rectangle; found likewise. Inside is "
     "what lies in an odd number of polygons" },
   { "region", "method", KEY_CHOICE, IN_REGION (method), 0, 0, 6, "", method_choice,
-    "what it is compared with, if it is a rectangle; auto: as the rest. Where the method has nothing to compare with, "
-    "the rest's is kept" },
+    "what it is compared with, if it is a rectangle; auto: as the rest. Where in the region the method has nothing "
+    "to compare with, the rest's is kept; if that is all of it, the recipe is wrong" },
   { "region", "sensitivity", KEY_DOUBLE, IN_REGION (sensitivity), 1, 0.01, 100, "", NULL,
     "against other regions: 2 finds defects of half the strength of those that 1 finds. The false alarms stay as many as "
     "are asked for" },
