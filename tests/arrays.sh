@@ -14,7 +14,7 @@ told () {
 "$NOTCH" simulate -q --size 910x910 --die 900x900 --origin 5,5 --layout array --jitter 0 --defects 30 --classes particle,pit --snr 11:18 \
   --rotation 0.5 --seed 6 -o one.tif
 "$NOTCH" recipe new -o one.ini one.tif 2>found.txt
-ok "the cell is found without being told" grep -q '^notch: array 1: cells of [0-9.]* x [0-9.]* px' found.txt
+ok "the cell is found without being told" grep -q '^notch: one.tif: array 1: cells of [0-9.]* x [0-9.]* px' found.txt
 "$NOTCH" inspect -q -o out one.tif
 is "without dice its own cells are the reference" "$(told out/one/summary.json reference)" array
 ok "that not all of it is array is said" grep -q 'and only they are inspected' out/one/summary.json

@@ -134,7 +134,7 @@ trouble "a page that is not there" "has 1 page" good.tif --page 7
 "$NOTCH" simulate -q --size 512x512 --die 512x512 --defects 0 -o single.tif
 trouble "one die alone" "no dice.*recipe" single.tif
 "$NOTCH" simulate -q --size 512x512 --die 128x128 --layout blank --read-noise 0 --shot-noise 0 --defects 0 -o flat.tif
-trouble "no dice to be seen, nor noise" "no contrast, all of it is at level [0-9]" flat.tif
+trouble "no dice to be seen, nor noise" "no dice" flat.tif
 # The pixels of what simulate writes begin at byte 8, the directory is at the end.
 { head -c 8 flat.tif; head -c $((512 * 512)) /dev/zero | tr '\0' '!'; tail -c +$((8 + 512 * 512 + 1)) flat.tif; } >grey.tif
 trouble "nothing to be seen at all" "no contrast, all of it is at level 33" grey.tif
