@@ -86,7 +86,8 @@ run (int n, char **arguments, const NotchCommon *common)
   if (!notch_read_whole ("--jobs", jobs, 1, NOTCH_MAX_JOBS, &options.jobs)
       || !notch_read_whole ("--rounds", rounds, 1, 100000, &options.rounds))
     return NOTCH_EXIT_TROUBLE;
-  struct sigaction action = { .sa_handler = catch, .sa_flags = (int) SA_RESETHAND }; /* a second one ends it at once */
+  /* A second one ends it at once; what is being read is read on. */
+  struct sigaction action = { .sa_handler = catch, .sa_flags = (int) SA_RESETHAND | SA_RESTART };
   sigaction (SIGINT, &action, NULL);
   sigaction (SIGTERM, &action, NULL);
   g_auto (GStrv) datasets = g_new0 (char *, n + 1);

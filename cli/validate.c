@@ -69,7 +69,8 @@ run (int n, char **arguments, const NotchCommon *common)
     notch_say ("--seed %s: give a whole number from 0", seed);
     return NOTCH_EXIT_TROUBLE;
   }
-  struct sigaction action = { .sa_handler = catch, .sa_flags = (int) SA_RESETHAND }; /* a second one ends it at once */
+  /* A second one ends it at once; what is being read is read on. */
+  struct sigaction action = { .sa_handler = catch, .sa_flags = (int) SA_RESETHAND | SA_RESTART };
   sigaction (SIGINT, &action, NULL);
   sigaction (SIGTERM, &action, NULL);
   g_auto (GStrv) datasets = g_new0 (char *, n);
