@@ -51,7 +51,7 @@ notch_fit_use (int terms, int area, int use[NOTCH_FIT_MAX])
   }
   if (area >= 512 && (terms & NOTCH_FIT_FOCUS))
     use[m++] = 4;
-  if (area >= 4096 && (terms & NOTCH_FIT_SHADE))
+  if (area >= 2048 && (terms & NOTCH_FIT_SHADE))
     for (int j = 5; j < 10; j++)
       use[m++] = j;
   return m;
