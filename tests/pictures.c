@@ -58,13 +58,13 @@ offset_of (const Scene *scene)
 {
   gsize n;
   g_autofree char *bytes = read_file (scene, "overlay.png", &n);
-  for (gsize i = 0; i + 20 < n; i++)
-    if (!memcmp (bytes + i, " is page pixel (x / ", 20)) {
-      const char *plus = strstr (bytes + i, "+ ");
-      return (int) g_ascii_strtoll (plus + 2, NULL, 10);
-    }
-  g_test_fail_printf ("overlay.png does not tell its offset");
-  return 0;
+  int offset = -1;
+  for (gsize i = 0; i + 20 < n && offset < 0; i++)
+    if (!memcmp (bytes + i, " is page pixel (x / ", 20))
+      offset = (int) g_ascii_strtoll (strstr (bytes + i, "+ ") + 2, NULL, 10);
+  if (offset < 0)
+    g_test_fail_printf ("overlay.png does not tell its offset");
+  return MAX (offset, 0);
 }
 
 static void
