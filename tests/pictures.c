@@ -61,7 +61,7 @@ offset_of (const Scene *scene)
   int offset = -1;
   for (gsize i = 0; i + 20 < n && offset < 0; i++)
     if (!memcmp (bytes + i, " is page pixel (x / ", 20))
-      offset = (int) g_ascii_strtoll (strstr (bytes + i, "+ ") + 2, NULL, 10);
+      offset = (int) g_ascii_strtoll (g_strstr_len (bytes + i, -1, "+ ") + 2, NULL, 10);
   if (offset < 0)
     g_test_fail_printf ("overlay.png does not tell its offset");
   return MAX (offset, 0);

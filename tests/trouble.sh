@@ -247,7 +247,8 @@ full () { # BLOCKS IMAGE…
 }
 full 16 good.tif after.tif
 is "a full disk: exit status" "$?" 2
-is "a full disk: a line an image" "$(grep -c '^notch: full/[a-z]*/[a-z]*.png: .*make room' message.txt)/$(wc -l <message.txt)" 2/2
+# In a build that counts which lines are reached, what counts them cannot write either.
+is "a full disk: a line an image" "$(grep -c '^notch: full/[a-z]*/[a-z]*.png: .*make room' message.txt)/$(grep -vc '^libgcov' message.txt)" 2/2
 grep -v '^notch: ' message.txt | sed 's/^/# besides: /'
 is "a full disk: nothing half written has a name" "$(find full -name '*.png' -size -1k -o -name '.*.partial' | wc -l)" 0
 ok "a full disk: the images are not finished" test ! -e full/good/summary.json -a ! -e full/after/summary.json
