@@ -2,6 +2,7 @@
 #include "inspect/detect/shape.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 enum {
@@ -37,26 +38,26 @@ typedef struct {
   double explained; /* of the residual's sum of squares */
 } Fit;
 
-static gpointer
-make_normal (G_GNUC_UNUSED gpointer data)
+static double normal[2 * NORMAL_REACH * NORMAL_STEPS + 2];
+
+static void
+make_normal (void)
 {
-  double *table = g_new (double, 2 * NORMAL_REACH * NORMAL_STEPS + 2);
-  for (int i = 0; i < 2 * NORMAL_REACH * NORMAL_STEPS + 2; i++)
-    table[i] = 0.5 * (1 + erf ((i / (double) NORMAL_STEPS - NORMAL_REACH) / G_SQRT2));
-  return table;
+  for (gsize i = 0; i < G_N_ELEMENTS (normal); i++)
+    normal[i] = 0.5 * (1 + erf (((double) i / NORMAL_STEPS - NORMAL_REACH) / G_SQRT2));
 }
 
 /* The share of a normal distribution below t sigmas: an edge, blurred; to 1e-6. */
 static double
 normal_below (double t)
 {
-  static GOnce once = G_ONCE_INIT;
-  const double *table = g_once (&once, make_normal, NULL);
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once (&once, make_normal);
   if (!(t > -NORMAL_REACH)) /* nor what is no number */
     return 0;
   const double at = (MIN (t, NORMAL_REACH) + NORMAL_REACH) * NORMAL_STEPS;
   const int i = (int) at;
-  return table[i] + (at - i) * (table[i + 1] - table[i]);
+  return normal[i] + (at - i) * (normal[i + 1] - normal[i]);
 }
 
 /* ---- spots and boxes: a function of x times one of y --------------------------------------------------------------- */
