@@ -176,6 +176,13 @@ ok "elsewhere it is" test "$(wc -l <region/a/defects.csv)" -gt 1
 "$NOTCH" inspect -q --set detect.polarity=dark --format defects -o dark a.tif
 is "one polarity only" "$(awk -F, 'NR > 1 && $16 > 0 { n++ } END { print n + 0 }' dark/a/defects.csv)" 0
 is "--speed fast finds the strong ones" "$(status "$NOTCH" inspect --speed fast --format defects -o fast a.tif)" 0
+ok "there are some" test "$(wc -l <fast/a/defects.csv)" -gt 1
+few () { # NEIGHBOURS
+  "$NOTCH" inspect -q --speed fast --set reference.neighbours="$1" --format defects -o "few$1" a.tif
+  cmp -s fast/a/defects.csv "few$1/a/defects.csv" && echo as by default
+}
+is "it compares with five dice of the eight that the recipe allows" "$(few 5)" "as by default"
+is "and with fewer where that allows no more" "$(few 4)" ""
 "$NOTCH" simulate -q --wafer --size 768x768 --die 96x72 --pixel-um 100 --defects 8 --snr 15:40 --seed 5 -o wafer.tif
 "$NOTCH" inspect -q --format defects,dice,map -o wafer wafer.tif
 ok "a round wafer has partial dice" grep -q ',partial$' wafer/wafer/dice.csv
