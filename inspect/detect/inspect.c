@@ -527,6 +527,7 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   NotchResult *result = inspection->result = result_new (inspection, classes, reference);
   g_autoptr (NotchPlan) plan = g_new0 (NotchPlan, 1);
   plan->recipe = inspection->recipe;
+  plan->speed = fast ? &notch_speed_fast : &notch_speed_full;
   plan->source = inspection->source;
   plan->store = inspection->store;
   plan->tiling = notch_tiling_new (source->width, source->height, inspection->recipe->detect.tile_px,
@@ -544,7 +545,7 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   NotchCompute crew = *compute;
   crew.jobs = useful_jobs (plan, compute->jobs);
   if (!find_geometry (inspection, plan, &reference, error) || !place_regions (plan, error)
-      || !notch_survey (plan, reference, &crew, fast, error))
+      || !notch_survey (plan, reference, &crew, error))
     return FALSE;
   gint64 surveyed = g_get_monotonic_time ();
   NotchFound found = { 0 };
