@@ -1,8 +1,9 @@
 /* array.c - the periodic part of the image itself: the same place in the cells around
  *
- * A piece of an array is compared with itself at up to sixteen whole combinations of the cell's sides, or as many as the plan's speed allows. They are chosen
- * to lie in the array as the piece does, in many directions, so that a scratch along one of them spoils few; near whole
- * pixels, where nothing is interpolated and aliases stay what they are; and not so near that a stain covers them, too. */
+ * A piece of an array is compared with itself at up to sixteen whole combinations of the cell's sides, fewer at the fast speed.
+ * They are chosen to lie in the array as the piece does, in many directions, so that a scratch along one of them spoils few;
+ * near whole pixels, where nothing is interpolated and aliases stay what they are; and not so near that a stain covers them,
+ * too. */
 #include "inspect/reference/register.h"
 
 #include <math.h>
