@@ -172,6 +172,43 @@ test_same (gconstpointer data)
   }
 }
 
+static NotchTreesMem *
+refuse_trees (NotchDevice *device, const NotchTrees *trees, char fault[256])
+{
+  (void) device, (void) trees;
+  g_strlcpy (fault, "no room for trees", 256);
+  return NULL;
+}
+
+static int
+refuse_rows (NotchTreesMem *mem, const float *row, size_t n, float *sum, char fault[256])
+{
+  (void) mem, (void) row, (void) n, (void) sum;
+  g_strlcpy (fault, "no room for rows", 256);
+  return -1;
+}
+
+/* A device without room is told, so that another one can be asked, and that one does it. */
+static void
+test_full (void)
+{
+  static const Shape shape = { 7, 3, 40, 8, 3000 };
+  g_auto (Grove) grove = { 0 };
+  plant (&grove, &shape);
+  NotchKernels full[2] = { notch_kernels_cpu, notch_kernels_cpu };
+  full[0].trees_up = refuse_trees;
+  full[1].trees_sum = refuse_rows;
+  g_autofree float *probability = g_new (float, shape.n_rows *(gsize) shape.n_classes);
+  for (int i = 0; i < 2; i++) {
+    g_autoptr (GError) error = NULL;
+    const NotchCompute compute = { .kernels = &full[i], .jobs = 3 };
+    g_assert_false (notch_forest_probabilities (grove.forest, grove.row, shape.n_rows, &compute, probability, &error));
+    g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL);
+    g_assert_nonnull (strstr (error->message, i ? "no room for rows" : "no room for trees"));
+    g_assert_true (notch_forest_probabilities (grove.forest, grove.row, shape.n_rows, NULL, probability, NULL));
+  }
+}
+
 /* tests/forest -m perf: rows a second through a hundred trees of depth 6 over 24 columns, on all processors. */
 static void
 test_speed (void)
@@ -437,6 +474,7 @@ main (int argc, char **argv)
     g_autofree char *path = g_strdup_printf ("/forest/same/%" G_GSIZE_FORMAT, i);
     backend_add (path, (BackendTest){ .test = test_same, .data = &shape[i] });
   }
+  g_test_add_func ("/forest/full", test_full);
   g_test_add_func ("/forest/speed", test_speed);
   g_test_add_func ("/forest/json", test_json);
   g_test_add_func ("/forest/library", test_library);
