@@ -80,7 +80,7 @@ typedef struct {
   int jobs;                  /* CPU threads; 0: one a core */
   int shard, n_shards;       /* this is shard `shard` (from 1) of n_shards; 0: all */
   gboolean resume;           /* leave out images that a former run finished */
-  gboolean fast;             /* the filters of a quick screen only */
+  gboolean fast;             /* a quick screen: fewer filters, sources and samples */
 } NotchInspectOptions;
 
 /* How far an image is. Called from the thread that called notch_inspect_run; return FALSE to cancel. */

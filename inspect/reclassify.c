@@ -395,6 +395,7 @@ notch_classify (char **folders, const char *model, const char *device, int jobs,
   g_auto (NotchCompute) compute = { 0 };
   g_autoptr (NotchRecipe) recipe = notch_recipe_new ();
   g_autoptr (GString) text = g_string_new (NULL);
+  g_free (recipe->classify.model);
   recipe->classify.model =
       strcmp (model, NOTCH_MODEL_SHIPPED) == 0 ? g_strdup (model) : g_canonicalize_filename (model, NULL);
   g_autoptr (NotchClasses) classes = notch_classes_new (recipe, error);

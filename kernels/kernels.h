@@ -137,6 +137,7 @@ typedef struct { /* regress gain, offset, shading, shift and focus out of every 
   float least;    /* grey levels: a pixel that is off by 4 of these is not left out, however quiet the others are */
   float contrast; /* a piece with more than so many times its reference's contrast, or less than that part of it, is not
                    * matched: nothing but an offset is taken out; 0: any contrast is matched, the opposite one too */
+  int samples;    /* pixels of a piece that are regressed on, at most; 0: as many as a lane holds */
 } NotchFit;
 
 /* variance = a + b G + c |grad G|^2 + d (lap G)^2 + e G^2, grey levels squared; see math/noise.h */

@@ -139,9 +139,10 @@ is "shards at the same time: every image has its row" "$(grep -c '^s[1-6].tif,.*
 documented () {
   grep -q -e "\(Va\|Cm\|,\) $1\( \|$\)" "$srcdir/docs/notch-inspect.1"
 }
+classes=$(head -n 1 whole/summary.csv | tr , '\n' | sed -n 's/^class_//p')
 for column in $(head -n 1 whole/a/defects.csv | tr , ' ') $(head -n 1 whole/a/dice.csv | tr , ' ') \
   $(head -n 1 whole/summary.csv | tr , '\n' | sed '/^class_/d') class_NAME \
-  $(sed -n 's/^ *"\([a-z_]*\)" : .*/\1/p' whole/a/summary.json | grep -vx 'scratch\|stain\|pit\|particle\|other\|inspected\|[a-e]\|.*_cm2\|defects_per_die'); do
+  $(sed -n 's/^ *"\([a-z_]*\)" : .*/\1/p' whole/a/summary.json | grep -vxF "$classes" | grep -vx 'inspected\|[a-e]\|.*_cm2\|defects_per_die'); do
   ok "notch-inspect.1 has $column" documented "$column"
 done
 for report in $("$NOTCH" inspect --help | sed -n 's/^  \([a-z]*\) *[* ] .*(.*)$/\1/p'); do
