@@ -251,8 +251,8 @@ count_in_dice (const NotchResult *result, const NotchDefect *defect)
 }
 
 static gboolean
-collect_defects (NotchInspection *inspection, const NotchPlan *plan, const NotchClasses *classes, int jobs,
-                 NotchFound *found, GError **error)
+collect_defects (NotchInspection *inspection, const NotchPlan *plan, const NotchClasses *classes,
+                 const NotchCompute *compute, NotchFound *found, GError **error)
 {
   NotchResult *result = inspection->result;
   NotchFeatureContext context = {
@@ -279,7 +279,7 @@ collect_defects (NotchInspection *inspection, const NotchPlan *plan, const Notch
   g_array_sort (result->defect, compare_defects);
   notch_sign_defects (result, plan);
   if (!notch_classes_assign (classes, (NotchDefect *) (gpointer) result->defect->data, result->defect->len,
-                             result->patch_side, jobs, error))
+                             result->patch_side, compute, error))
     return FALSE;
   for (guint i = 0; i < result->defect->len; i++) {
     NotchDefect *defect = &g_array_index (result->defect, NotchDefect, i);
@@ -419,13 +419,13 @@ tell_noise (NotchResult *result, const NotchPlan *plan)
 }
 
 static gboolean
-read_signature (NotchResult *result, const NotchClasses *classes, int jobs, GError **error)
+read_signature (NotchResult *result, const NotchClasses *classes, const NotchCompute *compute, GError **error)
 {
   g_autoptr (NotchBinMap) map = classes->signature && result->grid ? notch_binmap_of_grid (result->grid) : NULL;
   NotchSignature signature;
   if (!map)
     return TRUE;
-  if (!notch_signature_read (classes->signature, map, jobs, &signature, error))
+  if (!notch_signature_read (classes->signature, map, compute, &signature, error))
     return FALSE;
   result->signature = g_strdup (signature.name);
   result->signature_confidence = signature.confidence;
@@ -564,14 +564,14 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   result->patch_side = MIN (inspection->recipe->report.crop_px, 2 * plan->tiling.halo);
   take_plan (result, plan);
   plan->grid = result->grid; /* lent back while features are measured */
-  gboolean classified = collect_defects (inspection, plan, classes, compute->jobs, &found, error);
+  gboolean classified = collect_defects (inspection, plan, classes, compute, &found, error);
   plan->grid = NULL;
   g_array_unref (found.blob);
   g_clear_pointer (&found.candidate, g_array_unref);
   if (!classified)
     return FALSE;
   find_failed_dice (result);
-  if (!read_signature (result, classes, compute->jobs, error))
+  if (!read_signature (result, classes, compute, error))
     return FALSE;
   tell_unseen (result, &found);
   tell_bad_dice (result, TRUE);
