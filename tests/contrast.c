@@ -84,7 +84,7 @@ failed (const NotchInspection *inspection, int col, int row)
   return die->failed || die->blank;
 }
 
-/* A die of its own exposure: in the middle, and in the corner, which fewer neighbours tell of. */
+/* A die of its own exposure: in the middle or, by turns, in the corner, which fewer neighbours tell of. */
 static void
 test_die (void)
 {
@@ -106,21 +106,20 @@ test_die (void)
     { 0.5, 0, "reference.contrast=3", FALSE },
     { -1, 0, "reference.contrast=0", FALSE },
   };
-  for (gsize i = 0; i < G_N_ELEMENTS (dice); i++)
-    for (int at = 0; at < 2; at++) {
-      g_autoptr (GError) error = NULL;
-      g_autoptr (NotchRecipe) recipe = recipe_new (PITCH, dice[i].set);
-      float *value = draw (PITCH, 0.05, 3);
-      expose (value, 2 * at, 2 * at, dice[i].gain, dice[i].noise);
-      g_autoptr (NotchInspection) inspection = inspect (value, recipe, &error);
-      g_assert_no_error (error);
-      if (failed (inspection, 2 * at, 2 * at) != dice[i].failed)
-        g_error ("die %d,%d, contrast %g, noise %g: failed %d", 2 * at, 2 * at, dice[i].gain, dice[i].noise,
-                 !dice[i].failed);
-      g_assert_false (failed (inspection, 3, 0)); /* none of the neighbours of either */
-      if (dice[i].gain == 1 && inspection->result->defect->len > 1)
-        g_error ("%u defects where nothing is wrong", inspection->result->defect->len);
-    }
+  for (gsize i = 0; i < G_N_ELEMENTS (dice); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (NotchRecipe) recipe = recipe_new (PITCH, dice[i].set);
+    float *value = draw (PITCH, 0.05, 3);
+    int at = i % 2 ? 2 : 0;
+    expose (value, at, at, dice[i].gain, dice[i].noise);
+    g_autoptr (NotchInspection) inspection = inspect (value, recipe, &error);
+    g_assert_no_error (error);
+    if (failed (inspection, at, at) != dice[i].failed)
+      g_error ("die %d,%d, contrast %g, noise %g: failed %d", at, at, dice[i].gain, dice[i].noise, !dice[i].failed);
+    g_assert_false (failed (inspection, 3, 0)); /* none of the neighbours of either */
+    if (dice[i].gain == 1 && inspection->result->defect->len > 1)
+      g_error ("%u defects where nothing is wrong", inspection->result->defect->len);
+  }
 }
 
 /* In a small image brightness falls off within few pixels, and the last tile may hold a corner of it alone. */
