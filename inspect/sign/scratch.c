@@ -12,7 +12,7 @@
 #define SAME_PLACE  3          /* px */
 #define AROUND      256        /* px: where the density of pieces is counted */
 #define LIKELY      0.3        /* a neighbour by chance: no link */
-#define FALSE_LINKS 0.1        /* chains of found blobs, an image */
+#define FALSE_LINKS 0.3        /* chains of found blobs, an image */
 #define FALSE_TAILS 0.01       /* of one found blob and candidates: all of a speck's place and shape is at stake */
 #define LINK_WAYS   5000       /* places and shapes that a link can lead to, as different to the noise */
 #define SLOPE       0.26794919 /* tan 15 degrees */
@@ -87,7 +87,8 @@ add_nodes (Linker *linker, GArray *blobs, gboolean found, const NotchFeatureCont
     node.echo = filter ? MAX (4 * filter->sigma, 2 * filter->length) : 0;
     node.directed = value[NOTCH_FEATURE_ELONGATION] > 2 && node.half > 2.5;
     if (filter && filter->kind == NOTCH_CHANNEL_LINE) {
-      if (!node.directed)
+      /* Few pixels tell less of a direction than the filter that saw more of it. */
+      if (!node.directed || node.half < (double) filter->length / 2)
         angle = filter->angle;
       node.directed = TRUE;
       node.length = MAX (node.length, 2 * (double) filter->length);

@@ -19,7 +19,7 @@
  *
  * blob: NotchJoined that were found; linked ones are merged into the first of them, and say how many they were. candidate:
  * NotchJoined below the threshold; a chain of them alone counts when fewer than `false_chains` are to be expected, with
- * one found blob in it when fewer than a hundredth are, with more of them when fewer than a tenth are, and moves to `blob`;
+ * one found blob in it when fewer than a hundredth are, with more of them when fewer than 0.3 are, and moves to `blob`;
  * the rest stays where it is. Candidates alone count, too, when the residuals of all their pixels add up to `least_weight`
  * sigmas of their sum, or to as much more as the search over all places that a link can lead to asks for.
  * area: px^2 that were inspected. */
