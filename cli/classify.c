@@ -33,13 +33,13 @@ run (int n, char **arguments, const NotchCommon *common)
   for (int i = 0; i < n; i++)
     folders[i] = g_strdup (arguments[i]);
   if (mine) {
-    g_autofree char *list = notch_choose_for_review (folders, model, most, threads, &error);
+    g_autofree char *list = notch_choose_for_review (folders, model, common->device, most, threads, &error);
     if (!list)
       return notch_complain (error);
     notch_put (list);
     return NOTCH_EXIT_OK;
   }
-  gboolean well = notch_classify (folders, model, threads, tell, &report, &error);
+  gboolean well = notch_classify (folders, model, common->device, threads, tell, &report, &error);
   if (!common->quiet && report)
     g_printerr ("%s", report);
   if (!well && !report) /* not even the model could be taken; what failed of a folder is told */

@@ -217,6 +217,7 @@ survey_image (Learn *learn, int i, GError **error)
   g_autoptr (NotchRecipe) recipe = notch_recipe_copy (learn->recipe);
   g_autoptr (NotchPlan) plan = g_new0 (NotchPlan, 1);
   plan->recipe = recipe;
+  plan->speed = &notch_speed_full;
   plan->source = opened.source;
   plan->store = opened.store;
   plan->warning = g_ptr_array_new_with_free_func (g_free);
@@ -459,7 +460,7 @@ static gboolean
 do_run (Learn *learn, gint64 first, gint64 n, GError **error)
 {
   const NotchTiling *tiling = &learn->tiling;
-  NotchPlan terms = { .recipe = learn->recipe };
+  NotchPlan terms = { .recipe = learn->recipe, .speed = &notch_speed_full };
   g_autoptr (GPtrArray) average = g_ptr_array_new_with_free_func ((GDestroyNotify) notch_average_free);
   for (gint64 i = first; i < first + n; i++)
     g_ptr_array_add (average,

@@ -80,7 +80,7 @@ typedef struct {
   int jobs;                  /* CPU threads; 0: one a core */
   int shard, n_shards;       /* this is shard `shard` (from 1) of n_shards; 0: all */
   gboolean resume;           /* leave out images that a former run finished */
-  gboolean fast;             /* the filters of a quick screen only */
+  gboolean fast;             /* a quick screen: fewer filters, sources and samples */
 } NotchInspectOptions;
 
 /* How far an image is. Called from the thread that called notch_inspect_run; return FALSE to cancel. */
@@ -155,17 +155,18 @@ NOTCH_API gboolean notch_train (char **datasets, const char *path, const NotchTr
                                 NotchTrainStep step, gpointer data, char **report, GError **error);
 /* Classifies the defects in finished output folders of an inspection again, by another model, without a look at the images:
  * the columns class and confidence of every defects.csv, the counts and verdicts in summary.json and summary.csv. Each file
- * is replaced as a whole. Pictures keep the classes that they were drawn with. `report` receives a line a folder. FALSE when
+ * is replaced as a whole. Pictures keep the classes that they were drawn with. `device` as in NotchInspectOptions. `report` receives a line a folder. FALSE when
  * a folder could not be done; `failed`, if not NULL, is told of each, and the others are done all the same. */
-NOTCH_API gboolean notch_classify (char **folders, const char *model, int jobs, void (*failed) (const char *line),
-                                   char **report, GError **error);
+NOTCH_API gboolean notch_classify (char **folders, const char *model, const char *device, int jobs,
+                                   void (*failed) (const char *line), char **report, GError **error);
 /* One line a classifier that can be trained: its name and what it is. */
 NOTCH_API char *notch_classifiers_describe (void);
 
 /* Chooses the defects of finished output folders that are most worth a person's look: those that the model is torn about, that
  * are far from what it has learned, and that differ from each other. A table (CSV), the most telling first, at most so many:
  * folder (OUT/STEM), defect_id, x_px, y_px, class, confidence, distance, worth (0 to 1). Nothing is changed. */
-NOTCH_API char *notch_choose_for_review (char **folders, const char *model, int most, int jobs, GError **error);
+NOTCH_API char *notch_choose_for_review (char **folders, const char *model, const char *device, int most, int jobs,
+                                         GError **error);
 
 /* ---- validation ------------------------------------------------------------------------------------------------ */
 

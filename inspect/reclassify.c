@@ -13,7 +13,7 @@
 
 typedef struct {
   NotchClasses *classes;
-  int jobs;
+  const NotchCompute *compute;
   gint64 n_defects, n_changed; /* of a folder */
 } Reclassify;
 
@@ -76,7 +76,7 @@ classify_defects (Reclassify *work, Image *image, const char *folder, GError **e
   g_autofree int *class_index = g_new (int, n + 1);
   g_autofree double *confidence = g_new (double, n + 1);
   if (!notch_classes_assign_examples (work->classes, (const NotchExample *) (gpointer) dataset->example->data, n,
-                                      dataset->patch_side, work->jobs, class_index, confidence, error)) {
+                                      dataset->patch_side, work->compute, class_index, confidence, error)) {
     g_prefix_error (error, "%s: ", csv->path);
     return FALSE;
   }
@@ -389,20 +389,22 @@ classify_folder (Reclassify *work, const char *folder, GError **error)
 }
 
 gboolean
-notch_classify (char **folders, const char *model, int jobs, void (*failed) (const char *line), char **report,
-                GError **error)
+notch_classify (char **folders, const char *model, const char *device, int jobs, void (*failed) (const char *line),
+                char **report, GError **error)
 {
+  g_auto (NotchCompute) compute = { 0 };
   g_autoptr (NotchRecipe) recipe = notch_recipe_new ();
   g_autoptr (GString) text = g_string_new (NULL);
+  g_free (recipe->classify.model);
   recipe->classify.model =
       strcmp (model, NOTCH_MODEL_SHIPPED) == 0 ? g_strdup (model) : g_canonicalize_filename (model, NULL);
   g_autoptr (NotchClasses) classes = notch_classes_new (recipe, error);
-  if (!classes)
+  if (!classes || !notch_compute_open (&compute, device, 1, jobs, NULL, error))
     return FALSE;
   guint n_failed = 0;
   for (int i = 0; folders[i]; i++) {
     g_autoptr (GError) fault = NULL;
-    Reclassify work = { .classes = classes, .jobs = jobs > 0 ? jobs : (int) g_get_num_processors () };
+    Reclassify work = { .classes = classes, .compute = &compute };
     if (classify_folder (&work, folders[i], &fault)) {
       g_string_append_printf (text, "%s: %" G_GINT64_FORMAT " defects, %" G_GINT64_FORMAT " in another class now\n",
                               folders[i], work.n_defects, work.n_changed);
@@ -472,17 +474,17 @@ write_chosen (const NotchTrained *trained, const Pool *pool, const GArray *chose
 }
 
 static char *
-choose (const NotchTrained *trained, const Pool *pool, int most, int jobs, GError **error)
+choose (const NotchTrained *trained, const Pool *pool, int most, const NotchCompute *compute, GError **error)
 {
   const guint n = pool->dataset->example->len;
   const NotchExample *example = (const NotchExample *) (gpointer) pool->dataset->example->data;
   const int side = pool->dataset->patch_side, n_classes = (int) trained->model->class_name->len;
   int length = 0;
-  g_autofree double *place = notch_known_places (trained, example, n, side, jobs, &length, error);
+  g_autofree double *place = notch_known_places (trained, example, n, side, compute, &length, error);
   g_autofree double *distance = g_new (double, n + 1), *rarity = g_new (double, n + 1), *worth = g_new (double, n + 1);
   g_autofree float *probability = g_new (float, (gsize) n *(gsize) n_classes + 1);
-  if (!place || !notch_trained_probabilities (trained, example, n, side, jobs, probability, error)
-      || !notch_known_distances (trained, example, n, side, jobs, distance, error))
+  if (!place || !notch_trained_probabilities (trained, example, n, side, compute, probability, error)
+      || !notch_known_distances (trained, example, n, side, compute, distance, error))
     return NULL;
   notch_mine_rarity (distance, n, rarity);
   for (guint i = 0; i < n; i++)
@@ -492,8 +494,9 @@ choose (const NotchTrained *trained, const Pool *pool, int most, int jobs, GErro
 }
 
 char *
-notch_choose_for_review (char **folders, const char *model, int most, int jobs, GError **error)
+notch_choose_for_review (char **folders, const char *model, const char *device, int most, int jobs, GError **error)
 {
+  g_auto (NotchCompute) compute = { 0 };
   g_autoptr (NotchTrained) trained = notch_trained_load (model, "defects", error);
   if (!trained)
     return NULL;
@@ -508,5 +511,6 @@ notch_choose_for_review (char **folders, const char *model, int most, int jobs, 
                  "%s: holds no finished image with defects; name output folders of notch inspect", folders[0]);
     return NULL;
   }
-  return choose (trained, &pool, most, jobs > 0 ? jobs : (int) g_get_num_processors (), error);
+  return notch_compute_open (&compute, device, 1, jobs, NULL, error) ? choose (trained, &pool, most, &compute, error)
+                                                                     : NULL;
 }

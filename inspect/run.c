@@ -583,8 +583,8 @@ prepare (Run *run, GError **error)
 static void
 clear_run (Run *run)
 {
+  g_clear_pointer (&run->classes, notch_classes_free); /* they keep memory on devices */
   notch_compute_close (&run->compute);
-  g_clear_pointer (&run->classes, notch_classes_free);
   g_clear_pointer (&run->recipe, notch_recipe_free);
   g_clear_object (&run->json);
   g_strfreev (run->stem);

@@ -126,15 +126,16 @@ judge (Training *training, GError **error)
     return TRUE;
   }
   const NotchExample *example = (const NotchExample *) (gpointer) held.example->data;
-  if (!notch_trained_probabilities (training->trained, example, n, dataset->patch_side, training->how.jobs,
-                                    held.probability, error))
+  const NotchCompute processors = { .jobs = training->how.jobs };
+  if (!notch_trained_probabilities (training->trained, example, n, dataset->patch_side, &processors, held.probability,
+                                    error))
     return FALSE;
   model->temperature = notch_temperature (held.truth, held.probability, n, n_classes);
   notch_temper (held.probability, n, n_classes, model->temperature);
   if (training->options->purity > 0)
     notch_purity_thresholds (held.truth, held.probability, n, n_classes, training->options->purity, model->threshold);
   g_autofree double *distance = g_new (double, n + 1);
-  if (!notch_known_distances (training->trained, example, n, dataset->patch_side, training->how.jobs, distance, error))
+  if (!notch_known_distances (training->trained, example, n, dataset->patch_side, &processors, distance, error))
     return FALSE;
   for (guint i = 0; i < n; i++) {
     double confidence = 0;
@@ -222,7 +223,8 @@ train (Training *training, const char *path, GError **error)
   training->trained = notch_trained_new (g_steal_pointer (&model), error);
   if (!training->trained)
     return FALSE;
-  if (!notch_known_learn (training->trained, training->dataset, training->part, training->how.jobs, error)
+  const NotchCompute processors = { .jobs = training->how.jobs };
+  if (!notch_known_learn (training->trained, training->dataset, training->part, &processors, error)
       || !judge (training, error) || !notch_model_save (training->trained->model, path, error))
     return FALSE;
   if (training->options->curve && !draw_curve (training->trained->model, training->options->curve, error))

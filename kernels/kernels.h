@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/math/trees.h"
 #include "kernels/net.h"
 
 #ifdef __cplusplus
@@ -44,6 +45,7 @@ typedef struct {
 typedef struct NotchDevice NotchDevice;     /* opaque: what a backend keeps per device */
 typedef struct NotchStripMem NotchStripMem; /* opaque: a strip where the device can read it */
 typedef struct NotchLane NotchLane;         /* opaque: one worker's memory */
+typedef struct NotchTreesMem NotchTreesMem; /* opaque: decision trees where the device can read them */
 
 /* ---- what a batch is ------------------------------------------------------------------------------------------- */
 
@@ -135,6 +137,7 @@ typedef struct { /* regress gain, offset, shading, shift and focus out of every 
   float least;    /* grey levels: a pixel that is off by 4 of these is not left out, however quiet the others are */
   float contrast; /* a piece with more than so many times its reference's contrast, or less than that part of it, is not
                    * matched: nothing but an offset is taken out; 0: any contrast is matched, the opposite one too */
+  int samples;    /* pixels of a piece that are regressed on, at most; 0: as many as a lane holds */
 } NotchFit;
 
 /* variance = a + b G + c |grad G|^2 + d (lap G)^2 + e G^2, grey levels squared; see math/noise.h */
@@ -319,13 +322,20 @@ typedef struct {
   NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE
   const NotchNetKernels *net; /* operations of networks, on lanes of their own */
+  /* Decision trees; what they borrow stays until trees_free. */
+  NotchTreesMem *(*trees_up) (NotchDevice *, const NotchTrees *, char fault[256]);
+  void (*trees_free) (NotchTreesMem *);
+  /* What they say of n rows of n_features values each (NAN: missing): n x n_classes sums, those of a class in the order of
+   * its trees. The same bits on every device. Several threads may call at once. */
+  int (*trees_sum) (NotchTreesMem *, const float *row, size_t n, float *sum, char fault[256]);
+  size_t trees_rows; /* so many keep it busy: threads share out what is more */
 } NotchKernels;
 
 extern const NotchKernels notch_kernels_cpu;
 
 /* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns
  * NULL. */
-#define NOTCH_KERNELS_ABI           7
+#define NOTCH_KERNELS_ABI           9
 #define NOTCH_KERNELS_MODULE_SYMBOL "notch_kernels_module"
 typedef const NotchKernels *(*NotchKernelsModule) (int abi);
 

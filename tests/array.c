@@ -208,11 +208,12 @@ test_hole (void)
 
 /* Every pixel of an array is compared once, with cells that lie in the array as it does, in more than one direction. */
 static void
-test_sources (void)
+check_sources (const NotchSpeed *speed)
 {
   enum { W = 1200, H = 900, TILE = 512 };
   g_autoptr (NotchPlan) plan = g_new0 (NotchPlan, 1);
   NotchSource source = { .width = W, .height = H };
+  plan->speed = speed;
   plan->source = &source;
   plan->arrays = find (W, H, mixed, 3, 2);
   g_autofree guint8 *seen = g_new0 (guint8, W * H);
@@ -230,7 +231,7 @@ test_sources (void)
         if (p->n_sources == 0) /* masked */
           continue;
         g_assert_cmpint (p->n_sources, >=, 5);
-        g_assert_cmpint (p->n_sources, <=, NOTCH_MAX_SOURCES);
+        g_assert_cmpint (p->n_sources, <=, speed->sources);
         for (int v = 0; v < p->h; v++)
           for (int u = 0; u < p->w; u++)
             g_assert_cmpint (seen[(gsize) (y + p->y + v) * W + (gsize) (x + p->x + u)]++, ==, 0);
@@ -254,6 +255,13 @@ test_sources (void)
       for (int x = 0; x < W - 4; x += 4)
         if (notch_arrays_hold (plan->arrays, cell, x, y, x + 4, y + 4))
           g_assert_cmpint (seen[(gsize) y * W + (gsize) x], ==, 1);
+}
+
+static void
+test_sources (void)
+{
+  check_sources (&notch_speed_full);
+  check_sources (&notch_speed_fast);
 }
 
 /* ---- lines ----------------------------------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@ is "it runs" "$(status "$NOTCH" bench --device cpu -j2 --size 1024 --rounds 2 --
 is "it leaves nothing" "$(ls tmp)" ""
 stages=$(sed -n 's/^  S (\([a-z]*\), Notch[A-Za-z]*).*/\1/p' "$srcdir/kernels/kernels.h")
 ok "there are stages" test -n "$stages"
-for stage in $stages tile; do
+for stage in $stages tile "refer fast" "fit fast" "filter fast" "tile fast"; do
   for lanes in 1 2; do
     is "a row for $stage on $lanes" "$(awk -F, -v n="$stage" -v l=$lanes '$2 == "stage" && $3 == n && $4 == l' bench.csv | wc -l)" 1
   done
@@ -29,12 +29,17 @@ is "the median lies between the least and the most" "$(awk -F, 'NR > 1 && !($7 <
 is "GB/s are bytes over time" "$(awk -F, 'NR > 1 && ($10 / $6 / $11 < 0.99 || $10 / $6 / $11 > 1.01) && $11 > 0.001' bench.csv)" ""
 is "copying is all of itself" "$(awk -F, '$2 == "limit" { print $12 + 0 }' bench.csv | tr '\n' ' ')" "1 1 "
 # A tile's stages add up to the tile, round by round; of two rounds the median is the mean.
-is "a tile is its stages" "$(awk -F, '$2 == "stage" && $3 !~ /^(shift|power|follow)$/ { if ($3 == "tile") whole[$4] = $6; else sum[$4] += $6 }
+is "a tile is its stages" "$(awk -F, '$2 == "stage" && $3 !~ /^(shift|power|follow)$| fast$/ { if ($3 == "tile") whole[$4] = $6; else sum[$4] += $6 }
   END { for (l in whole) if (sum[l] < 0.999 * whole[l] || sum[l] > 1.001 * whole[l]) print l }' bench.csv)" ""
+# Of a fast one only the stages have a line that are not as they are at full speed.
+is "a fast tile is more than the stages told" "$(awk -F, '$2 == "stage" && $3 ~ / fast$/ { if ($3 ~ /^tile/) whole[$4] = $6; else sum[$4] += $6 }
+  END { for (l in whole) if (whole[l] <= sum[l]) print l }' bench.csv)" ""
+is "the fast speed has fewer sources and filters" "$(awk -F, '$2 == "stage" && $4 == 1 { b[$3] = $10 }
+  END { if (b["refer fast"] < b["refer"] && b["filter fast"] < b["filter"]) print "both" }' bench.csv)" both
 
 is "a table that cannot be written is trouble" "$("$NOTCH" bench --device cpu -j1 --size 1024 --rounds 1 --csv no/b.csv >table.txt 2>said.txt; echo $?)" 2
 ok "one lane is no lanes together" sh -c '! grep -q "lanes together" table.txt'
-for name in copy $stages tile "memory reports" "tiff fast"; do
+for name in copy $stages tile "filter fast" "tile fast" "memory reports" "tiff fast"; do
   ok "the table has $name" grep -q "^$name  *[0-9]*\\.[0-9]" table.txt
 done
 is "a tiny image" "$(status "$NOTCH" bench --size 1023)" 2

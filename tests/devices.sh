@@ -116,6 +116,19 @@ if [ -f "$built/tests/cudahost/.libs/notch-cuda.so" ]; then
   ok "two devices find what one does" cmp one/rows/defects.csv two/rows/defects.csv
   ok "and are named" grep -q '"cuda: cudahost.*; cudahost.*"' two/summary.csv
 
+  # A forest says the same wherever it is walked.
+  with_model () { # NAME, whose results are there already, DEVICE
+    "$NOTCH" classify -q --device "$2" --model shipped "$1"
+  }
+  "$NOTCH" inspect -q --device cuda --set detect.tile_px=128 --format defects,json -o device rows.tif
+  cp -r device processors
+  ok "a model on a device" with_model device cuda
+  ok "the model on the CPU" with_model processors cpu
+  ok "says the same" cmp device/rows/defects.csv processors/rows/defects.csv
+  "$NOTCH" inspect -q --device cuda --model shipped --set detect.tile_px=128 --format defects,json -o at-once rows.tif
+  ok "as it does in an inspection" cmp device/rows/defects.csv at-once/rows/defects.csv
+  is "and not on a device that is not there" "$(status with_model device cuda:9)" 2
+
   # A card that holds the known answer, but no lane of an inspection.
   ok "where a device is full, the CPU takes over" \
     env CUDAHOST_MEMORY=24000000 "$NOTCH" inspect -q --device cuda --format defects -o full die.tif

@@ -1,17 +1,16 @@
-/* forest.c - forests against plain walks, and against XGBoost itself */
+/* forest.c - forests against plain walks, on every backend, and against XGBoost itself */
 #include "config.h"
 
 #include "inspect/classify/boost.h"
 #include "inspect/classify/forest.h"
 #include "inspect/classify/xgboost.h"
+#include "tests/backend.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
 /* ---- plain walks ------------------------------------------------------------------------------------------------- */
-
-enum { N_FEATURES = 7, N_CLASSES = 3, N_ROWS = 3000 };
 
 /* A number that is often one of a few, so that values meet thresholds exactly; now and then none. */
 static float
@@ -25,14 +24,14 @@ any_value (GRand *rand)
 
 /* Grows a tree from node `at`, its children at the end. */
 static void
-grow (GRand *rand, GArray *nodes, guint root, guint at, int depth)
+grow (GRand *rand, GArray *nodes, guint root, guint at, int n_features, int depth)
 {
   NotchForestNode node = { .left = -1, .right = -1, .value = (float) g_rand_double_range (rand, -1, 1) };
   if (depth > 0 && g_rand_double (rand) < 0.8) {
     const NotchForestNode leaf = { 0 };
     float threshold = any_value (rand);
     node.left = (gint32) (nodes->len - root), node.right = node.left + 1;
-    node.feature = (guint16) g_rand_int_range (rand, 0, N_FEATURES);
+    node.feature = (guint16) g_rand_int_range (rand, 0, n_features);
     node.default_left = (guint16) g_rand_boolean (rand);
     node.value = isnan (threshold) ? 0 : threshold;
     g_array_append_val (nodes, leaf);
@@ -40,8 +39,8 @@ grow (GRand *rand, GArray *nodes, guint root, guint at, int depth)
   }
   g_array_index (nodes, NotchForestNode, at) = node;
   if (node.left >= 0) {
-    grow (rand, nodes, root, root + (guint) node.left, depth - 1);
-    grow (rand, nodes, root, root + (guint) node.right, depth - 1);
+    grow (rand, nodes, root, root + (guint) node.left, n_features, depth - 1);
+    grow (rand, nodes, root, root + (guint) node.right, n_features, depth - 1);
   }
 }
 
@@ -56,55 +55,158 @@ walk (const NotchForestNode *node, const float *row)
   return node[at].value;
 }
 
+/* A forest by chance, and rows for it. */
+typedef struct {
+  int n_features, n_classes, n_trees, depth;
+  gsize n_rows;
+} Shape;
+
+typedef struct {
+  Shape is;
+  GArray *nodes, *trees;
+  float *base, *row;
+  NotchForest *forest;
+} Grove;
+
+/* Classes come in any order, one may have no tree, and a tree may be a leaf. */
 static void
-test_walks (void)
+plant (Grove *grove, const Shape *is)
 {
   GRand *rand = g_rand_new_with_seed (5);
   g_autoptr (GError) error = NULL;
   g_autoptr (NotchModel) model = notch_model_new ("defects", "forest");
-  g_autoptr (GArray) nodes = g_array_new (FALSE, FALSE, sizeof (NotchForestNode));
-  g_autoptr (GArray) trees = g_array_new (FALSE, FALSE, sizeof (NotchForestTree));
-  const float base[N_CLASSES] = { 0.5f, -0.25f, 0 };
-  for (int c = 0; c < N_CLASSES; c++) {
+  *grove = (Grove){ *is,
+                    g_array_new (FALSE, FALSE, sizeof (NotchForestNode)),
+                    g_array_new (FALSE, FALSE, sizeof (NotchForestTree)),
+                    g_new (float, is->n_classes),
+                    g_new (float, is->n_rows *(gsize) is->n_features),
+                    NULL };
+  for (int c = 0; c < is->n_classes; c++) {
     g_autofree char *name = g_strdup_printf ("class %d", c);
     notch_model_add_class (model, name);
+    grove->base[c] = (float) g_rand_double_range (rand, -1, 1);
   }
-  for (int f = 0; f < N_FEATURES; f++)
+  for (int f = 0; f < is->n_features; f++)
     g_ptr_array_add (model->feature, g_strdup_printf ("f%d", f));
-  for (int t = 0; t < 40; t++) {
+  for (int t = 0; t < is->n_trees; t++) {
     const NotchForestNode leaf = { 0 };
-    guint root = nodes->len;
-    g_array_append_val (nodes, leaf);
-    grow (rand, nodes, root, root, t % 9);
-    const NotchForestTree tree = { nodes->len - root, (guint32) (t % N_CLASSES) };
-    g_array_append_val (trees, tree);
+    guint root = grove->nodes->len;
+    g_array_append_val (grove->nodes, leaf);
+    grow (rand, grove->nodes, root, root, is->n_features, t % (is->depth + 1));
+    const NotchForestTree tree = { grove->nodes->len - root, (guint32) g_rand_int_range (rand, 0, is->n_classes) };
+    g_array_append_val (grove->trees, tree);
   }
-  notch_forest_write (model, nodes, trees, base);
-  g_autoptr (NotchForest) forest = notch_forest_new (model, &error);
+  for (gsize i = 0; i < is->n_rows * (gsize) is->n_features; i++)
+    grove->row[i] = any_value (rand);
+  notch_forest_write (model, grove->nodes, grove->trees, grove->base);
+  grove->forest = notch_forest_new (model, &error);
   g_assert_no_error (error);
-  g_autofree float *row = g_new (float, N_ROWS *N_FEATURES), *one = g_new (float, N_ROWS *N_CLASSES),
-                   *many = g_new (float, N_ROWS *N_CLASSES);
-  for (int i = 0; i < N_ROWS * N_FEATURES; i++)
-    row[i] = any_value (rand);
-  notch_forest_probabilities (forest, row, N_ROWS, 1, one);
-  notch_forest_probabilities (forest, row, N_ROWS, 4, many);
-  g_assert_cmpmem (one, N_ROWS * N_CLASSES * sizeof *one, many, N_ROWS * N_CLASSES * sizeof *many);
-  for (int r = 0; r < N_ROWS; r++) {
-    float sum[N_CLASSES];
-    double whole = 0;
-    const NotchForestNode *node = (const NotchForestNode *) (gpointer) nodes->data;
-    memcpy (sum, base, sizeof sum);
-    for (guint t = 0; t < trees->len; t++) {
-      const NotchForestTree *tree = &g_array_index (trees, NotchForestTree, t);
-      sum[tree->class_index] += walk (node, row + r * N_FEATURES);
-      node += tree->n_nodes;
-    }
-    for (int c = 0; c < N_CLASSES; c++)
-      whole += exp ((double) sum[c]);
-    for (int c = 0; c < N_CLASSES; c++)
-      g_assert_cmpfloat_with_epsilon ((double) one[r * N_CLASSES + c], exp ((double) sum[c]) / whole, 1e-6);
-  }
   g_rand_free (rand);
+}
+
+static void
+clear_grove (Grove *grove)
+{
+  notch_forest_free (grove->forest);
+  g_array_unref (grove->nodes);
+  g_array_unref (grove->trees);
+  g_free (grove->base);
+  g_free (grove->row);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Grove, clear_grove)
+
+/* The sums of a row, by plain walks in the order of the trees. */
+static void
+sum_plainly (const Grove *grove, gsize r, float *sum)
+{
+  const NotchForestNode *node = (const NotchForestNode *) (gpointer) grove->nodes->data;
+  memcpy (sum, grove->base, (gsize) grove->is.n_classes * sizeof *sum);
+  for (guint t = 0; t < grove->trees->len; t++) {
+    const NotchForestTree *tree = &g_array_index (grove->trees, NotchForestTree, t);
+    sum[tree->class_index] += walk (node, grove->row + r * (gsize) grove->is.n_features);
+    node += tree->n_nodes;
+  }
+}
+
+static void
+test_walks (void)
+{
+  static const Shape shape = { 7, 3, 40, 8, 3000 };
+  g_auto (Grove) grove = { 0 };
+  plant (&grove, &shape);
+  const gsize n_classes = (gsize) shape.n_classes;
+  g_autofree float *probability = g_new (float, shape.n_rows *n_classes), *sum = g_new (float, n_classes);
+  g_assert_true (notch_forest_probabilities (grove.forest, grove.row, shape.n_rows, NULL, probability, NULL));
+  for (gsize r = 0; r < shape.n_rows; r++) {
+    double whole = 0;
+    sum_plainly (&grove, r, sum);
+    for (gsize c = 0; c < n_classes; c++)
+      whole += exp ((double) sum[c]);
+    for (gsize c = 0; c < n_classes; c++)
+      g_assert_cmpfloat_with_epsilon ((double) probability[r * n_classes + c], exp ((double) sum[c]) / whole, 1e-6);
+  }
+}
+
+/* The processors' bits come out on every device, for any number of threads and in any company. */
+static void
+test_same (gconstpointer data)
+{
+  const Shape *shape = data;
+  g_auto (NotchCompute) compute = { 0 };
+  g_auto (Grove) grove = { 0 };
+  g_autoptr (GError) error = NULL;
+  g_assert_true (notch_compute_open (&compute, backend->name, 1, 3, NULL, &error));
+  g_assert_true (compute.kernels == backend);
+  plant (&grove, shape);
+  const NotchCompute one = { .jobs = 1 };
+  const gsize n = shape->n_rows * (gsize) shape->n_classes, few = MIN (shape->n_rows, 3);
+  g_autofree float *expected = g_new (float, n), *found = g_new (float, n);
+  g_assert_true (notch_forest_probabilities (grove.forest, grove.row, shape->n_rows, &one, expected, &error));
+  for (int again = 0; again < 2; again++) {
+    memset (found, 0xff, n * sizeof *found);
+    g_assert_true (notch_forest_probabilities (grove.forest, grove.row, few, &compute, found, &error));
+    g_assert_cmpmem (found, few * (gsize) shape->n_classes * sizeof *found, expected,
+                     few * (gsize) shape->n_classes * sizeof *found);
+    g_assert_true (notch_forest_probabilities (grove.forest, grove.row, shape->n_rows, &compute, found, &error));
+    g_assert_cmpmem (found, n * sizeof *found, expected, n * sizeof *found);
+  }
+}
+
+static NotchTreesMem *
+refuse_trees (NotchDevice *device, const NotchTrees *trees, char fault[256])
+{
+  (void) device, (void) trees;
+  g_strlcpy (fault, "no room for trees", 256);
+  return NULL;
+}
+
+static int
+refuse_rows (NotchTreesMem *mem, const float *row, size_t n, float *sum, char fault[256])
+{
+  (void) mem, (void) row, (void) n, (void) sum;
+  g_strlcpy (fault, "no room for rows", 256);
+  return -1;
+}
+
+/* A device without room is told, so that another one can be asked, and that one does it. */
+static void
+test_full (void)
+{
+  static const Shape shape = { 7, 3, 40, 8, 3000 };
+  g_auto (Grove) grove = { 0 };
+  plant (&grove, &shape);
+  NotchKernels full[2] = { notch_kernels_cpu, notch_kernels_cpu };
+  full[0].trees_up = refuse_trees;
+  full[1].trees_sum = refuse_rows;
+  g_autofree float *probability = g_new (float, shape.n_rows *(gsize) shape.n_classes);
+  for (int i = 0; i < 2; i++) {
+    g_autoptr (GError) error = NULL;
+    const NotchCompute compute = { .kernels = &full[i], .jobs = 3 };
+    g_assert_false (notch_forest_probabilities (grove.forest, grove.row, shape.n_rows, &compute, probability, &error));
+    g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL);
+    g_assert_nonnull (strstr (error->message, i ? "no room for rows" : "no room for trees"));
+    g_assert_true (notch_forest_probabilities (grove.forest, grove.row, shape.n_rows, NULL, probability, NULL));
+  }
 }
 
 /* tests/forest -m perf: rows a second through a hundred trees of depth 6 over 24 columns, on all processors. */
@@ -143,7 +245,7 @@ test_speed (void)
   double best = 0;
   for (int round = 0; round < 5; round++) {
     const gint64 start = g_get_monotonic_time ();
-    notch_forest_probabilities (forest, row, ROWS, (int) g_get_num_processors (), probability);
+    notch_forest_probabilities (forest, row, ROWS, NULL, probability, NULL);
     best = MAX (best, ROWS / ((double) (g_get_monotonic_time () - start) / 1e6));
   }
   g_test_maximized_result (best, "%.3g million rows a second on %u processors", best / 1e6, g_get_num_processors ());
@@ -214,7 +316,7 @@ compare (const char *objective, int classes, const char *const parameter[][2], i
   g_autoptr (NotchForest) forest = notch_forest_new (model, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (model->class_name->pdata[1], ==, names ? "other one" : "class_1");
-  notch_forest_probabilities (forest, test, TEST, 2, ours);
+  g_assert_true (notch_forest_probabilities (forest, test, TEST, NULL, ours, NULL));
   bst_ulong n = 0;
   const float *theirs = NULL;
   OK (XGBoosterPredict (booster, rows, 0, 0, 0, &n, &theirs));
@@ -276,7 +378,7 @@ test_training (void)
   g_autoptr (NotchForest) forest = notch_forest_new (model, &error);
   g_assert_no_error (error);
   g_autofree float *probability = g_new (float, TRAIN * 2);
-  notch_forest_probabilities (forest, row, TRAIN, 2, probability);
+  g_assert_true (notch_forest_probabilities (forest, row, TRAIN, NULL, probability, NULL));
   int right = 0;
   for (int i = 0; i < TRAIN / 4; i++)
     right += (probability[2 * i + 1] > 0.5f) == (label[i] > 0);
@@ -362,8 +464,17 @@ test_json (void)
 int
 main (int argc, char **argv)
 {
+  /* The last ones: more rows than one launch takes, more features than threads of a block, and leaves alone. */
+  static const Shape shape[] = { { 7, 3, 40, 8, 3001 },     { 24, 16, 200, 6, 333 }, { 1, 1, 1, 1, 1 },
+                                 { 40, 150, 300, 5, 127 },  { 3, 2, 30, 12, 31 },    { 2, 2, 3, 2, (1 << 17) + 77 },
+                                 { 2500, 300, 40, 11, 65 }, { 2, 4, 3, 0, 33 } };
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/forest/walks", test_walks);
+  for (gsize i = 0; i < G_N_ELEMENTS (shape); i++) {
+    g_autofree char *path = g_strdup_printf ("/forest/same/%" G_GSIZE_FORMAT, i);
+    backend_add (path, (BackendTest){ .test = test_same, .data = &shape[i] });
+  }
+  g_test_add_func ("/forest/full", test_full);
   g_test_add_func ("/forest/speed", test_speed);
   g_test_add_func ("/forest/json", test_json);
   g_test_add_func ("/forest/library", test_library);

@@ -139,9 +139,10 @@ is "shards at the same time: every image has its row" "$(grep -c '^s[1-6].tif,.*
 documented () {
   grep -q -e "\(Va\|Cm\|,\) $1\( \|$\)" "$srcdir/docs/notch-inspect.1"
 }
+classes=$(head -n 1 whole/summary.csv | tr , '\n' | sed -n 's/^class_//p')
 for column in $(head -n 1 whole/a/defects.csv | tr , ' ') $(head -n 1 whole/a/dice.csv | tr , ' ') \
   $(head -n 1 whole/summary.csv | tr , '\n' | sed '/^class_/d') class_NAME \
-  $(sed -n 's/^ *"\([a-z_]*\)" : .*/\1/p' whole/a/summary.json | grep -vx 'scratch\|stain\|pit\|particle\|other\|inspected\|[a-e]\|.*_cm2\|defects_per_die'); do
+  $(sed -n 's/^ *"\([a-z_]*\)" : .*/\1/p' whole/a/summary.json | grep -vxF "$classes" | grep -vx 'inspected\|[a-e]\|.*_cm2\|defects_per_die'); do
   ok "notch-inspect.1 has $column" documented "$column"
 done
 for report in $("$NOTCH" inspect --help | sed -n 's/^  \([a-z]*\) *[* ] .*(.*)$/\1/p'); do
@@ -176,6 +177,13 @@ ok "elsewhere it is" test "$(wc -l <region/a/defects.csv)" -gt 1
 "$NOTCH" inspect -q --set detect.polarity=dark --format defects -o dark a.tif
 is "one polarity only" "$(awk -F, 'NR > 1 && $16 > 0 { n++ } END { print n + 0 }' dark/a/defects.csv)" 0
 is "--speed fast finds the strong ones" "$(status "$NOTCH" inspect --speed fast --format defects -o fast a.tif)" 0
+ok "there are some" test "$(wc -l <fast/a/defects.csv)" -gt 1
+few () { # NEIGHBOURS
+  "$NOTCH" inspect -q --speed fast --set reference.neighbours="$1" --format defects -o "few$1" a.tif
+  cmp -s fast/a/defects.csv "few$1/a/defects.csv" && echo as by default
+}
+is "it compares with five dice of the eight that the recipe allows" "$(few 5)" "as by default"
+is "and with fewer where that allows no more" "$(few 4)" ""
 "$NOTCH" simulate -q --wafer --size 768x768 --die 96x72 --pixel-um 100 --defects 8 --snr 15:40 --seed 5 -o wafer.tif
 "$NOTCH" inspect -q --format defects,dice,map -o wafer wafer.tif
 ok "a round wafer has partial dice" grep -q ',partial$' wafer/wafer/dice.csv

@@ -76,7 +76,7 @@ test_classify (void)
     double confidence = 0;
     example.value[NOTCH_FEATURE_AREA] = row[i].area;
     example.value[NOTCH_FEATURE_ELONGATION] = row[i].elongation;
-    g_assert_true (notch_trained_probabilities (trained, &example, 1, 0, 1, probability, NULL));
+    g_assert_true (notch_trained_probabilities (trained, &example, 1, 0, NULL, probability, NULL));
     double second = 1 / (1 + exp ((double) row[i].sums[0] - (double) row[i].sums[1]));
     g_assert_cmpfloat_with_epsilon ((double) probability[1], second, 1e-6);
     g_assert_cmpfloat_with_epsilon ((double) (probability[0] + probability[1]), 1, 1e-6);
@@ -216,9 +216,10 @@ test_trees (void)
 }
 
 static gboolean
-fail (gconstpointer state, const NotchExample *example, guint n, int patch_side, int jobs, float *to, GError **error)
+fail (gconstpointer state, const NotchExample *example, guint n, int patch_side, const NotchCompute *compute, float *to,
+      GError **error)
 {
-  (void) state, (void) example, (void) n, (void) patch_side, (void) jobs, (void) to;
+  (void) state, (void) example, (void) n, (void) patch_side, (void) compute, (void) to;
   g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "out of memory for images of a network");
   return FALSE;
 }
@@ -236,7 +237,7 @@ test_fails (void)
   trained->classifier = &failing;
   const NotchClasses classes = { .trained = trained };
   NotchDefect defect = { .class_index = 7 };
-  g_assert_false (notch_classes_assign (&classes, &defect, 1, 0, 1, &error));
+  g_assert_false (notch_classes_assign (&classes, &defect, 1, 0, NULL, &error));
   g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE);
   g_assert_cmpint (defect.class_index, ==, 7);
   trained->classifier = own;

@@ -229,7 +229,8 @@ do_round (Twins *twins, guint32 seed)
   twins->fit = (NotchFit){ .terms = one_in (twins, 6) ? NOTCH_FIT_NOTHING : g_rand_int_range (twins->random, 0, 16),
                            .gain = 1.02f,
                            .wander = one_in (twins, 3) ? g_rand_int_range (twins->random, 1, 4) : 0,
-                           .least = one_in (twins, 2) ? 3 : 0 };
+                           .least = one_in (twins, 2) ? 3 : 0,
+                           .samples = one_in (twins, 3) ? g_rand_int_range (twins->random, 1, 4000) : 0 };
   twins->follow = one_in (twins, 2);
   NotchLaneSize is = { .size = twins->size, .halo = HALO, .max_blobs = 8, .patch_side = 8, .max_patches = 1 };
   NotchLane *lane[2];

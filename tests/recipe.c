@@ -92,11 +92,43 @@ test_defaults (void)
   g_autoptr (NotchRecipe) no_rules = notch_recipe_parse ("[classify]\n", "no rules", &error);
   g_assert_no_error (error);
   g_assert_cmpuint (no_rules->classify.rule->len, ==, 0);
+  g_assert_cmpstr (no_rules->classify.model, ==, NOTCH_MODEL_SHIPPED);
   g_autoptr (NotchRecipe) blank =
       notch_recipe_parse ("[detect]\r\nfalse_alarms=\r\ntile_px = 256\r\n", "blank", &error);
   g_assert_no_error (error);
   g_assert_cmpfloat (blank->detect.false_alarms, ==, 0.1);
   g_assert_cmpint (blank->detect.tile_px, ==, 256);
+}
+
+/* The model that comes with notch decides, until a rule or a model is given, in whichever order. */
+static void
+test_model (void)
+{
+  static const struct {
+    const char *text, *set, *model;
+  } given[] = {
+    { "", NULL, NOTCH_MODEL_SHIPPED },
+    { "[classify]\nsignature_model = maps.model\n", NULL, NOTCH_MODEL_SHIPPED },
+    { "[classify]\nclass.a = area_px > 3\n", NULL, NULL },
+    { "[classify]\nmodel =\n", NULL, NULL },
+    { "[classify]\nclass.a = area_px > 3\nmodel = own.model\n", NULL, "own.model" },
+    { "[classify]\nmodel = own.model\nclass.a = area_px > 3\n", NULL, "own.model" },
+    { "", "classify.class.a = area_px > 3", NULL },
+    { "", "classify.model =", NULL },
+    { "[classify]\nmodel = own.model\n", "classify.class.a = area_px > 3", "own.model" },
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (given); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (NotchRecipe) recipe = notch_recipe_parse (given[i].text, "r", &error);
+    g_assert_no_error (error);
+    if (given[i].set)
+      g_assert_true (notch_recipe_set (recipe, given[i].set, &error));
+    g_assert_cmpstr (recipe->classify.model, ==, given[i].model);
+    g_autofree char *text = notch_recipe_to_string (recipe);
+    g_autoptr (NotchRecipe) again = notch_recipe_parse (text, "again", &error);
+    g_assert_no_error (error);
+    g_assert_cmpstr (again->classify.model, ==, given[i].model);
+  }
 }
 
 static void
@@ -251,6 +283,7 @@ main (int argc, char **argv)
     setlocale (LC_ALL, "");
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/recipe/defaults", test_defaults);
+  g_test_add_func ("/recipe/model", test_model);
   g_test_add_func ("/recipe/round-trip", test_round_trip);
   g_test_add_func ("/recipe/errors", test_errors);
   g_test_add_func ("/recipe/file", test_file);

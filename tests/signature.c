@@ -323,8 +323,8 @@ test_learn (void)
   for (guint i = 0; i < test->example->len; i++) {
     float probability[9];
     double confidence;
-    g_assert_true (
-        notch_trained_probabilities (trained, notch_example (test, i), 1, NOTCH_RASTER_SIDE, 1, probability, &error));
+    g_assert_true (notch_trained_probabilities (trained, notch_example (test, i), 1, NOTCH_RASTER_SIDE, NULL,
+                                                probability, &error));
     right += notch_trained_decide (trained, probability, NAN, &confidence) == notch_example (test, i)->class_index;
   }
   g_assert_cmpint (right, >=, 40);
@@ -333,10 +333,10 @@ test_learn (void)
   none.map_edge_max = 0;
   g_autoptr (NotchBinMap) one = map_of (&center, 0), other = map_of (&none, 0);
   NotchSignature signature;
-  g_assert_true (notch_signature_read (trained, one, 1, &signature, &error));
+  g_assert_true (notch_signature_read (trained, one, NULL, &signature, &error));
   g_assert_cmpstr (signature.name, ==, "Center");
   g_assert_cmpfloat (signature.chance, <=, 0.05);
-  g_assert_true (notch_signature_read (trained, other, 1, &signature, &error));
+  g_assert_true (notch_signature_read (trained, other, NULL, &signature, &error));
   g_assert_cmpstr (signature.name, ==, "none");
   g_assert_cmpfloat (signature.confidence, >, 0.5);
 }

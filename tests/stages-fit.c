@@ -82,8 +82,9 @@ pattern (double x, double y)
          + 10 * sin (0.05 * x * 0.7 + 0.9 * y * 0.5) + 8 * sin (0.8 * x + 0.1 * y);
 }
 
+/* A fit of so many samples; `shift`: what it finds. */
 static void
-test_fit (void)
+check_fit (int samples, float shift[2])
 {
   Bench bench;
   bench_open (&bench, &tile_size, 400, 200);
@@ -104,7 +105,7 @@ test_fit (void)
   int terms = NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS;
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms, 1, 0, 0, 0 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms, 1, 0, 0, 0, samples }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);
@@ -125,7 +126,20 @@ test_fit (void)
   /* Shift coefficients are those of the gradient, on the reference's scale: 1.05 times 0.05 and -0.03 px. */
   g_assert_cmpfloat_with_epsilon (found.fit[0][2], 1.07 * 0.05, 0.01);
   g_assert_cmpfloat_with_epsilon (found.fit[0][3], 1.07 * -0.03, 0.01);
+  shift[0] = found.fit[0][2], shift[1] = found.fit[0][3];
   bench_close (&bench);
+}
+
+/* A part of the samples tells nearly the same; more than there are tell no more than all. */
+static void
+test_fit (void)
+{
+  float all[2], part[2], beyond[2];
+  check_fit (0, all);
+  check_fit (1000, part);
+  check_fit (1 << 20, beyond);
+  g_assert_true (part[0] != all[0] && part[1] != all[1]);
+  g_assert_true (beyond[0] == all[0] && beyond[1] == all[1]);
 }
 
 /* What a later piece covers, with another kind of reference, has no say in the fit of the earlier one. */
@@ -176,7 +190,7 @@ test_fit_nothing (void)
   static float res[AREA];
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 3, 0, 0, 0 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 3, 0, 0, 0, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   for (int y = 2; y < SIZE - 2; y++)
     for (int x = 2; x < SIZE - 2; x++) /* values up to 500 in 24 bits */
@@ -247,7 +261,9 @@ test_fit_pad (void)
     bench.k->gather (bench.lane, &(NotchGather){ &batch });
     bench.k->refer (bench.lane, &(NotchRefer){ &batch });
     bench.k->poke (bench.lane, 0, NOTCH_PLANE_REF, ref);
-    const NotchFit fit = { &batch, NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS, 1, 0, 0, 0 };
+    const NotchFit fit = {
+      &batch, NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS, 1, 0, 0, 0, 0
+    };
     g_assert_cmpint (bench.k->fit (bench.lane, &fit), ==, 0);
     bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, fitted);
     const int middle = (60 + PAD / 2) * SIDE + 300 + PAD / 2;
@@ -275,8 +291,8 @@ test_fit_quiet (void)
   static float ref[AREA];
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_GAIN | NOTCH_FIT_SHIFT, 1, 0, 60, 0 }), ==,
-                   0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_GAIN | NOTCH_FIT_SHIFT, 1, 0, 60, 0, 0 }),
+                   ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   g_assert_cmpfloat (ref[10 * SIZE + 16], >, 200);
   g_assert_cmpfloat (fabsf (ref[30 * SIZE + 30]), <, 5);
@@ -304,8 +320,8 @@ test_fit_poked (void)
     bench.k->gather (bench.lane, &(NotchGather){ &bare });
     bench.k->poke (bench.lane, 0, NOTCH_PLANE_TEST, test);
     bench.k->poke (bench.lane, 0, NOTCH_PLANE_REF, ref);
-    g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &bare, NOTCH_FIT_GAIN | NOTCH_FIT_FOCUS, 1, 0, 0, 0 }), ==,
-                     0);
+    g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &bare, NOTCH_FIT_GAIN | NOTCH_FIT_FOCUS, 1, 0, 0, 0, 0 }),
+                     ==, 0);
     bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res[k]);
     bench.k->gather (bench.lane, &(NotchGather){ &batch }); /* another tile, whose reference is noisy */
     g_assert_cmpint (bench.k->refer (bench.lane, &(NotchRefer){ &batch }), ==, 0);
@@ -332,7 +348,7 @@ test_fit_wander (void)
   int n_beyond = 0;
   bench.k->gather (bench.lane, &(NotchGather){ &batch });
   bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 1.02f, 2, 0, 0 }), ==, 0);
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 1.02f, 2, 0, 0, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);

@@ -41,4 +41,15 @@ done
 is "each has its signature" "$(awk -F, '{ printf "%s ", $(NF - 1) }' summary.csv)" "Center none "
 ok "summary.json has it" grep -q '"class" : "Center"' center/center/summary.json
 is "a model of maps is none of defects" "$(status "$NOTCH" inspect -q --model maps.model -o x center.tif)" 2
+
+# ---- real maps ------------------------------------------------------------------------------------------------------------
+# As docs/signatures.md tells; over nine classes, of which one has a single map to test on.
+if [ -f "${NOTCH_DATA:-}/wm811k/maps.csv" ]; then
+  "$NOTCH" simulate --maps 400 --signature Scratch,Edge-Ring,Near-full,Center --map-side 26:26 --map-density 0.02:0.15 --seed 7 -o more.csv
+  "$NOTCH" train -q --hold-out 0 -o real.model "$NOTCH_DATA/wm811k/maps.csv" more.csv
+  f1=$("$NOTCH" validate real.model "$NOTCH_DATA/wm811k/maps.csv" 2>&1 | sed -n 's/^macro-F1 *\([0-9.]*\).*/\1/p')
+  ok "wm811k, macro-F1 of maps that are not in the train split: $f1, at least 0.7" awk "BEGIN { exit !(${f1:-0} >= 0.7) }"
+else
+  skip "wm811k" "NOTCH_DATA has no wm811k/maps.csv"
+fi
 done_testing

@@ -41,9 +41,9 @@ gboolean notch_bench_go_on (const NotchBench *bench, double done);
 /* Steps that each part tells. */
 int notch_bench_stages_steps (const NotchBench *bench);
 int notch_bench_images_steps (const NotchBench *bench);
-/* Rounds of copying and of every stage of the kernels, on one lane and on all. */
+/* Rounds of copying, of every stage of the kernels, and of a tile's at the fast speed, on one lane and on all. */
 gboolean notch_bench_stages (NotchBench *bench, GError **error);
-/* Rounds of whole inspections of a simulated image, from memory and from a file, with all filters and with the fast ones. */
+/* Rounds of whole inspections of a simulated image, from memory and from a file, at either speed. */
 gboolean notch_bench_images (NotchBench *bench, GError **error);
 
 /* Seconds since some moment in the past. */

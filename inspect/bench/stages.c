@@ -2,7 +2,8 @@
  *
  * Lanes are a crew's. A round begins with a copy, and then works off the same chain of stages again and again, waiting for
  * the device after every stage: that is what it costs, whether the device works while it is called or on its own. Where
- * all lanes are timed they start together, and share what they share in an inspection, too. */
+ * all lanes are timed they start together, and share what they share in an inspection, too. The fast speed's rounds have
+ * the stages of a tile only; figures are of those that it changes, and of the tile. */
 #include "inspect/bench/bench.h"
 #include "inspect/detect/survey.h"
 
@@ -15,7 +16,6 @@
 
 #define CHAINS    12 /* batches a round */
 #define PAIRS     32 /* that `shift` registers a batch */
-#define SOURCES   8  /* dice around the one that is inspected */
 #define COLS      9  /* dice of the strip */
 #define ROWS      3
 #define FIRST_COL 1 /* of a tile; it and its sources lie within the strip */
@@ -33,19 +33,35 @@ enum {
       N_STAGES
 };
 
-static const char *const stage_name[N_STAGES] = {
+enum { FULL, FAST, N_SPEEDS };
+
+static const NotchSpeed *const speeds[N_SPEEDS] = { &notch_speed_full, &notch_speed_fast };
+
+static const char *const stage_name[N_SPEEDS][N_STAGES] = {
 #define NOTCH_STAGE(name, Args) #name,
-  NOTCH_STAGES (NOTCH_STAGE)
+  { NOTCH_STAGES (NOTCH_STAGE) },
+#undef NOTCH_STAGE
+#define NOTCH_STAGE(name, Args) #name " fast",
+  { NOTCH_STAGES (NOTCH_STAGE) },
 #undef NOTCH_STAGE
 };
+static const char *const tile_name[N_SPEEDS] = { "tile", "tile fast" };
 
 /* The stages that an inspection does with every tile, one after the other. */
 #define FIRST_OF_TILE STAGE_gather
 #define LAST_OF_TILE  STAGE_patch
 
+/* The dice around the one that is inspected, by columns and rows; nearest first. */
+static const struct {
+  int col, row;
+} around[] = { { -1, 0 }, { 1, 0 }, { 0, -1 }, { 0, 1 }, { -1, -1 }, { 1, -1 }, { -1, 1 }, { 1, 1 } };
+#define MOST_SOURCES ((int) G_N_ELEMENTS (around))
+
 /* What all lanes work on. */
 typedef struct {
   const NotchBench *bench;
+  int speed;     /* FULL or FAST */
+  int n_sources; /* dice that one is compared with */
   NotchRecipe *recipe;
   NotchPlan *plan;
   NotchLaneSize size;
@@ -137,14 +153,17 @@ scene_free (Scene *scene)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Scene, scene_free)
 
 static Scene *
-scene_new (const NotchBench *bench, GError **error)
+scene_new (const NotchBench *bench, int speed, GError **error)
 {
   const NotchCompute *compute = &bench->compute;
   g_autoptr (Scene) scene = g_new0 (Scene, 1);
   scene->bench = bench;
+  scene->speed = speed;
+  scene->n_sources = MIN (MOST_SOURCES, speeds[speed]->sources);
   scene->plan = g_new0 (NotchPlan, 1);
+  scene->plan->speed = speeds[speed];
   const NotchRecipe *recipe = scene->plan->recipe = scene->recipe = notch_recipe_new ();
-  notch_plan_make_bank (scene->plan, FALSE);
+  notch_plan_make_bank (scene->plan);
   scene->die = recipe->detect.tile_px - 2 * recipe->detect.halo_px;
   scene->size = (NotchLaneSize){
     .batch = notch_compute_batch (compute),
@@ -193,7 +212,7 @@ static void
 place_tile (Drive *drive, int t, int col)
 {
   const Scene *scene = drive->scene;
-  int die = scene->die, size = scene->size.size, halo = scene->size.halo, half = size / 2;
+  int die = scene->die, size = scene->size.size, halo = scene->size.halo, half = size / 2, n = scene->n_sources;
   drive->tile[t] = (NotchTile){
     .x = col * die - halo,
     .y = die - halo,
@@ -207,13 +226,11 @@ place_tile (Drive *drive, int t, int col)
     .n_pieces = 4,
   };
   for (int p = 4 * t; p < 4 * t + 4; p++) {
-    drive->piece[p] = (NotchPiece){ p % 2 * half, p / 2 % 2 * half, half, half, SOURCES * p, SOURCES, 0 };
-    for (int k = 0; k < SOURCES; k++) {
-      int at = k < SOURCES / 2 ? k : k + 1; /* but for the die itself */
-      drive->source[SOURCES * p + k] = (NotchSourceShift){
-        .dx = (at % 3 - 1) * die + 0.002 * k, .dy = (at / 3 - 1) * die - 0.001 * k, .zoom = 1, .mem = NOTCH_MEM_IMAGE
+    drive->piece[p] = (NotchPiece){ p % 2 * half, p / 2 % 2 * half, half, half, n * p, n, 0 };
+    for (int k = 0; k < n; k++)
+      drive->source[n * p + k] = (NotchSourceShift){
+        .dx = around[k].col * die + 0.002 * k, .dy = around[k].row * die - 0.001 * k, .zoom = 1, .mem = NOTCH_MEM_IMAGE
       };
-    }
   }
 }
 
@@ -237,7 +254,7 @@ drive_new (const Scene *scene, Gate *gate, int index)
   drive->copy_bytes = MAX (COPY_BYTES / (gsize) gate->lanes, LEAST_COPY_BYTES);
   drive->tile = g_new0 (NotchTile, size->batch);
   drive->piece = g_new0 (NotchPiece, 4 * size->batch);
-  drive->source = g_new0 (NotchSourceShift, 4 * SOURCES * size->batch);
+  drive->source = g_new0 (NotchSourceShift, 4 * scene->n_sources * size->batch);
   drive->found = g_new0 (NotchTileFound, size->batch);
   drive->power = g_new0 (double, (gsize) size->size *(gsize) (size->size / 2 + 1));
   drive->batch = (NotchBatch){ size->batch, drive->tile, drive->piece, drive->source, { scene->mem } };
@@ -272,6 +289,20 @@ drive_free (gpointer data)
   g_free (drive);
 }
 
+/* Whether a scene's rounds have a stage. */
+static gboolean
+has_stage (const Scene *scene, int stage)
+{
+  return scene->speed == FULL || (stage >= FIRST_OF_TILE && stage <= LAST_OF_TILE);
+}
+
+/* Whether there is a figure of it: of the fast speed, where it is another one. */
+static gboolean
+tells_stage (const Scene *scene, int stage)
+{
+  return scene->speed == FULL || stage == STAGE_refer || stage == STAGE_fit || stage == STAGE_filter;
+}
+
 /* Waits for a stage that began at `start`, and adds what it took. What it takes to ask a device that has nothing to do is
  * left out; the call itself never is. */
 static gboolean
@@ -296,7 +327,8 @@ run_chain (Drive *drive, NotchLane *lane, double spent[N_STAGES])
   double start;
 #define NOTCH_STAGE(name, Args)                                                                                        \
   start = notch_bench_now ();                                                                                          \
-  if (k->name (lane, &drive->arguments.name) != 0 || !wait_for_stage (drive, lane, start, &spent[STAGE_##name]))       \
+  if (has_stage (drive->scene, STAGE_##name)                                                                           \
+      && (k->name (lane, &drive->arguments.name) != 0 || !wait_for_stage (drive, lane, start, &spent[STAGE_##name])))  \
     return FALSE;
   NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE
@@ -312,10 +344,10 @@ drive_lane (NotchLane *lane, gpointer data, GError **error)
     return FALSE;
   const NotchKernels *k = drive->scene->bench->compute.kernels;
   double warm[N_STAGES] = { 0 };
-  gboolean well = k->copy (lane, drive->copy_bytes, 1) == 0;
+  gboolean copies = drive->scene->speed == FULL, well = !copies || k->copy (lane, drive->copy_bytes, 1) == 0;
   gate_pass (drive->gate);
   drive->copy_start = notch_bench_now ();
-  well = well && k->copy (lane, drive->copy_bytes, COPIES) == 0;
+  well = well && (!copies || k->copy (lane, drive->copy_bytes, COPIES) == 0);
   drive->copy_end = notch_bench_now ();
   place_batch (drive, 0);
   well = well && run_chain (drive, lane, warm);
@@ -346,11 +378,11 @@ count_bytes (const Scene *scene, double crops, double bytes[N_STAGES])
     /* columns back: spectrum and transfer function in, product out; rows back: product in; score in and out */
     filters += (half + plane / 2 + half + half + 2 * plane) / (d * d);
   }
-  bytes[STAGE_gather] = tile * (sample + plane);          /* image in; TEST out */
-  bytes[STAGE_refer] = tile * (SOURCES * sample + plane); /* sources in; REF out */
-  bytes[STAGE_fit] = tile * 4 * plane;                    /* TEST and REF in; REF and RES out */
-  bytes[STAGE_follow] = tile * (2 + 4 + 4 + 1) * plane;   /* RES and REF in, four planes out and in; RES out */
-  bytes[STAGE_normalise] = tile * 3 * plane;              /* RES and REF in; Z out */
+  bytes[STAGE_gather] = tile * (sample + plane);                   /* image in; TEST out */
+  bytes[STAGE_refer] = tile * (scene->n_sources * sample + plane); /* sources in; REF out */
+  bytes[STAGE_fit] = tile * 4 * plane;                             /* TEST and REF in; REF and RES out */
+  bytes[STAGE_follow] = tile * (2 + 4 + 4 + 1) * plane;            /* RES and REF in, four planes out and in; RES out */
+  bytes[STAGE_normalise] = tile * 3 * plane;                       /* RES and REF in; Z out */
   /* rows: Z in, half a spectrum out; columns: in and out; the filters; FINE out */
   bytes[STAGE_filter] = tile * (plane + 3 * half + filters + plane);
   bytes[STAGE_label] = tile * 2 * plane;                             /* SCORE and FINE in; blobs are few */
@@ -384,16 +416,18 @@ note_round (NotchBench *bench, const Scene *scene, const GPtrArray *drives)
       spent[s] += drive->spent[s] / lanes;
   }
   count_bytes (scene, crops, bytes);
-  notch_bench_note (bench, NOTCH_BENCH_LIMIT, "copy", lanes, 2 * sizeof (float),
-                    1e9 * (end - start) / copied * sizeof (float));
+  if (scene->speed == FULL)
+    notch_bench_note (bench, NOTCH_BENCH_LIMIT, "copy", lanes, 2 * sizeof (float),
+                      1e9 * (end - start) / copied * sizeof (float));
   double tile = 0, tile_bytes = 0;
   for (int s = 0; s < N_STAGES; s++) {
     double ns = 1e9 * spent[s] / (lanes * pixels_of (scene, s));
-    notch_bench_note (bench, NOTCH_BENCH_STAGE, stage_name[s], lanes, bytes[s], ns);
+    if (tells_stage (scene, s))
+      notch_bench_note (bench, NOTCH_BENCH_STAGE, stage_name[scene->speed][s], lanes, bytes[s], ns);
     if (s >= FIRST_OF_TILE && s <= LAST_OF_TILE)
       tile += ns, tile_bytes += bytes[s];
     if (s == LAST_OF_TILE)
-      notch_bench_note (bench, NOTCH_BENCH_STAGE, "tile", lanes, tile_bytes, tile);
+      notch_bench_note (bench, NOTCH_BENCH_STAGE, tile_name[scene->speed], lanes, tile_bytes, tile);
   }
 }
 
@@ -427,29 +461,51 @@ n_crews (const NotchBench *bench)
 int
 notch_bench_stages_steps (const NotchBench *bench)
 {
-  return bench->rounds * n_crews (bench);
+  return bench->rounds * N_SPEEDS * n_crews (bench);
+}
+
+/* What is timed at one speed. */
+typedef struct {
+  Scene *scene;
+  NotchCrew *crew[2];
+} Set;
+
+static void
+set_clear (Set *set)
+{
+  for (int i = 0; i < 2; i++)
+    notch_crew_free (set->crew[i]);
+  scene_free (set->scene);
+}
+
+static gboolean
+set_make (Set *set, const NotchBench *bench, int speed, GError **error)
+{
+  NotchCompute compute[2] = { bench->compute, bench->compute };
+  compute[0].jobs = 1;
+  set->scene = scene_new (bench, speed, error);
+  gboolean well = set->scene != NULL;
+  for (int i = 0; i < n_crews (bench) && well; i++) {
+    set->crew[i] = notch_crew_new (&compute[i], &set->scene->size, error);
+    well = set->crew[i] != NULL;
+  }
+  return well;
 }
 
 gboolean
 notch_bench_stages (NotchBench *bench, GError **error)
 {
-  NotchCompute compute[2] = { bench->compute, bench->compute };
-  compute[0].jobs = 1;
-  g_autoptr (Scene) scene = scene_new (bench, error);
-  if (!scene)
-    return FALSE;
-  NotchCrew *crew[2] = { NULL, NULL };
+  static const char *const step[N_SPEEDS][2] = { { "stages, one lane", "stages, all lanes" },
+                                                 { "fast stages, one lane", "fast stages, all lanes" } };
+  Set set[N_SPEEDS] = { 0 };
   gboolean well = TRUE;
-  int n = n_crews (bench);
-  for (int i = 0; i < n && well; i++) {
-    crew[i] = notch_crew_new (&compute[i], &scene->size, error);
-    well = crew[i] != NULL;
-  }
+  for (int s = 0; s < N_SPEEDS && well; s++)
+    well = set_make (&set[s], bench, s, error);
   for (int round = 0; round < bench->rounds; round++) /* in turn: a machine's speed drifts */
-    for (int i = 0; i < n && well; i++)
-      well = notch_bench_next (bench, i == 0 ? "stages, one lane" : "stages, all lanes", error)
-             && run_round (bench, scene, crew[i], error);
-  for (int i = 0; i < n; i++)
-    notch_crew_free (crew[i]);
+    for (int s = 0; s < N_SPEEDS; s++)
+      for (int i = 0; i < n_crews (bench) && well; i++)
+        well = notch_bench_next (bench, step[s][i], error) && run_round (bench, set[s].scene, set[s].crew[i], error);
+  for (int s = 0; s < N_SPEEDS; s++)
+    set_clear (&set[s]);
   return well;
 }

@@ -58,13 +58,13 @@ notch_classes_names (const NotchClasses *classes)
 
 gboolean
 notch_classes_assign_examples (const NotchClasses *classes, const NotchExample *example, guint n, int patch_side,
-                               int jobs, int *class_index, double *confidence, GError **error)
+                               const NotchCompute *compute, int *class_index, double *confidence, GError **error)
 {
   const gsize n_classes = classes->trained->model->class_name->len;
   g_autofree float *probability = g_new (float, (gsize) n *n_classes + 1);
   g_autofree double *distance = g_new (double, n + 1);
-  if (!notch_trained_probabilities (classes->trained, example, n, patch_side, jobs, probability, error)
-      || !notch_known_distances (classes->trained, example, n, patch_side, jobs, distance, error))
+  if (!notch_trained_probabilities (classes->trained, example, n, patch_side, compute, probability, error)
+      || !notch_known_distances (classes->trained, example, n, patch_side, compute, distance, error))
     return FALSE;
   for (guint i = 0; i < n; i++)
     class_index[i] = notch_trained_decide (classes->trained, probability + i * n_classes, distance[i], &confidence[i]);
@@ -85,8 +85,8 @@ make_examples (const NotchDefect *defect, guint n)
 }
 
 gboolean
-notch_classes_assign (const NotchClasses *classes, NotchDefect *defect, guint n, int patch_side, int jobs,
-                      GError **error)
+notch_classes_assign (const NotchClasses *classes, NotchDefect *defect, guint n, int patch_side,
+                      const NotchCompute *compute, GError **error)
 {
   if (classes->rules) {
     for (guint i = 0; i < n; i++)
@@ -96,7 +96,7 @@ notch_classes_assign (const NotchClasses *classes, NotchDefect *defect, guint n,
   g_autofree NotchExample *example = make_examples (defect, n);
   g_autofree int *class_index = g_new (int, n + 1);
   g_autofree double *confidence = g_new (double, n + 1);
-  if (!notch_classes_assign_examples (classes, example, n, patch_side, jobs, class_index, confidence, error))
+  if (!notch_classes_assign_examples (classes, example, n, patch_side, compute, class_index, confidence, error))
     return FALSE;
   for (guint i = 0; i < n; i++)
     defect[i].class_index = class_index[i], defect[i].confidence = confidence[i];

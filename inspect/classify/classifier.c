@@ -78,10 +78,10 @@ notch_trained_free (NotchTrained *trained)
 
 gboolean
 notch_trained_probabilities (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
-                             int jobs, float *probability, GError **error)
+                             const NotchCompute *compute, float *probability, GError **error)
 {
   const int n_classes = (int) trained->model->class_name->len;
-  if (!trained->classifier->classify (trained->state, example, n, patch_side, jobs, probability, error))
+  if (!trained->classifier->classify (trained->state, example, n, patch_side, compute, probability, error))
     return FALSE;
   if (trained->model->temperature != 1)
     notch_temper (probability, n, n_classes, trained->model->temperature);

@@ -4,6 +4,7 @@
 #include "inspect/classify/dataset.h"
 #include "inspect/classify/model.h"
 #include "inspect/classify/novelty.h"
+#include "inspect/compute/device.h"
 
 /* Fields that are 0 or NULL mean the default. Borrowed for the call. */
 typedef struct {
@@ -32,14 +33,13 @@ typedef struct {
   /* Gets ready to classify; the model stays as long as the state does. Whatever the sections say is checked here. */
   gpointer (*open) (const NotchModel *model, GError **error);
   /* The probabilities of n examples, n x classes, each row's sum 1. Patches are of patch_side px; an example that lacks what
-   * the classifier needs gets equal ones. `jobs` threads at most; the result does not depend on them. FALSE where memory does
-   * not do. */
-  gboolean (*classify) (gconstpointer state, const NotchExample *example, guint n, int patch_side, int jobs,
-                        float *probability, GError **error);
+   * the classifier needs gets equal ones. `compute` as for notch_net_apply. FALSE where memory or a device does not do. */
+  gboolean (*classify) (gconstpointer state, const NotchExample *example, guint n, int patch_side,
+                        const NotchCompute *compute, float *probability, GError **error);
   /* NULL, or the length of an embedding and its values, n x length: near is alike. */
   int (*embedding_length) (gconstpointer state);
-  gboolean (*embed) (gconstpointer state, const NotchExample *example, guint n, int patch_side, int jobs, float *vector,
-                     GError **error);
+  gboolean (*embed) (gconstpointer state, const NotchExample *example, guint n, int patch_side,
+                     const NotchCompute *compute, float *vector, GError **error);
   void (*close) (gpointer state);
 } NotchClassifier;
 
@@ -68,7 +68,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTrained, notch_trained_free)
 
 /* The classifier's probabilities with the model's temperature applied, n x classes. */
 gboolean notch_trained_probabilities (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
-                                      int jobs, float *probability, GError **error);
+                                      const NotchCompute *compute, float *probability, GError **error);
 /* The most probable class of a row of probabilities, or class_name->len, which is "unknown", where that is below the
  * class's threshold or the example's distance (known.h; NAN: not known; INFINITY: the classifier has nothing to go by)
  * beyond what nearly all known examples are within.

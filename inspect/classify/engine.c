@@ -135,16 +135,16 @@ notch_engine_new (const NotchNet *net, const NotchCompute *compute, int images, 
   NotchDevice *device = compute && compute->n_devices > 0 ? compute->device[0] : NULL;
   if (!device)
     device = engine->device = kernels->open (0, fault);
-  NotchNetSize size = { compute && compute->jobs > 0 ? compute->jobs : (int) g_get_num_processors (), images,
-                        net->n_layers, geometry };
+  NotchNetSize size = { notch_compute_jobs (compute), images, net->n_layers, geometry };
   if (device)
     engine->lane = engine->kernels->lane_new (device, &size, fault);
   if (!engine->lane) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "a network cannot be computed: %s", fault);
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "a network cannot be computed: %s", fault);
     return NULL;
   }
   if (!allocate_all (engine)) {
-    engine_fault (engine, error);
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "a network cannot be computed: %s",
+                 engine->kernels->fault (engine->lane));
     return NULL;
   }
   return notch_engine_set (engine, net, error) ? g_steal_pointer (&engine) : NULL;

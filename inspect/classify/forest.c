@@ -7,7 +7,6 @@
 #include "inspect/classify/boost.h"
 #include "inspect/classify/classifier.h"
 #include "inspect/compute/parallel.h"
-#include "kernels/cpu/trees.h"
 
 /* ---- sections -------------------------------------------------------------------------------------------------- */
 
@@ -127,8 +126,12 @@ notch_forest_read (const NotchModel *model, GArray **nodes, GArray **trees, floa
 
 struct NotchForest {
   NotchTrees trees;
-  GArray *threshold, *first, *node, *leaf, *root, *depth, *class_of;
+  GArray *threshold, *first, *node, *leaf, *root, *depth, *first_tree;
   float *base;
+  GMutex lock; /* guards what notch_forest_probabilities keeps */
+  const NotchKernels *kernels;
+  NotchDevice *device;
+  NotchTreesMem *mem; /* the trees on that device */
 };
 
 void
@@ -136,8 +139,11 @@ notch_forest_free (NotchForest *forest)
 {
   if (!forest)
     return;
-  GArray *list[] = { forest->threshold, forest->first, forest->node,    forest->leaf,
-                     forest->root,      forest->depth, forest->class_of };
+  if (forest->mem)
+    forest->kernels->trees_free (forest->mem);
+  g_mutex_clear (&forest->lock);
+  GArray *list[] = { forest->threshold, forest->first, forest->node,      forest->leaf,
+                     forest->root,      forest->depth, forest->first_tree };
   for (gsize i = 0; i < G_N_ELEMENTS (list); i++)
     g_array_unref (list[i]);
   g_free (forest->base);
@@ -206,10 +212,29 @@ lay_out (NotchForest *forest, const NotchForestNode *from, const NotchForestTree
     g_array_append_val (forest->node, to);
     g_array_append_val (forest->leaf, leaf);
   }
-  const gint32 class_of = (gint32) tree->class_index;
   g_array_append_val (forest->root, root);
   g_array_append_val (forest->depth, depth);
-  g_array_append_val (forest->class_of, class_of);
+}
+
+/* Class by class, and a class's trees in their order. */
+static void
+lay_out_all (NotchForest *forest, const NotchForestNode *node, const GArray *trees, guint n_classes)
+{
+  const NotchForestTree *tree = (const NotchForestTree *) (gpointer) trees->data;
+  g_array_set_size (forest->first_tree, n_classes + 1);
+  gint32 *first = (gint32 *) (gpointer) forest->first_tree->data;
+  for (guint t = 0; t < trees->len; t++)
+    first[tree[t].class_index + 1]++;
+  for (guint c = 0; c < n_classes; c++)
+    first[c + 1] += first[c];
+  g_autofree gint32 *next = g_memdup2 (first, (n_classes + 1) * sizeof *first);
+  g_autofree guint *order = g_new (guint, trees->len + 1), *begin = g_new (guint, trees->len + 1);
+  for (guint t = 0, at = 0; t < trees->len; at += tree[t++].n_nodes) {
+    order[next[tree[t].class_index]++] = t;
+    begin[t] = at;
+  }
+  for (guint i = 0; i < trees->len; i++)
+    lay_out (forest, node + begin[order[i]], &tree[order[i]]);
 }
 
 /* Whether every node of a tree has one way to it: what is laid out is then no more than there is. */
@@ -232,6 +257,7 @@ notch_forest_new (const NotchModel *model, GError **error)
   if (!notch_forest_read (model, &nodes, &trees, &base, error))
     return NULL;
   g_autoptr (NotchForest) forest = g_new0 (NotchForest, 1);
+  g_mutex_init (&forest->lock);
   forest->base = base;
   forest->threshold = g_array_new (FALSE, FALSE, sizeof (float));
   forest->first = g_array_new (FALSE, FALSE, sizeof (gint32));
@@ -239,7 +265,7 @@ notch_forest_new (const NotchModel *model, GError **error)
   forest->leaf = g_array_new (FALSE, FALSE, sizeof (float));
   forest->root = g_array_new (FALSE, FALSE, sizeof (guint32));
   forest->depth = g_array_new (FALSE, FALSE, sizeof (gint32));
-  forest->class_of = g_array_new (FALSE, FALSE, sizeof (gint32));
+  forest->first_tree = g_array_new (FALSE, TRUE, sizeof (gint32));
   if (!collect_thresholds (forest, nodes, n_features)) {
     notch_model_refuse (model, error, "its trees compare one feature with more than %d numbers; train a smaller one",
                         NOTCH_MOST_THRESHOLDS);
@@ -252,19 +278,20 @@ notch_forest_new (const NotchModel *model, GError **error)
       notch_model_refuse (model, error, "tree %u has a node that two lead to; train the model anew", i);
       return NULL;
     }
-    lay_out (forest, node, tree);
     at += tree->n_nodes;
   }
+  lay_out_all (forest, (const NotchForestNode *) (gpointer) nodes->data, trees, model->class_name->len);
   forest->trees = (NotchTrees){ .n_features = (int) n_features,
                                 .n_classes = (int) model->class_name->len,
                                 .n_trees = (int) trees->len,
+                                .n_nodes = forest->node->len,
                                 .threshold = (const float *) (gpointer) forest->threshold->data,
                                 .first = (const gint32 *) (gpointer) forest->first->data,
                                 .node = (const NotchTreeNode *) (gpointer) forest->node->data,
                                 .leaf = (const float *) (gpointer) forest->leaf->data,
                                 .root = (const guint32 *) (gpointer) forest->root->data,
                                 .depth = (const gint32 *) (gpointer) forest->depth->data,
-                                .class_of = (const gint32 *) (gpointer) forest->class_of->data,
+                                .first_tree = (const gint32 *) (gpointer) forest->first_tree->data,
                                 .base = forest->base };
   return g_steal_pointer (&forest);
 }
@@ -284,34 +311,70 @@ softmax (float *sum, int n)
 }
 
 typedef struct {
-  const NotchForest *forest;
+  NotchForest *forest;
   const float *row;
   gsize n;
   float *probability;
+  GMutex lock; /* guards: */
+  GError *error;
 } Rows;
-
-/* What a thread takes at once. */
-#define ROWS_A_TASK 1024
 
 static void
 classify_rows (gpointer data, int i)
 {
-  const Rows *rows = data;
-  const NotchTrees *trees = &rows->forest->trees;
-  const gsize first = (gsize) i * ROWS_A_TASK, n = MIN (rows->n - first, ROWS_A_TASK);
-  const gsize n_features = (gsize) trees->n_features, n_classes = (gsize) trees->n_classes;
-  g_autofree guint16 *bins = g_new (guint16, NOTCH_TREE_ROWS * 2 * n_features + 1);
+  Rows *rows = data;
+  const NotchForest *forest = rows->forest;
+  const gsize at_once = forest->kernels->trees_rows, first = (gsize) i * at_once, n = MIN (rows->n - first, at_once);
+  const gsize n_features = (gsize) forest->trees.n_features, n_classes = (gsize) forest->trees.n_classes;
   float *probability = rows->probability + first * n_classes;
-  notch_cpu_trees (trees, rows->row + first * n_features, n, bins, probability);
+  char fault[256] = "";
+  if (forest->kernels->trees_sum (forest->mem, rows->row + first * n_features, n, probability, fault) != 0) {
+    g_mutex_lock (&rows->lock);
+    if (!rows->error)
+      g_set_error (&rows->error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "a forest cannot be computed: %s", fault);
+    g_mutex_unlock (&rows->lock);
+    return;
+  }
   for (gsize r = 0; r < n; r++)
-    softmax (probability + r * n_classes, trees->n_classes);
+    softmax (probability + r * n_classes, forest->trees.n_classes);
 }
 
-void
-notch_forest_probabilities (const NotchForest *forest, const float *row, gsize n, int jobs, float *probability)
+/* Has the trees where they are to be walked; the ones of a place are kept. Holds the lock. */
+static gboolean
+send_trees (NotchForest *forest, const NotchCompute *compute, GError **error)
 {
-  Rows rows = { forest, row, n, probability };
-  notch_parallel (jobs, (int) ((n + ROWS_A_TASK - 1) / ROWS_A_TASK), classify_rows, &rows);
+  const NotchKernels *kernels = compute && compute->kernels ? compute->kernels : &notch_kernels_cpu;
+  NotchDevice *device = kernels != &notch_kernels_cpu ? compute->device[0] : NULL;
+  char fault[256] = "";
+  if (forest->mem && forest->kernels == kernels && forest->device == device)
+    return TRUE;
+  if (forest->mem)
+    forest->kernels->trees_free (forest->mem);
+  forest->kernels = kernels;
+  forest->device = device;
+  forest->mem = kernels->trees_up (device, &forest->trees, fault);
+  if (!forest->mem)
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "a forest cannot be computed: %s", fault);
+  return forest->mem != NULL;
+}
+
+gboolean
+notch_forest_probabilities (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
+                            float *probability, GError **error)
+{
+  NotchForest *own = (NotchForest *) forest; /* what it says does not change: only where its trees are kept */
+  Rows rows = { .forest = own, .row = row, .n = n, .probability = probability };
+  g_mutex_lock (&own->lock);
+  if (send_trees (own, compute, &rows.error)) {
+    const gsize at_once = own->kernels->trees_rows;
+    g_mutex_init (&rows.lock);
+    notch_parallel (notch_compute_jobs (compute), (int) ((n + at_once - 1) / at_once), classify_rows, &rows);
+    g_mutex_clear (&rows.lock);
+  }
+  g_mutex_unlock (&own->lock);
+  if (rows.error)
+    g_propagate_error (error, rows.error);
+  return !rows.error;
 }
 
 /* ---- defects --------------------------------------------------------------------------------------------------- */
@@ -344,16 +407,15 @@ state_new (const NotchModel *model, GError **error)
 }
 
 static gboolean
-classify (gconstpointer data, const NotchExample *example, guint n, G_GNUC_UNUSED int patch_side, int jobs,
-          float *probability, G_GNUC_UNUSED GError **error)
+classify (gconstpointer data, const NotchExample *example, guint n, G_GNUC_UNUSED int patch_side,
+          const NotchCompute *compute, float *probability, GError **error)
 {
   const State *state = data;
   g_autofree float *row = g_new (float, (gsize) n * state->n_features + 1);
   for (gsize r = 0; r < n; r++)
     for (gsize f = 0; f < state->n_features; f++)
       row[r * state->n_features + f] = (float) example[r].value[state->column[f]];
-  notch_forest_probabilities (state->forest, row, n, jobs, probability);
-  return TRUE;
+  return notch_forest_probabilities (state->forest, row, n, compute, probability, error);
 }
 
 const NotchClassifier notch_classifier_forest = {

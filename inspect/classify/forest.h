@@ -6,6 +6,7 @@
 #pragma once
 
 #include "inspect/classify/model.h"
+#include "inspect/compute/device.h"
 
 /* Little-endian, as all of a section. */
 typedef struct {
@@ -30,5 +31,7 @@ NotchForest *notch_forest_new (const NotchModel *model, GError **error);
 void notch_forest_free (NotchForest *forest);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchForest, notch_forest_free)
 /* n rows (NAN: missing, which goes the way that training chose) become n x classes probabilities, equal to XGBoost's to 1e-6.
- * Up to `jobs` threads; the result does not depend on them. */
-void notch_forest_probabilities (const NotchForest *forest, const float *row, gsize n, int jobs, float *probability);
+ * `compute` as for notch_net_apply; the result depends neither on its device nor on its threads. FALSE where a device does not
+ * do. */
+gboolean notch_forest_probabilities (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
+                                     float *probability, GError **error);

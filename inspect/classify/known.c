@@ -13,15 +13,16 @@ enum { DIGEST = 16 }; /* hexadecimal digits */
 /* A network's embedding, or the columns that the model looks at, squeezed so that a large area is not all that counts.
  * *length is 0 where there are none. NULL where the classifier cannot embed. */
 static float *
-make_vectors (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, int jobs, int *length,
-              GError **error)
+make_vectors (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
+              const NotchCompute *compute, int *length, GError **error)
 {
   const NotchClassifier *classifier = trained->classifier;
   if (classifier->embed) {
     *length = classifier->embedding_length (trained->state);
     g_autofree float *vector = g_new (float, (gsize) n *(gsize) *length + 1);
-    return classifier->embed (trained->state, example, n, patch_side, jobs, vector, error) ? g_steal_pointer (&vector)
-                                                                                           : NULL;
+    return classifier->embed (trained->state, example, n, patch_side, compute, vector, error)
+               ? g_steal_pointer (&vector)
+               : NULL;
   }
   g_autofree int *column = notch_model_columns (trained->model, NULL);
   gsize d = column ? trained->model->feature->len : 0;
@@ -34,12 +35,12 @@ make_vectors (const NotchTrained *trained, const NotchExample *example, guint n,
 }
 
 gboolean
-notch_known_distances (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, int jobs,
-                       double *distance, GError **error)
+notch_known_distances (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
+                       const NotchCompute *compute, double *distance, GError **error)
 {
   int length = 0;
   g_autofree float *vector =
-      trained->novelty ? make_vectors (trained, example, n, patch_side, jobs, &length, error) : NULL;
+      trained->novelty ? make_vectors (trained, example, n, patch_side, compute, &length, error) : NULL;
   if (trained->novelty && !vector)
     return FALSE;
   for (guint i = 0; i < n; i++)
@@ -50,15 +51,15 @@ notch_known_distances (const NotchTrained *trained, const NotchExample *example,
 }
 
 double *
-notch_known_places (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, int jobs,
-                    int *length, GError **error)
+notch_known_places (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
+                    const NotchCompute *compute, int *length, GError **error)
 {
   if (!trained->novelty) {
     notch_model_refuse (trained->model, error,
                         "the model does not tell what is far from what it learned from; train it with notch train");
     return NULL;
   }
-  g_autofree float *vector = make_vectors (trained, example, n, patch_side, jobs, length, error);
+  g_autofree float *vector = make_vectors (trained, example, n, patch_side, compute, length, error);
   if (!vector)
     return NULL;
   gsize d = (gsize) *length;
@@ -70,8 +71,8 @@ notch_known_places (const NotchTrained *trained, const NotchExample *example, gu
 
 /* The vectors, and classes as the model counts them, of the examples of a part; -1 where it does not know the class. */
 static float *
-take_part (const NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int which, int jobs,
-           GArray *class_index, int *length, GError **error)
+take_part (const NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int which,
+           const NotchCompute *compute, GArray *class_index, int *length, GError **error)
 {
   g_autoptr (GArray) example = g_array_new (FALSE, FALSE, sizeof (NotchExample));
   for (guint i = 0; i < dataset->example->len; i++)
@@ -82,17 +83,18 @@ take_part (const NotchTrained *trained, const NotchDataset *dataset, const guint
       g_array_append_val (class_index, known);
     }
   return make_vectors (trained, (const NotchExample *) (gpointer) example->data, example->len, dataset->patch_side,
-                       jobs, length, error);
+                       compute, length, error);
 }
 
 static gboolean
-learn_novelty (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int jobs, GError **error)
+learn_novelty (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, const NotchCompute *compute,
+               GError **error)
 {
   int length = 0;
   g_autoptr (GArray) known = g_array_new (FALSE, FALSE, sizeof (int)), held = g_array_new (FALSE, FALSE, sizeof (int));
-  g_autofree float *learned = take_part (trained, dataset, part, NOTCH_PART_TRAIN, jobs, known, &length, error);
+  g_autofree float *learned = take_part (trained, dataset, part, NOTCH_PART_TRAIN, compute, known, &length, error);
   g_autofree float *others =
-      learned ? take_part (trained, dataset, part, NOTCH_PART_HELD_OUT, jobs, held, &length, error) : NULL;
+      learned ? take_part (trained, dataset, part, NOTCH_PART_HELD_OUT, compute, held, &length, error) : NULL;
   if (!others)
     return FALSE;
   g_clear_pointer (&trained->novelty, notch_novelty_free);
@@ -257,9 +259,10 @@ notch_known_profile_of (const NotchModel *model, const GPtrArray *profile, const
 }
 
 gboolean
-notch_known_learn (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int jobs, GError **error)
+notch_known_learn (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, const NotchCompute *compute,
+                   GError **error)
 {
   record_wafers (trained->model->training, dataset, part);
   record_profile (trained->model, dataset, part);
-  return learn_novelty (trained, dataset, part, jobs, error);
+  return learn_novelty (trained, dataset, part, compute, error);
 }

@@ -13,8 +13,8 @@ gboolean notch_known_open (NotchTrained *trained, GError **error);
 
 /* Fills record and section from the examples that have a part; the limit of distances is set by those that are held out, or
  * by all where none are. The model has a training record. FALSE where the classifier cannot embed them. */
-gboolean notch_known_learn (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int jobs,
-                            GError **error);
+gboolean notch_known_learn (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part,
+                            const NotchCompute *compute, GError **error);
 
 /* For every wafer of a dataset whether the model has learned from it: its examples' numbers are the same. Freed with
  * g_free. */
@@ -30,8 +30,8 @@ GPtrArray *notch_known_profile_of (const NotchModel *model, const GPtrArray *pro
 /* How far each of n examples is from what is known; NAN where the model cannot tell. FALSE where the classifier cannot embed
  * them. */
 gboolean notch_known_distances (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
-                                int jobs, double *distance, GError **error);
+                                const NotchCompute *compute, double *distance, GError **error);
 /* Where each lies, n x *length, so that near is alike; NULL where the classifier cannot embed them, or with NOTCH_ERROR_READ
  * where the model does not tell what is far. Freed with g_free. */
-double *notch_known_places (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, int jobs,
-                            int *length, GError **error);
+double *notch_known_places (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
+                            const NotchCompute *compute, int *length, GError **error);

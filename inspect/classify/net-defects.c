@@ -260,8 +260,8 @@ state_free (gpointer data)
 
 /* Applies the network to those that have a patch; the rows of others stay as they are. */
 static gboolean
-apply (const State *state, const NotchExample *example, guint n, int patch_side, int jobs, float *probability,
-       float *vector, GError **error)
+apply (const State *state, const NotchExample *example, guint n, int patch_side, const NotchCompute *compute,
+       float *probability, float *vector, GError **error)
 {
   g_autoptr (GPtrArray) with = g_ptr_array_new ();
   for (guint i = 0; i < n; i++)
@@ -269,10 +269,9 @@ apply (const State *state, const NotchExample *example, guint n, int patch_side,
       g_ptr_array_add (with, (gpointer) &example[i]);
   Patches patches = { (const NotchExample **) with->pdata, patch_side, notch_net_shape (state->net)->side };
   const NotchNetImages images = { .n = with->len, .draw = draw, .data = &patches };
-  const NotchCompute compute = { .jobs = jobs };
   g_autofree float *answers = g_new (float, with->len * state->classes + 1);
   g_autofree float *vectors = vector ? g_new (float, with->len * state->embedding + 1) : NULL;
-  if (!notch_net_apply (state->net, &images, &compute, answers, vectors, error))
+  if (!notch_net_apply (state->net, &images, compute, answers, vectors, error))
     return FALSE;
   for (guint k = 0; k < with->len; k++) {
     gsize i = (gsize) ((const NotchExample *) with->pdata[k] - example);
@@ -285,13 +284,13 @@ apply (const State *state, const NotchExample *example, guint n, int patch_side,
 }
 
 static gboolean
-classify (gconstpointer data, const NotchExample *example, guint n, int patch_side, int jobs, float *probability,
-          GError **error)
+classify (gconstpointer data, const NotchExample *example, guint n, int patch_side, const NotchCompute *compute,
+          float *probability, GError **error)
 {
   const State *state = data;
   for (gsize i = 0; i < n * state->classes; i++)
     probability[i] = 1 / (float) state->classes;
-  return apply (state, example, n, patch_side, jobs, probability, NULL, error);
+  return apply (state, example, n, patch_side, compute, probability, NULL, error);
 }
 
 static int
@@ -301,12 +300,12 @@ embedding_length (gconstpointer data)
 }
 
 static gboolean
-embed (gconstpointer data, const NotchExample *example, guint n, int patch_side, int jobs, float *vector,
-       GError **error)
+embed (gconstpointer data, const NotchExample *example, guint n, int patch_side, const NotchCompute *compute,
+       float *vector, GError **error)
 {
   const State *state = data;
   memset (vector, 0, n * state->embedding * sizeof *vector);
-  return apply (state, example, n, patch_side, jobs, NULL, vector, error);
+  return apply (state, example, n, patch_side, compute, NULL, vector, error);
 }
 
 const NotchClassifier notch_classifier_net = {

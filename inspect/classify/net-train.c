@@ -415,7 +415,7 @@ notch_net_train (NotchNet *net, const NotchNetImages *images, const NotchNetImag
   t.held = held_out && held_out->n > 0 ? held_out : NULL;
   t.how = with_defaults (how, images->n);
   t.classes = (gsize) net->shape.classes;
-  t.jobs = compute && compute->jobs > 0 ? compute->jobs : (int) g_get_num_processors ();
+  t.jobs = notch_compute_jobs (compute);
   if (!begin (&t, error))
     return FALSE;
   g_autoptr (GTimer) timer = g_timer_new ();

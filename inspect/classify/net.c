@@ -197,7 +197,7 @@ apply_all (NotchNet *net, const NotchNetImages *images, const NotchCompute *comp
   const NotchNetShape *shape = &net->shape;
   gsize at_once = (gsize) notch_engine_images (compute), classes = (gsize) shape->classes;
   gsize length = (gsize) shape->embedding;
-  int jobs = compute && compute->jobs > 0 ? compute->jobs : (int) g_get_num_processors ();
+  int jobs = notch_compute_jobs (compute);
   g_autofree float *image = g_try_new0 (float, at_once *notch_net_pixels (shape));
   g_autofree float *answers = g_new (float, at_once *classes), *vectors = g_new (float, at_once *length);
   if (!image)

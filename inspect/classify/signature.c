@@ -106,12 +106,11 @@ open_model (const NotchModel *model, GError **error)
 }
 
 static gboolean
-classify (gconstpointer state, const NotchExample *example, guint n, G_GNUC_UNUSED int patch_side, int jobs,
-          float *probability, G_GNUC_UNUSED GError **error)
+classify (gconstpointer state, const NotchExample *example, guint n, G_GNUC_UNUSED int patch_side,
+          const NotchCompute *compute, float *probability, GError **error)
 {
-  g_autofree float *row = measure_maps (example, n, jobs);
-  notch_forest_probabilities (state, row, n, jobs, probability);
-  return TRUE;
+  g_autofree float *row = measure_maps (example, n, notch_compute_jobs (compute));
+  return notch_forest_probabilities (state, row, n, compute, probability, error);
 }
 
 static void
@@ -162,8 +161,8 @@ notch_binmap_of_grid (const NotchGrid *grid)
 }
 
 gboolean
-notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, int jobs, NotchSignature *signature,
-                      GError **error)
+notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, const NotchCompute *compute,
+                      NotchSignature *signature, GError **error)
 {
   const NotchModel *model = trained->model;
   const int n_classes = (int) model->class_name->len;
@@ -171,9 +170,10 @@ notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, int j
   NotchRaster raster;
   notch_binmap_rasterize (map, &raster);
   const NotchExample example = { .patch = (float *) (gpointer) &raster };
-  if (!notch_trained_probabilities (trained, &example, 1, NOTCH_RASTER_SIDE, jobs, probability, error))
+  if (!notch_trained_probabilities (trained, &example, 1, NOTCH_RASTER_SIDE, compute, probability, error))
     return FALSE;
-  *signature = (NotchSignature){ .name = NOTCH_SIGNATURE_NONE, .chance = notch_binmap_chance (map, jobs) };
+  *signature = (NotchSignature){ .name = NOTCH_SIGNATURE_NONE,
+                                 .chance = notch_binmap_chance (map, notch_compute_jobs (compute)) };
   if (signature->chance <= ALPHA) {
     int best = notch_trained_decide (trained, probability, NAN, &signature->confidence);
     signature->name = best < n_classes ? model->class_name->pdata[best] : NOTCH_UNKNOWN;

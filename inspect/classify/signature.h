@@ -23,5 +23,5 @@ NotchBinMap *notch_binmap_of_grid (const NotchGrid *grid);
 /* The most probable class. Where failed dice lie together no more than chance would have it at least once in 20 wafers, the
  * most probable of those that are no place on the wafer: none, Random, Near-full. So of wafers whose dice fail by chance at
  * most one in 20 is said to have a signature, whatever the model. FALSE where the classifier fails. */
-gboolean notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, int jobs, NotchSignature *signature,
-                               GError **error);
+gboolean notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, const NotchCompute *compute,
+                               NotchSignature *signature, GError **error);

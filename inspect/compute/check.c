@@ -69,7 +69,7 @@ compute (const NotchKernels *k, NotchLane *lane, NotchStripMem *mem, Answer *ans
   gint64 n = 0;
   NotchTileFound found;
   if (k->gather (lane, &(NotchGather){ &batch }) != 0 || k->refer (lane, &(NotchRefer){ &batch }) != 0
-      || k->fit (lane, &(NotchFit){ &batch, terms, 1, 0, 0, 0 }) != 0
+      || k->fit (lane, &(NotchFit){ &batch, terms, 1, 0, 0, 0, 0 }) != 0
       || k->normalise (lane, &(NotchNormalise){ &batch, noise, 0 }) != 0
       || k->power (lane, &(NotchPower){ &batch, power, &n }) != 0
       || k->filter (lane, &(NotchFilter){ &batch, N_CHANNELS, bank, stats }) != 0

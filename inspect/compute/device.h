@@ -26,7 +26,14 @@ typedef struct {
  * for a name that means nothing, NOTCH_ERROR_DEVICE for a GPU that was asked for and does not work. */
 gboolean notch_compute_open (NotchCompute *compute, const char *name, int most, int jobs, char **why, GError **error);
 void notch_compute_close (NotchCompute *compute);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (NotchCompute, notch_compute_close)
 /* "cuda: " and what each device is; free it. */
 char *notch_compute_describe (const NotchCompute *compute);
+/* CPU threads: those of `compute`, which may be NULL, or where it does not say one a processor. */
+static inline int
+notch_compute_jobs (const NotchCompute *compute)
+{
+  return compute && compute->jobs > 0 ? compute->jobs : (int) g_get_num_processors ();
+}
 /* Tiles that a lane on any of the devices takes at once. */
 int notch_compute_batch (const NotchCompute *compute);

@@ -392,12 +392,13 @@ notch_plan_fit (const NotchPlan *plan, const NotchReference *reference, const No
 {
   const NotchRecipe *recipe = plan->recipe;
   if (reference->exact || reference->smooth)
-    return (NotchFit){ batch, NOTCH_FIT_NOTHING, reference->exact ? (float) recipe->reference.scale : 1, 0, 0, 0 };
+    return (NotchFit){ batch, NOTCH_FIT_NOTHING, reference->exact ? (float) recipe->reference.scale : 1, 0, 0, 0, 0 };
   return (NotchFit){ batch,
                      NOTCH_FIT_GAIN | NOTCH_FIT_SHIFT | (recipe->reference.shading ? NOTCH_FIT_SHADE : 0)
                          | (recipe->reference.focus ? NOTCH_FIT_FOCUS : 0),
                      1,
                      recipe->reference.wander_px,
                      (float) recipe->detect.least_sigma,
-                     (float) recipe->reference.contrast };
+                     (float) recipe->reference.contrast,
+                     plan->speed->fit_samples };
 }

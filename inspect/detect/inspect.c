@@ -251,8 +251,8 @@ count_in_dice (const NotchResult *result, const NotchDefect *defect)
 }
 
 static gboolean
-collect_defects (NotchInspection *inspection, const NotchPlan *plan, const NotchClasses *classes, int jobs,
-                 NotchFound *found, GError **error)
+collect_defects (NotchInspection *inspection, const NotchPlan *plan, const NotchClasses *classes,
+                 const NotchCompute *compute, NotchFound *found, GError **error)
 {
   NotchResult *result = inspection->result;
   NotchFeatureContext context = {
@@ -279,7 +279,7 @@ collect_defects (NotchInspection *inspection, const NotchPlan *plan, const Notch
   g_array_sort (result->defect, compare_defects);
   notch_sign_defects (result, plan);
   if (!notch_classes_assign (classes, (NotchDefect *) (gpointer) result->defect->data, result->defect->len,
-                             result->patch_side, jobs, error))
+                             result->patch_side, compute, error))
     return FALSE;
   for (guint i = 0; i < result->defect->len; i++) {
     NotchDefect *defect = &g_array_index (result->defect, NotchDefect, i);
@@ -419,13 +419,13 @@ tell_noise (NotchResult *result, const NotchPlan *plan)
 }
 
 static gboolean
-read_signature (NotchResult *result, const NotchClasses *classes, int jobs, GError **error)
+read_signature (NotchResult *result, const NotchClasses *classes, const NotchCompute *compute, GError **error)
 {
   g_autoptr (NotchBinMap) map = classes->signature && result->grid ? notch_binmap_of_grid (result->grid) : NULL;
   NotchSignature signature;
   if (!map)
     return TRUE;
-  if (!notch_signature_read (classes->signature, map, jobs, &signature, error))
+  if (!notch_signature_read (classes->signature, map, compute, &signature, error))
     return FALSE;
   result->signature = g_strdup (signature.name);
   result->signature_confidence = signature.confidence;
@@ -433,12 +433,14 @@ read_signature (NotchResult *result, const NotchClasses *classes, int jobs, GErr
   return TRUE;
 }
 
+/* That a line differs from the simulated wafers of the model that comes with notch is no news. */
 static void
 tell_drift (NotchResult *result)
 {
   const NotchDrift *drift = result->drift ? notch_drift_largest (result->drift) : NULL;
   char index[G_ASCII_DTOSTR_BUF_SIZE];
-  if (drift && drift->index >= NOTCH_DRIFT_LARGE)
+  if (g_strcmp0 (result->recipe->classify.model, NOTCH_MODEL_SHIPPED) != 0 && drift
+      && drift->index >= NOTCH_DRIFT_LARGE)
     g_ptr_array_add (
         result->warning,
         g_strdup_printf ("the defects are not like those that the model learned from, least in %s (stability "
@@ -527,6 +529,7 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   NotchResult *result = inspection->result = result_new (inspection, classes, reference);
   g_autoptr (NotchPlan) plan = g_new0 (NotchPlan, 1);
   plan->recipe = inspection->recipe;
+  plan->speed = fast ? &notch_speed_fast : &notch_speed_full;
   plan->source = inspection->source;
   plan->store = inspection->store;
   plan->tiling = notch_tiling_new (source->width, source->height, inspection->recipe->detect.tile_px,
@@ -544,7 +547,7 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   NotchCompute crew = *compute;
   crew.jobs = useful_jobs (plan, compute->jobs);
   if (!find_geometry (inspection, plan, &reference, error) || !place_regions (plan, error)
-      || !notch_survey (plan, reference, &crew, fast, error))
+      || !notch_survey (plan, reference, &crew, error))
     return FALSE;
   gint64 surveyed = g_get_monotonic_time ();
   NotchFound found = { 0 };
@@ -561,14 +564,14 @@ notch_inspection_run (NotchInspection *inspection, const NotchCompute *compute, 
   result->patch_side = MIN (inspection->recipe->report.crop_px, 2 * plan->tiling.halo);
   take_plan (result, plan);
   plan->grid = result->grid; /* lent back while features are measured */
-  gboolean classified = collect_defects (inspection, plan, classes, compute->jobs, &found, error);
+  gboolean classified = collect_defects (inspection, plan, classes, compute, &found, error);
   plan->grid = NULL;
   g_array_unref (found.blob);
   g_clear_pointer (&found.candidate, g_array_unref);
   if (!classified)
     return FALSE;
   find_failed_dice (result);
-  if (!read_signature (result, classes, compute->jobs, error))
+  if (!read_signature (result, classes, compute, error))
     return FALSE;
   tell_unseen (result, &found);
   tell_bad_dice (result, TRUE);

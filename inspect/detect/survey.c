@@ -12,8 +12,6 @@
 #include <math.h>
 #include <string.h>
 
-#define SAMPLE_TILES 24
-
 /* What a filter sees this far out, in its own spreads, is left out of the sample: without defects it happens a few times
  * in all of it, so next to nothing of the null's tail is lost. */
 #define SCREEN_SIGMA 5.5
@@ -284,19 +282,18 @@ static const struct {
 /* Blobs at a ratio of 1.6 lose less than 3 % of a defect's SNR between two scales. What is smooth enough is computed on
  * every second or fourth pixel only. */
 void
-notch_plan_make_bank (NotchPlan *plan, gboolean fast)
+notch_plan_make_bank (NotchPlan *plan)
 {
   const NotchRecipe *recipe = plan->recipe;
-  double ratio = fast ? 2.2 : 1.6;
   plan->n_channels = 0;
   for (double s = recipe->detect.smallest_px; s <= recipe->detect.largest_px * 1.0001 && plan->n_channels < 12;
-       s *= ratio) {
+       s *= 1.6) {
     int decimate = s >= 4.2 ? 4 : s >= 2 ? 2 : 1;
     plan->channel[plan->n_channels] =
         (NotchChannel){ NOTCH_CHANNEL_BLOB, (float) s, 0, 0, plan->n_channels ? decimate : 1, 1 };
     plan->n_channels++;
   }
-  if (fast || !recipe->detect.lines)
+  if (!plan->speed->lines || !recipe->detect.lines)
     return;
   for (gsize k = 0; k < G_N_ELEMENTS (lines); k++)
     for (int i = 0; i < lines[k].n_angles; i++)
@@ -345,8 +342,8 @@ choose_samples (const NotchPlan *plan, const NotchReference *reference, const No
   const NotchTiling *tiling = &plan->tiling;
   GPtrArray *list = g_ptr_array_new_with_free_func (sample_free);
   gint64 total = tiling->n_cols * tiling->n_rows;
-  int side = (int) ceil (sqrt (SAMPLE_TILES));
-  gboolean all = total <= SAMPLE_TILES;
+  int side = (int) ceil (sqrt (plan->speed->sample_tiles));
+  gboolean all = total <= plan->speed->sample_tiles;
   gint64 n = all ? total : (gint64) side * side;
   for (gint64 i = 0; i < n; i++) {
     gint64 row = all ? i / tiling->n_cols : (2 * (i / side) + 1) * tiling->n_rows / (2 * side);
@@ -565,8 +562,7 @@ measure_noise (NotchPlan *plan, const NotchReference *reference, const NotchComp
 }
 
 gboolean
-notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, gboolean fast,
-              GError **error)
+notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, GError **error)
 {
   const NotchMethods methods = notch_reference_methods (plan->recipe, reference);
   for (int k = 0; k < methods.n; k++)
@@ -574,7 +570,7 @@ notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompu
       return FALSE;
   if (!notch_tile_jobs_check (plan, error))
     return FALSE;
-  notch_plan_make_bank (plan, fast);
+  notch_plan_make_bank (plan);
   g_autoptr (GPtrArray) samples = choose_samples (plan, reference, compute);
   if (samples->len == 0) {
     g_set_error_literal (

@@ -4,13 +4,12 @@
 #include "inspect/reference/reference.h"
 #include "inspect/wafer/care.h"
 
-/* Fills a plan whose recipe, source, store, grid, outline and pixel size are set: registers, then measures the noise on
+/* Fills a plan whose recipe, speed, source, store, grid, outline and pixel size are set: registers, then measures the noise on
  * tiles spread over the image and sets the filters and the threshold. */
-gboolean notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, gboolean fast,
-                       GError **error);
+gboolean notch_survey (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, GError **error);
 
-/* The filters of the plan's recipe, gains 1; `fast`: those of a quick screen. */
-void notch_plan_make_bank (NotchPlan *plan, gboolean fast);
+/* The filters of the plan's recipe and speed, gains 1. */
+void notch_plan_make_bank (NotchPlan *plan);
 
 /* A tile with all that belongs to it: what a task of the survey or the inspection is made from. */
 typedef struct {

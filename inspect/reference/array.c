@@ -1,8 +1,9 @@
 /* array.c - the periodic part of the image itself: the same place in the cells around
  *
- * A piece of an array is compared with itself at up to sixteen whole combinations of the cell's sides. They are chosen
- * to lie in the array as the piece does, in many directions, so that a scratch along one of them spoils few; near whole
- * pixels, where nothing is interpolated and aliases stay what they are; and not so near that a stain covers them, too. */
+ * A piece of an array is compared with itself at up to sixteen whole combinations of the cell's sides, fewer at the fast speed.
+ * They are chosen to lie in the array as the piece does, in many directions, so that a scratch along one of them spoils few;
+ * near whole pixels, where nothing is interpolated and aliases stay what they are; and not so near that a stain covers them,
+ * too. */
 #include "inspect/reference/register.h"
 
 #include <math.h>
@@ -97,7 +98,7 @@ choose_steps (const Array *array, gint64 x, gint64 y, int w, int h, Step chosen[
     cost[i] = w == 0 || can_use (array, step, x, y, w, h) ? step->cost : INFINITY;
   }
   int n = 0;
-  while (n < NOTCH_MAX_SOURCES) {
+  while (n < array->plan->speed->sources) {
     guint best = 0;
     for (guint i = 1; i < list->len; i++)
       if (cost[i] < cost[best])

@@ -21,14 +21,14 @@ die_at (const NotchPlan *plan, int i)
   return &g_array_index (plan->grid->die, NotchDie, i);
 }
 
-/* The K nearest whole dice in this row and the rows beside it; those that could not be registered are no witnesses
+/* The nearest whole dice in this row and the rows beside it; those that could not be registered are no witnesses
  * unless there are no others. */
 static void
 choose_neighbours (NotchPlan *plan)
 {
   const NotchGrid *grid = plan->grid;
   guint n = grid->die->len;
-  int most = plan->recipe->reference.neighbours;
+  int most = MIN (plan->recipe->reference.neighbours, plan->speed->sources);
   gboolean any_trusted = FALSE;
   for (guint i = 0; i < n; i++)
     any_trusted |= die_at (plan, (int) i)->trust > 0;

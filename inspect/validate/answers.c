@@ -55,8 +55,9 @@ notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, con
   answers->probability = g_new (float, n *c + 1);
   answers->confidence = g_new (double, n + 1);
   answers->distance = g_new (double, n + 1);
-  if (!notch_trained_probabilities (trained, example, n, dataset->patch_side, jobs, answers->probability, error)
-      || !notch_known_distances (trained, example, n, dataset->patch_side, jobs, answers->distance, error))
+  const NotchCompute processors = { .jobs = jobs };
+  if (!notch_trained_probabilities (trained, example, n, dataset->patch_side, &processors, answers->probability, error)
+      || !notch_known_distances (trained, example, n, dataset->patch_side, &processors, answers->distance, error))
     return NULL;
   for (guint i = 0; i < n; i++) {
     answers->called[i] =

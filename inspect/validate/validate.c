@@ -129,8 +129,10 @@ compare (NotchValidation *v, int jobs, GError **error)
   g_autofree float *probability = g_new (float, a->n_known *c + 1);
   g_autofree double *distance = g_new (double, a->n_known + 1);
   gint64 right = 0;
-  if (!notch_trained_probabilities (v->other, example, a->n_known, v->dataset->patch_side, jobs, probability, error)
-      || !notch_known_distances (v->other, example, a->n_known, v->dataset->patch_side, jobs, distance, error))
+  const NotchCompute processors = { .jobs = jobs };
+  if (!notch_trained_probabilities (v->other, example, a->n_known, v->dataset->patch_side, &processors, probability,
+                                    error)
+      || !notch_known_distances (v->other, example, a->n_known, v->dataset->patch_side, &processors, distance, error))
     return FALSE;
   for (guint i = 0; i < a->n_known; i++) {
     double confidence;
@@ -193,7 +195,8 @@ leave_out (NotchValidation *v, int class_index, const guint8 *part, const NotchT
   g_autoptr (NotchTrained) trained = notch_trained_new (model, error);
   if (!trained)
     return FALSE;
-  g_autoptr (NotchAnswers) answers = notch_known_learn (trained, &rest, rest_part, how->jobs, error)
+  const NotchCompute processors = { .jobs = how->jobs };
+  g_autoptr (NotchAnswers) answers = notch_known_learn (trained, &rest, rest_part, &processors, error)
                                          ? notch_answers_new (trained, v->dataset, held, how->jobs, error)
                                          : NULL;
   if (!answers)

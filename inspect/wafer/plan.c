@@ -8,6 +8,12 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Five sources have a median that two of them cannot spoil, and the array method wants as many. */
+const NotchSpeed notch_speed_full = {
+  .sources = NOTCH_MAX_SOURCES, .fit_samples = 0, .sample_tiles = 25, .lines = TRUE
+};
+const NotchSpeed notch_speed_fast = { .sources = 5, .fit_samples = 8192, .sample_tiles = 16, .lines = FALSE };
+
 void
 notch_plan_free (NotchPlan *plan)
 {

@@ -20,6 +20,17 @@ typedef struct {
 
 #define NOTCH_WARP_NEIGHBOURS NOTCH_MAX_SOURCES
 
+/* What an inspection spends on an image. */
+typedef struct {
+  int sources;      /* places that a place is compared with, at most */
+  int fit_samples;  /* NotchFit.samples */
+  int sample_tiles; /* that noise and threshold are measured on, about so many */
+  gboolean lines;   /* whether there are filters for scratches */
+} NotchSpeed;
+
+/* Every filter; and what a quick screen needs. */
+extern const NotchSpeed notch_speed_full, notch_speed_fast;
+
 /* The dice that one die is compared with. */
 typedef struct {
   int n;
@@ -37,6 +48,7 @@ typedef struct NotchMesh NotchMesh;
 
 typedef struct {
   const NotchRecipe *recipe;              /* borrowed */
+  const NotchSpeed *speed;                /* borrowed */
   gboolean all_patches;                   /* crops of all defects are kept, up to thousands */
   NotchSource *source;                    /* borrowed */
   NotchStore *store;                      /* borrowed: rows of the image */

@@ -214,6 +214,9 @@ assign (NotchRecipe *recipe, const char *group, const char *name, const char *te
     return FALSE;
   }
   if (key->type == KEY_RULES) {
+    /* rules of one's own take the place of a model that nobody named */
+    if (!g_hash_table_contains (recipe->place, "classify]model"))
+      g_clear_pointer (&recipe->classify.model, g_free);
     set_rule (*(GPtrArray **) at, class_name, value);
     return TRUE;
   }

@@ -145,7 +145,8 @@ const NotchKey notch_keys[] = {
 
   { "classify", "model", KEY_STRING, AT (classify.model), 0, 0, 0, "", NULL,
     "a trained classifier's file, which decides instead of the rules: beside the recipe if the recipe names it, else (--set, "
-    "--model) in the current folder; notch train makes one, and shipped is the one that comes with notch" },
+    "--model) in the current folder; notch train makes one. shipped is the one that comes with notch, and the default of a recipe "
+    "that has no rules; empty: the rules decide" },
   { "classify", "signature_model", KEY_STRING, AT (classify.signature_model), 0, 0, 0, "", NULL,
     "likewise a model of wafer maps, which says what the failed dice of a wafer look like together" },
   { "classify", "class.", KEY_RULES, AT (classify.rule), 0, 0, 0, "", NULL,
@@ -294,6 +295,7 @@ notch_recipe_new (void)
       notch_key_set_default (&notch_keys[i], recipe);
   for (gsize i = 0; i < notch_n_default_rules; i++)
     notch_recipe_add_rule (recipe->classify.rule, notch_default_rules[i][0], notch_default_rules[i][1]);
+  recipe->classify.model = g_strdup (NOTCH_MODEL_SHIPPED); /* until a rule or a model is given */
   return recipe;
 }
 

@@ -91,7 +91,7 @@ struct NotchRecipe {
   } detect;
   GPtrArray *region; /* NotchRegion */
   struct {
-    char *model;           /* what notch train made, or NOTCH_MODEL_SHIPPED; NULL: the rules count */
+    char *model;           /* what notch train made, or NOTCH_MODEL_SHIPPED, the default; NULL: the rules count */
     char *signature_model; /* likewise of wafer maps; NULL: no signature */
     GPtrArray *rule;       /* NotchRule, in order */
   } classify;

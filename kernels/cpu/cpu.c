@@ -1,6 +1,7 @@
 /* cpu.c - the CPU backend: a lane is a thread, a batch is one tile, so that a tile's whole chain stays in cache */
 #include "kernels/cpu/lane.h"
 #include "kernels/cpu/net.h"
+#include "kernels/cpu/trees.h"
 #include "kernels/math/shift.h"
 
 #include <math.h>
@@ -301,4 +302,8 @@ const NotchKernels notch_kernels_cpu = {
   NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE
       .net = &notch_cpu_net,
+  .trees_up = notch_cpu_trees_up,
+  .trees_free = notch_cpu_trees_free,
+  .trees_sum = notch_cpu_trees_sum,
+  .trees_rows = NOTCH_CPU_TREES_ROWS,
 };

@@ -74,7 +74,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     float *rim = lane->rim_at[p] >= 0 ? lane->rim + lane->rim_at[p] : NULL;
     if (rim)
       notch_cpu_swap_rim (ref, piece, size, rim);
-    const NotchFitArea area = notch_fit_area (piece, size);
+    const NotchFitArea area = notch_fit_area (piece, size, a->samples);
     int n = 0, n_above = pieces_above (lane, a->batch, p, above);
     for (int top = area.y0; top < area.y1; top += area.step)
       for (int left = area.x0; left < area.x1; left += area.step) {

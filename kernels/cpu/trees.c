@@ -3,6 +3,32 @@
 
 #include "kernels/cpu/lane.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ROWS = 64 }; /* that walk a tree together */
+
+struct NotchTreesMem {
+  NotchTrees trees; /* whose arrays are the caller's */
+};
+
+NotchTreesMem *
+notch_cpu_trees_up (NotchDevice *device, const NotchTrees *trees, char fault[256])
+{
+  NotchTreesMem *mem = malloc (sizeof *mem);
+  if (mem)
+    mem->trees = *trees;
+  else
+    snprintf (fault, 256, "out of memory");
+  return mem;
+}
+
+void
+notch_cpu_trees_free (NotchTreesMem *mem)
+{
+  free (mem);
+}
+
 static void
 quantise (const NotchTrees *trees, const float *row, int n, uint16_t *bins)
 {
@@ -16,29 +42,43 @@ quantise (const NotchTrees *trees, const float *row, int n, uint16_t *bins)
 NOTCH_CLONES static void
 walk (const NotchTrees *trees, int tree, const uint16_t *bins, int n, float *sum)
 {
-  uint32_t at[NOTCH_TREE_ROWS];
+  uint32_t at[ROWS];
   const NotchTreeNode *node = trees->node;
   const ptrdiff_t stride = 2 * (ptrdiff_t) trees->n_features;
   for (int r = 0; r < n; r++)
     at[r] = trees->root[tree];
   for (int step = 0; step < trees->depth[tree]; step++)
     for (int r = 0; r < n; r++)
-      at[r] = notch_tree_step (node, at[r], bins + r * stride);
+      at[r] = notch_tree_step (node[at[r]], bins[r * stride + node[at[r]].column]);
   for (int r = 0; r < n; r++)
-    sum[(ptrdiff_t) r * trees->n_classes + trees->class_of[tree]] += trees->leaf[at[r]];
+    sum[(ptrdiff_t) r * trees->n_classes] += trees->leaf[at[r]];
 }
 
-void
-notch_cpu_trees (const NotchTrees *trees, const float *row, size_t n, uint16_t *bins, float *sum)
+static void
+sum_rows (const NotchTrees *trees, const float *row, int n, uint16_t *bins, float *sum)
 {
-  for (size_t first = 0; first < n; first += NOTCH_TREE_ROWS) {
-    int rows = n - first < NOTCH_TREE_ROWS ? (int) (n - first) : NOTCH_TREE_ROWS;
-    float *to = sum + first * (size_t) trees->n_classes;
-    quantise (trees, row + first * (size_t) trees->n_features, rows, bins);
-    for (int r = 0; r < rows; r++)
-      for (int c = 0; c < trees->n_classes; c++)
-        to[(ptrdiff_t) r * trees->n_classes + c] = trees->base[c];
-    for (int tree = 0; tree < trees->n_trees; tree++)
-      walk (trees, tree, bins, rows, to);
+  quantise (trees, row, n, bins);
+  for (int c = 0; c < trees->n_classes; c++) {
+    for (int r = 0; r < n; r++)
+      sum[(ptrdiff_t) r * trees->n_classes + c] = trees->base[c];
+    for (int tree = trees->first_tree[c]; tree < trees->first_tree[c + 1]; tree++)
+      walk (trees, tree, bins, n, sum + c);
   }
+}
+
+int
+notch_cpu_trees_sum (NotchTreesMem *mem, const float *row, size_t n, float *sum, char fault[256])
+{
+  const NotchTrees *trees = &mem->trees;
+  size_t n_features = (size_t) trees->n_features, n_classes = (size_t) trees->n_classes;
+  uint16_t *bins = malloc (ROWS * 2 * n_features * sizeof *bins + 1);
+  if (!bins) {
+    snprintf (fault, 256, "out of memory for %d rows of %d features", (int) ROWS, trees->n_features);
+    return -1;
+  }
+  for (size_t first = 0; first < n; first += ROWS)
+    sum_rows (trees, row + first * n_features, n - first < ROWS ? (int) (n - first) : ROWS, bins,
+              sum + first * n_classes);
+  free (bins);
+  return 0;
 }

@@ -26,9 +26,8 @@ notch_cuda_fail_at (NotchLane *lane, cudaError_t error, const char *doing)
   return notch_cuda_fail (lane, "%s: %s (%s)", doing, cudaGetErrorString (error), cudaGetErrorName (error));
 }
 
-/* The same where there is no lane. */
-static void
-tell (char fault[256], const char *doing, cudaError_t error)
+void
+notch_cuda_tell (char fault[256], const char *doing, cudaError_t error)
 {
   cudaGetLastError ();
   snprintf (fault, 256, "%s: %s (%s)", doing, cudaGetErrorString (error), cudaGetErrorName (error));
@@ -52,7 +51,7 @@ count (char fault[256])
   cudaError_t error = cudaGetDeviceCount (&n);
   if (error == cudaSuccess)
     return n;
-  tell (fault, "looking for devices", error);
+  notch_cuda_tell (fault, "looking for devices", error);
   return 0;
 }
 
@@ -127,7 +126,7 @@ open_device (int index, char fault[256])
   if (error == cudaSuccess)
     error = cudaGetDeviceProperties (&is, index);
   if (error != cudaSuccess) {
-    tell (fault, "opening it", error);
+    notch_cuda_tell (fault, "opening it", error);
     return NULL;
   }
   NotchDevice *device = new (std::nothrow) NotchDevice ();
@@ -147,7 +146,7 @@ open_device (int index, char fault[256])
       error = cudaEventCreateWithFlags (&device->ring_free[i], cudaEventDisableTiming | cudaEventBlockingSync);
   }
   if (error != cudaSuccess) {
-    tell (fault, "opening it", error);
+    notch_cuda_tell (fault, "opening it", error);
     close_device (device);
     return NULL;
   }
@@ -221,7 +220,7 @@ take_strip (NotchDevice *device, size_t bytes, char fault[256])
   if (error == cudaSuccess)
     error = cudaEventCreateWithFlags (&mem->ready, cudaEventDisableTiming);
   if (error != cudaSuccess) {
-    tell (fault, "memory for a strip", error);
+    notch_cuda_tell (fault, "memory for a strip", error);
     cudaFree (mem->memory);
     free (mem);
     return NULL;
@@ -356,7 +355,7 @@ strip_up (NotchDevice *device, const NotchPixels *pixels, char fault[256])
   }
   free (place);
   if (error != cudaSuccess) {
-    tell (fault, "bringing a strip up", error);
+    notch_cuda_tell (fault, "bringing a strip up", error);
     if (mem) {
       mem->next = device->free_strip;
       device->free_strip = mem;
@@ -690,6 +689,10 @@ static const NotchKernels kernels = {
   NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE
       & notch_cuda_net,
+  notch_cuda_trees_up,
+  notch_cuda_trees_free,
+  notch_cuda_trees_sum,
+  NOTCH_CUDA_TREES_ROWS,
 };
 
 extern "C" __attribute__ ((visibility ("default"))) const NotchKernels *

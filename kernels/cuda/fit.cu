@@ -157,8 +157,8 @@ take_residuals (float *sample, int n, const float c[NOTCH_FIT_MAX])
 
 /* The coefficients of piece first + blockIdx.x, by the same rounds as on the CPU (kernels/cpu/regress.c). */
 static __global__ void
-__launch_bounds__ (FIT_THREADS, 1)
-    regress (NotchLane lane, NotchCudaFit fit, int first, int terms, float gain, float quiet, float contrast)
+__launch_bounds__ (FIT_THREADS, 1) regress (NotchLane lane, NotchCudaFit fit, int first, int terms, int samples,
+                                            float gain, float quiet, float contrast)
 {
   NOTCH_SHARED (double, sums, FIT_THREADS / 32 * FIT_SUMS);
   NOTCH_SHARED (double, matrix, FIT_SIDE *FIT_SIDE);
@@ -168,7 +168,7 @@ __launch_bounds__ (FIT_THREADS, 1)
   NOTCH_SHARED (unsigned, pick, 2);
   int p = first + (int) blockIdx.x, size = lane.is.size;
   const NotchPiece *piece = &lane.piece[p];
-  const NotchFitArea area = notch_fit_area (piece, size);
+  const NotchFitArea area = notch_fit_area (piece, size, samples);
   float *sample = fit.sample + (size_t) blockIdx.x * FIT_COLUMNS * NOTCH_FIT_SAMPLES;
   int columns = (area.x1 - area.x0 + area.step - 1) / area.step, rows = (area.y1 - area.y0 + area.step - 1) / area.step;
   int n = columns > 0 && rows > 0 ? columns * rows : 0, found = 0;
@@ -307,7 +307,7 @@ notch_cuda_fit (NotchLane *lane, const NotchFit *a)
   for (int first = 0; first < lane->n_pieces; first += fit->at_once) {
     int n = lane->n_pieces - first < fit->at_once ? lane->n_pieces - first : fit->at_once;
     NOTCH_LAUNCH (regress, dim3 ((unsigned) n), dim3 (FIT_THREADS), 0, lane->stream, *lane, *fit, first, a->terms,
-                  a->gain, a->least, a->contrast);
+                  a->samples, a->gain, a->least, a->contrast);
   }
   NOTCH_LAUNCH (apply, notch_cuda_pixel_grid (lane), NOTCH_CUDA_PIXEL_BLOCK, 0, lane->stream, *lane, *fit);
   if (a->terms != NOTCH_FIT_NOTHING && lane->n_pieces > 0)

@@ -148,6 +148,8 @@ struct NotchLane {
 /* Fills the lane's fault; -1. */
 int notch_cuda_fail (NotchLane *lane, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
 int notch_cuda_fail_at (NotchLane *lane, cudaError_t error, const char *doing);
+/* The same where there is no lane. */
+void notch_cuda_tell (char fault[256], const char *doing, cudaError_t error);
 
 /* Leaves the function with -1 and a fault where a call of the runtime does not work; `doing` is what was tried. */
 #define NOTCH_CUDA(lane, doing, call)                                                                                  \
@@ -203,6 +205,11 @@ int notch_cuda_wander (NotchLane *lane, int reach);
 int notch_cuda_await (NotchLane *lane, const NotchStripMem *mem);
 
 extern const NotchNetKernels notch_cuda_net;
+
+enum { NOTCH_CUDA_TREES_ROWS = 1 << 17 };
+NotchTreesMem *notch_cuda_trees_up (NotchDevice *device, const NotchTrees *trees, char fault[256]);
+void notch_cuda_trees_free (NotchTreesMem *mem);
+int notch_cuda_trees_sum (NotchTreesMem *mem, const float *row, size_t n, float *sum, char fault[256]);
 
 #define NOTCH_STAGE(name, Args) int notch_cuda_##name (NotchLane *, const Args *);
 NOTCH_STAGES (NOTCH_STAGE)

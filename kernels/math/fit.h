@@ -66,16 +66,18 @@ typedef struct {
   float du, dv; /* of u and v, a pixel */
 } NotchFitArea;
 
+/* With `samples` (NotchFit) at most. */
 NOTCH_FN NotchFitArea
-notch_fit_area (const NotchPiece *piece, int size)
+notch_fit_area (const NotchPiece *piece, int size, int samples)
 {
   NotchFitArea area;
+  int most = samples > 0 && samples < NOTCH_FIT_SAMPLES ? samples : NOTCH_FIT_SAMPLES;
   area.x0 = piece->x > 0 ? piece->x : 1;
   area.y0 = piece->y > 0 ? piece->y : 1;
   area.x1 = piece->x + piece->w < size ? piece->x + piece->w : size - 1;
   area.y1 = piece->y + piece->h < size ? piece->y + piece->h : size - 1;
   area.step = 1;
-  while (((area.x1 - area.x0) / area.step + 1) * ((area.y1 - area.y0) / area.step + 1) > NOTCH_FIT_SAMPLES)
+  while (((area.x1 - area.x0) / area.step + 1) * ((area.y1 - area.y0) / area.step + 1) > most)
     area.step++;
   area.du = 2.0f / (float) piece->w, area.dv = 2.0f / (float) piece->h;
   return area;

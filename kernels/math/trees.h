@@ -20,13 +20,14 @@ typedef struct {
 /* All arrays are borrowed. */
 typedef struct {
   int n_features, n_classes, n_trees;
+  uint32_t n_nodes;
   const float *threshold;    /* of all features, one after the other, ascending in each */
   const int32_t *first;      /* n_features + 1: where each feature's begin */
   const NotchTreeNode *node; /* of all trees */
   const float *leaf;         /* beside it: what a leaf adds */
-  const uint32_t *root;      /* of each tree */
+  const uint32_t *root;      /* of each tree, those of a class together */
   const int32_t *depth;      /* steps from its root to its lowest leaf */
-  const int32_t *class_of;   /* the class that it speaks for */
+  const int32_t *first_tree; /* n_classes + 1: where the trees that speak for each class begin */
   const float *base;         /* n_classes: what the sums begin with */
 } NotchTrees;
 
@@ -53,8 +54,9 @@ notch_tree_bins (const NotchTrees *trees, int feature, float value, uint16_t bin
   bin[1] = (uint16_t) (missing ? NOTCH_BIN_RIGHT : at);
 }
 
+/* The node that comes next, from the row's bin in the node's column. */
 NOTCH_FN uint32_t
-notch_tree_step (const NotchTreeNode *node, uint32_t at, const uint16_t *bins)
+notch_tree_step (NotchTreeNode is, uint16_t bin)
 {
-  return node[at].left + (bins[node[at].column] > node[at].bin);
+  return is.left + (bin > is.bin);
 }
