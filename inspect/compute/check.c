@@ -60,7 +60,7 @@ compute (const NotchKernels *k, NotchLane *lane, NotchStripMem *mem, Answer *ans
                                       { .dx = PITCH, .zoom = 1, .mem = NOTCH_MEM_IMAGE },
                                       { .dx = -PITCH, .dy = 0.0625, .zoom = 1, .mem = NOTCH_MEM_IMAGE } };
   const NotchBatch batch = { 1, &tile, &piece, source, { mem } };
-  const NotchNoise noise = { 15000, 0, 0, 0, 0 };
+  const NotchNoise noise = { 15000, 0, 0, 0, 0 }, rough = { 15000, 0, 0.05, 0, 0 };
   const NotchPair pair = { X, Y, X + PITCH - 3, Y + 2, NOTCH_MEM_IMAGE, NOTCH_MEM_IMAGE, 8 };
   const int terms = NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS;
   const gsize n_power = (gsize) SIZE * (SIZE / 2 + 1);
@@ -70,6 +70,7 @@ compute (const NotchKernels *k, NotchLane *lane, NotchStripMem *mem, Answer *ans
   NotchTileFound found;
   if (k->gather (lane, &(NotchGather){ &batch }) != 0 || k->refer (lane, &(NotchRefer){ &batch }) != 0
       || k->fit (lane, &(NotchFit){ &batch, terms, 1, 0, 0, 0, 0 }) != 0
+      || k->follow (lane, &(NotchFollow){ &batch, rough }) != 0
       || k->normalise (lane, &(NotchNormalise){ &batch, noise, 0 }) != 0
       || k->power (lane, &(NotchPower){ &batch, power, &n }) != 0
       || k->filter (lane, &(NotchFilter){ &batch, N_CHANNELS, bank, stats }) != 0

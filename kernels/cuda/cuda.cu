@@ -120,11 +120,13 @@ open_device (int index, char fault[256])
 {
   cudaDeviceProp is;
   cudaError_t error = cudaSetDevice (index);
-  if (error
-      == cudaSuccess) /* a thread that waits for the card sleeps: those that decode images have use for the core */
-    error = cudaSetDeviceFlags (cudaDeviceScheduleBlockingSync);
-  if (error == cudaSuccess)
+  if (error == cudaSuccess) {
+    /* A thread that waits for the card sleeps: those that decode images have use for the core. Where somebody else has set
+     * flags before, it spins. */
+    if (cudaSetDeviceFlags (cudaDeviceScheduleBlockingSync) != cudaSuccess)
+      cudaGetLastError ();
     error = cudaGetDeviceProperties (&is, index);
+  }
   if (error != cudaSuccess) {
     notch_cuda_tell (fault, "opening it", error);
     return NULL;
@@ -143,7 +145,7 @@ open_device (int index, char fault[256])
   for (int i = 0; i < NOTCH_CUDA_RING && error == cudaSuccess; i++) {
     error = cudaHostAlloc ((void **) &device->ring[i], RING_BYTES, cudaHostAllocPortable);
     if (error == cudaSuccess)
-      error = cudaEventCreateWithFlags (&device->ring_free[i], cudaEventDisableTiming | cudaEventBlockingSync);
+      error = cudaEventCreateWithFlags (&device->ring_free[i], NOTCH_CUDA_EVENT);
   }
   if (error != cudaSuccess) {
     notch_cuda_tell (fault, "opening it", error);
@@ -159,9 +161,9 @@ describe (NotchDevice *device, char text[256])
   int driver = 0, runtime = 0;
   cudaDriverGetVersion (&driver);
   cudaRuntimeGetVersion (&runtime);
-  snprintf (text, 256, "%.100s, compute capability %d.%d, %.1f GiB, driver for CUDA %d.%d, built with %d.%d",
+  snprintf (text, 256, "%.100s, compute capability %d.%d, %.1f GiB, driver for CUDA %d.%d, built with %d.%d for %s",
             device->name, device->major, device->minor, (double) device->memory / (1 << 30), driver / 1000,
-            driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+            driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10, NOTCH_CUDA_ARCHS);
 }
 
 /* One lane computes while another one's tables go up and a third one's blobs come home. */
@@ -402,6 +404,14 @@ notch_cuda_allocate_bytes (NotchLane *lane, void **memory, size_t bytes, bool pi
   return 0;
 }
 
+int
+notch_cuda_send_bytes (NotchLane *lane, const char *doing, void *to, const void *from, size_t bytes)
+{
+  NOTCH_CUDA (lane, doing, cudaMemcpyAsync (to, from, bytes, cudaMemcpyHostToDevice, lane->stream));
+  NOTCH_CUDA (lane, doing, cudaStreamSynchronize (lane->stream));
+  return 0;
+}
+
 /* The lane's buffers, for lanes to come. */
 static void
 keep_memory (NotchLane *lane)
@@ -505,7 +515,7 @@ fill_lane (NotchLane *lane)
   if (notch_cuda_enter (lane))
     return -1;
   NOTCH_CUDA (lane, "a stream", cudaStreamCreateWithFlags (&lane->stream, cudaStreamNonBlocking));
-  NOTCH_CUDA (lane, "an event", cudaEventCreateWithFlags (&lane->tables_up, cudaEventDisableTiming));
+  NOTCH_CUDA (lane, "an event", cudaEventCreateWithFlags (&lane->tables_up, NOTCH_CUDA_EVENT));
   if (allocate_pixels (lane) || allocate_tables (lane) || allocate_results (lane))
     return -1;
   for (int i = 0; i < NOTCH_N_PLANES; i++)

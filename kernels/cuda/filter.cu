@@ -243,10 +243,7 @@ make_transfer (NotchLane *lane, int c, std::vector<float> &table)
     transfer = (float) (transfer * scale);
   if (notch_cuda_allocate (lane, &lane->filter->transfer[c], table.size ()) != 0)
     return -1;
-  NOTCH_CUDA (lane, "uploading a filter",
-              cudaMemcpyAsync (lane->filter->transfer[c], table.data (), table.size () * sizeof (float),
-                               cudaMemcpyHostToDevice, lane->stream));
-  return 0;
+  return notch_cuda_send (lane, "uploading a filter", lane->filter->transfer[c], table.data (), table.size ());
 }
 
 /* Sorts the filters by resolution, and each resolution's into groups that are as even as can be. */

@@ -619,9 +619,7 @@ notch_cuda_label_new (NotchLane *lane)
       || notch_cuda_allocate (lane, &l->blob_key, batch * ((size_t) lane->is.max_blobs + 1)) != 0
       || notch_cuda_allocate_bytes (lane, &l->work, l->work_bytes, false) != 0)
     return -1;
-  NOTCH_CUDA (lane, "preparing to label",
-              cudaMemcpyAsync (l->template_, own, sizeof *own * n_channels, cudaMemcpyHostToDevice, lane->stream));
-  return 0;
+  return notch_cuda_send (lane, "preparing to label", l->template_, own, n_channels);
 }
 
 void

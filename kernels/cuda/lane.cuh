@@ -162,6 +162,9 @@ void notch_cuda_tell (char fault[256], const char *doing, cudaError_t error);
 /* The same behind launches. */
 #define NOTCH_CUDA_LAUNCHED(lane, doing) NOTCH_CUDA (lane, doing, cudaGetLastError ())
 
+/* Of events: a thread that waits for one sleeps. */
+#define NOTCH_CUDA_EVENT (cudaEventDisableTiming | cudaEventBlockingSync)
+
 /* Makes the lane's device that of the calling thread; first thing in every stage. */
 int notch_cuda_enter (NotchLane *lane);
 
@@ -184,8 +187,16 @@ notch_cuda_allocate_pinned (NotchLane *lane, T **memory, size_t n)
   return notch_cuda_allocate_bytes (lane, (void **) memory, n * sizeof (T), true);
 }
 
-/* What a file of stages keeps in a lane: made by lane_new after everything above; freed by lane_free, also half made. Tables
- * go up on the lane's stream, which waits for no other; its memory they may leave as soon as the call is back. */
+/* Copies to the lane's memory and waits, for the host's memory need not be pinned and may be gone when the call is back. */
+int notch_cuda_send_bytes (NotchLane *lane, const char *doing, void *to, const void *from, size_t bytes);
+template <class T>
+static inline int
+notch_cuda_send (NotchLane *lane, const char *doing, T *to, const T *from, size_t n)
+{
+  return notch_cuda_send_bytes (lane, doing, to, from, n * sizeof (T));
+}
+
+/* What a file of stages keeps in a lane: made by lane_new after everything above; freed by lane_free, also half made. */
 int notch_cuda_refer_new (NotchLane *lane);
 void notch_cuda_refer_free (NotchLane *lane);
 int notch_cuda_fit_new (NotchLane *lane);

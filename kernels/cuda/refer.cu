@@ -467,7 +467,7 @@ notch_cuda_refer_new (NotchLane *lane)
   refer->max_coarse = 4 * lane->is.batch + NOTCH_MAX_SOURCES;
   size_t sources = (size_t) refer->max_blocks * NOTCH_MAX_SOURCES;
   size_t taps = (size_t) refer->max_coarse * 2 * ((size_t) lane->is.size + 2);
-  NOTCH_CUDA (lane, "an event", cudaEventCreateWithFlags (&refer->layers_up, cudaEventDisableTiming));
+  NOTCH_CUDA (lane, "an event", cudaEventCreateWithFlags (&refer->layers_up, NOTCH_CUDA_EVENT));
   return notch_cuda_allocate (lane, &refer->layer, (size_t) refer->max_layers)
                  || notch_cuda_allocate_pinned (lane, &refer->home_layer, (size_t) refer->max_layers)
                  || notch_cuda_allocate_pinned (lane, &refer->home_piece_rim, NOTCH_MAX_PIECES)

@@ -298,15 +298,10 @@ make_tables (NotchLane *lane)
     for (int x = 0; x <= NOTCH_COARSE; x++)
       coarse[(y + NOTCH_COARSE) * (NOTCH_COARSE + 1) + x] = notch_coarse_weight (x * x + y * y);
   if (notch_cuda_allocate (lane, &s->window, window.size ()) != 0
-      || notch_cuda_allocate (lane, &s->coarse, coarse.size ()) != 0)
+      || notch_cuda_allocate (lane, &s->coarse, coarse.size ()) != 0
+      || notch_cuda_send (lane, "preparing to register", s->window, window.data (), window.size ()) != 0)
     return -1;
-  NOTCH_CUDA (lane, "preparing to register",
-              cudaMemcpyAsync (s->window, window.data (), window.size () * sizeof (float), cudaMemcpyHostToDevice,
-                               lane->stream));
-  NOTCH_CUDA (lane, "preparing to register",
-              cudaMemcpyAsync (s->coarse, coarse.data (), coarse.size () * sizeof (float), cudaMemcpyHostToDevice,
-                               lane->stream));
-  return 0;
+  return notch_cuda_send (lane, "preparing to register", s->coarse, coarse.data (), coarse.size ());
 }
 
 int

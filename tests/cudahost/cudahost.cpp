@@ -536,10 +536,8 @@ copy (void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_
   if (up != (kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice)
       || down != (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice))
     return tell (cudaErrorInvalidValue);
-  cudaError_t error = cudahost_enqueue (stream, [=] { memmove (to, from, bytes); });
-  if (!target || !origin) /* what is not pinned has been read or written when the call returns */
-    finish (stream);
-  return error;
+  /* Memory that is not pinned may, on a card, have been read or written when the call returns; nothing promises it. */
+  return cudahost_enqueue (stream, [=] { memmove (to, from, bytes); });
 }
 
 }
