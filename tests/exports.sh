@@ -25,5 +25,5 @@ for module in kernels tests/cudahost; do
   fi
 done
 is "what the program and the library need of CUDA" \
-  "$(objdump -p "$(dirname "$NOTCH")/.libs/notch" "$library" | grep -E 'NEEDED.*(cuda|cufft|stdc)')" ""
+  "$(objdump -p "$(dirname "$NOTCH")/.libs/notch" "$library" | grep -E 'NEEDED.*(cuda|cublas|cufft|stdc)')" ""
 done_testing
