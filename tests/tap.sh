@@ -3,6 +3,10 @@
 
 tap_n=0
 
+# What is told has signs like µ, which a machine without a locale would print as question marks.
+LC_ALL=C.UTF-8
+export LC_ALL
+
 # ok NAME COMMAND…: the command succeeds; what it printed is shown where it does not.
 ok () {
   tap_name=$1
