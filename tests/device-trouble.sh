@@ -17,7 +17,7 @@ is "without one, auto takes the CPU and says why" \
   "$(CUDAHOST_DEVICES=0 "$NOTCH" devices | grep -c '^auto .*cpu, as no GPU can be used: this machine has no CUDA device')" 1
 "$NOTCH" simulate -q --size 192x320 --die 64x64 --defects 6 --snr 14:40 --seed 7 -o rows.tif || exit 1
 rows () { # NAME: several rows of tiles
-  CUDAHOST_DEVICES=$2 "$NOTCH" inspect -q --device cuda --set detect.tile_px=128 --format defects,dice -o "$1" rows.tif
+  CUDAHOST_DEVICES=$2 "$NOTCH" inspect -q --device cuda --set detect.tile_px=128 --format defects,dice,json -o "$1" rows.tif
 }
 rows one 1
 ok "on two devices" rows two 2
@@ -28,8 +28,8 @@ ok "and are named" grep -q '"cuda: cudahost.*; cudahost.*"' two/summary.csv
 with_model () { # NAME, whose results are there already, DEVICE
   "$NOTCH" classify -q --device "$2" --model shipped "$1"
 }
-"$NOTCH" inspect -q --device cuda --set detect.tile_px=128 --format defects,json -o device rows.tif
-cp -r device processors
+cp -r one device
+cp -r one processors
 ok "a model on a device" with_model device cuda
 ok "the model on the CPU" with_model processors cpu
 ok "says the same" cmp device/rows/defects.csv processors/rows/defects.csv
