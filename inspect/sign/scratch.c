@@ -10,6 +10,7 @@
 #define GAP         4    /* nor than so many lengths */
 #define SLACK       2.5  /* px: that a piece may lie beside the line */
 #define SEEN        12   /* sigmas: what ends two pieces as strong as that would be seen between them, at half of it */
+#define ALIKE       3    /* times as strong as the next piece is one at most, where the two do not touch */
 #define UNSEEN      10   /* px: but in a gap no wider */
 #define SAME_PLACE  3    /* px */
 #define AROUND      256  /* px: where the density of pieces is counted */
@@ -178,9 +179,10 @@ leads_to (const Node *a, const Node *b)
 static gboolean
 fit (const Node *a, const Node *b)
 {
-  double gap = gap_between (a, b);
+  double gap = gap_between (a, b), weak = MIN (a->peak, b->peak), strong = MAX (a->peak, b->peak);
   return a->bright == b->bright && leads_to (a, b) && leads_to (b, a)
-         && gap <= MIN (GAP * MAX (a->length, b->length), REACH) && (gap <= UNSEEN || MIN (a->peak, b->peak) < SEEN);
+         && gap <= MIN (GAP * MAX (a->length, b->length), REACH)
+         && (gap <= UNSEEN || (weak < SEEN && strong < ALIKE * weak));
 }
 
 /* How many nodes chance puts where b is seen from a, and as near: of b's kind, sign and, if it has one, direction.
