@@ -4,6 +4,7 @@
  * spectrum, then for the filters' null, each of which needs the one before. Defects in the sample would make all three
  * believe in more noise than there is, so a few filters look for them first, and what they find is left out. */
 #include "inspect/detect/survey.h"
+#include "inspect/reference/register.h"
 
 #include "inspect/detect/noise.h"
 #include "kernels/math/noise.h"
@@ -33,7 +34,7 @@ static const NotchChannel screen[] = {
 #define EDGE_ROUNDS 3
 
 /* px: edges that wander by less than this sigma need not be followed. */
-#define WANDER_LEAST 0.03f
+#define WANDER_LEAST 0.02f
 
 /* A sample tile between the rounds. */
 typedef struct {
@@ -538,6 +539,16 @@ widen_edges (NotchPlan *plan, NotchCrew *crew, GPtrArray *samples, GError **erro
   return TRUE;
 }
 
+/* Is any die turned or stretched against the others? How much is known from a few patches only. */
+static gboolean
+any_turned (const NotchPlan *plan)
+{
+  gboolean turned = FALSE;
+  for (guint i = 0; plan->warp && i < plan->grid->die->len && !turned; i++)
+    turned = notch_warp_steepness (&plan->warp[i]) > 0;
+  return turned;
+}
+
 /* What comes before the filters' null needs no filters but the screen's, and shares their lanes. */
 static gboolean
 measure_noise (NotchPlan *plan, const NotchReference *reference, const NotchCompute *compute, GPtrArray *samples,
@@ -551,8 +562,8 @@ measure_noise (NotchPlan *plan, const NotchReference *reference, const NotchComp
     return FALSE;
   fit_noise (plan, reference, samples, compute->jobs);
   /* Where wandering is forgiven, or a golden die knows how much every edge does, nothing is left to follow. */
-  if (plan->noise.c > WANDER_LEAST * WANDER_LEAST && plan->recipe->reference.wander_px == 0
-      && !plan->mem_store[NOTCH_MEM_SPREAD]) {
+  if ((plan->noise.c > WANDER_LEAST * WANDER_LEAST || (plan->noise.c > 0 && any_turned (plan)))
+      && plan->recipe->reference.wander_px == 0 && !plan->mem_store[NOTCH_MEM_SPREAD]) {
     plan->follow = plan->noise;
     if (!run_round (plan, crew, samples, take_follow, error))
       return FALSE;

@@ -221,7 +221,7 @@ add_slopes (const NotchPieceMaker *maker, double x, double y, int w, int h, int 
 void
 notch_reference_append (const NotchPieceMaker *maker, int x, int y, int w, int h, GArray *piece, GArray *source)
 {
-  if (maker->uneven * MAX (w, h) > 0.04 && MAX (w, h) >= 64) { /* the middle's is off by half of that at the ends */
+  if (maker->slope * MAX (w, h) > 0.04 && MAX (w, h) >= 64) {
     int left = w >= h ? w / 2 : w, top = w >= h ? h : h / 2;
     notch_reference_append (maker, x, y, left, top, piece, source);
     if (w >= h)

@@ -31,15 +31,14 @@ clear_rest (const NotchLane *lane, float *plane)
     plane[i] = plane[last + i] = plane[row] = plane[row + size - 1] = 0;
   }
 }
-#define MOST_ABOVE 256
 
-/* Later pieces that overlap one, at most so many. */
-static int
-pieces_above (const NotchLane *lane, const NotchBatch *batch, int p, const NotchPiece *above[MOST_ABOVE])
+int
+notch_cpu_pieces_above (const NotchLane *lane, const NotchBatch *batch, int p,
+                        const NotchPiece *above[NOTCH_CPU_MOST_ABOVE])
 {
   const NotchPiece *all = &batch->piece[lane->tile->first_piece], *piece = &all[p];
   int n = 0;
-  for (int q = p + 1; q < lane->tile->n_pieces && n < MOST_ABOVE; q++)
+  for (int q = p + 1; q < lane->tile->n_pieces && n < NOTCH_CPU_MOST_ABOVE; q++)
     if (all[q].x < piece->x + piece->w && all[q].x + all[q].w > piece->x && all[q].y < piece->y + piece->h
         && all[q].y + all[q].h > piece->y)
       above[n++] = &all[q];
@@ -63,7 +62,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     model[i] = ref[i], model[last + i] = ref[last + i];
     model[row] = ref[row], model[row + size - 1] = ref[row + size - 1];
   }
-  const NotchPiece *above[MOST_ABOVE];
+  const NotchPiece *above[NOTCH_CPU_MOST_ABOVE];
   for (int p = 0; p < tile->n_pieces; p++) {
     const NotchPiece *piece = &a->batch->piece[tile->first_piece + p];
     memset (lane->fit[p], 0, sizeof lane->fit[p]);
@@ -75,7 +74,7 @@ notch_cpu_fit (NotchLane *lane, const NotchFit *a)
     if (rim)
       notch_cpu_swap_rim (ref, piece, size, rim);
     const NotchFitArea area = notch_fit_area (piece, size, a->samples);
-    int n = 0, n_above = pieces_above (lane, a->batch, p, above);
+    int n = 0, n_above = notch_cpu_pieces_above (lane, a->batch, p, above);
     for (int top = area.y0; top < area.y1; top += area.step)
       for (int left = area.x0; left < area.x1; left += area.step) {
         int x, y;

@@ -44,6 +44,63 @@ follow_row (const float *const sum[4], const uint8_t *judged, const float *g, in
   }
 }
 
+/* What all pixels of the tile say. */
+static void
+say_all (NotchLane *lane, const NotchNoise *noise, float *const say[4])
+{
+  int size = lane->is.size;
+  for (int y = 1; y < size - 1; y++) {
+    ptrdiff_t at = (ptrdiff_t) y * size + 1;
+    float *const to[4] = { say[0] + at, say[1] + at, say[2] + at, say[3] + at };
+    say_row (noise, lane->plane[NOTCH_PLANE_RES] + at, lane->plane[NOTCH_PLANE_REF] + at, lane->judged + at, size,
+             size - 2, to);
+  }
+}
+
+/* How far each cell of a piece is off. */
+static void
+measure_cells (const float *const say[4], int size, const NotchPiece *piece, const NotchPiece *const *above,
+               int n_above, float variance, NotchFollowShift *cell)
+{
+  int n_x = notch_follow_cells (piece->w), n_y = notch_follow_cells (piece->h);
+  for (int i = 0; i < n_x * n_y; i++) {
+    int x0 = piece->x + i % n_x * piece->w / n_x, x1 = piece->x + (i % n_x + 1) * piece->w / n_x;
+    int y0 = piece->y + i / n_x * piece->h / n_y, y1 = piece->y + (i / n_x + 1) * piece->h / n_y;
+    double sum[4] = { 0 };
+    for (int y = y0; y < y1; y++)
+      for (int x = x0; x < x1; x++)
+        for (int k = 0; k < 4 && !notch_cpu_is_hidden (above, n_above, x, y); k++)
+          sum[k] += (double) say[k][(ptrdiff_t) y * size + x];
+    cell[i] = notch_follow_shift (sum, variance);
+  }
+}
+
+/* Takes out of the residual what cells of pieces are off by as a whole. */
+static void
+follow_pieces (NotchLane *lane, const NotchFollow *a, const float *const say[4])
+{
+  int size = lane->is.size;
+  const float *ref = lane->plane[NOTCH_PLANE_REF];
+  float *res = lane->plane[NOTCH_PLANE_RES];
+  const NotchPiece *above[NOTCH_CPU_MOST_ABOVE];
+  NotchFollowShift cell[NOTCH_FOLLOW_CELLS * NOTCH_FOLLOW_CELLS];
+  for (int p = 0; p < lane->tile->n_pieces; p++) {
+    const NotchPiece *piece = &a->batch->piece[lane->tile->first_piece + p];
+    int n_above = notch_cpu_pieces_above (lane, a->batch, p, above);
+    if (piece->n_sources == 0)
+      continue;
+    measure_cells (say, size, piece, above, n_above, a->noise.c, cell);
+    for (int y = piece->y; y < piece->y + piece->h; y++)
+      for (int x = piece->x; x < piece->x + piece->w; x++) {
+        ptrdiff_t at = (ptrdiff_t) y * size + x;
+        if (!lane->judged[at] || notch_cpu_is_hidden (above, n_above, x, y))
+          continue;
+        NotchFollowShift off = notch_follow_shift_at (cell, piece, x, y);
+        res[at] -= off.x * notch_grad_x (ref + at) + off.y * notch_grad_y (ref + at, size);
+      }
+  }
+}
+
 int
 notch_cpu_follow (NotchLane *lane, const NotchFollow *a)
 {
@@ -61,11 +118,9 @@ notch_cpu_follow (NotchLane *lane, const NotchFollow *a)
     sum[k] = lane->product + (3 + k) * wide;
   }
   memset (lane->product, 0, sizeof (float) * 3 * (size_t) wide);
-  for (int y = 1; y < size - 1; y++) {
-    ptrdiff_t at = (ptrdiff_t) y * size + 1;
-    float *const to[4] = { say[0] + at, say[1] + at, say[2] + at, say[3] + at };
-    say_row (&a->noise, lane->plane[NOTCH_PLANE_RES] + at, ref + at, lane->judged + at, size, size - 2, to);
-  }
+  say_all (lane, &a->noise, say);
+  follow_pieces (lane, a, (const float *const *) say);
+  say_all (lane, &a->noise, say);
   for (int y = 1; y < size - 1; y++) {
     ptrdiff_t at = (ptrdiff_t) y * size;
     for (int k = 0; k < 2; k++) { /* upright edges: along y, then across */

@@ -130,6 +130,10 @@ void notch_cpu_regress (NotchLane *lane, int n, const NotchFit *a, int area, con
  * placed alike. All along such a border this makes a faint line, which the long filters would see. */
 void notch_cpu_level_borders (NotchLane *lane, const NotchPiece *piece, const NotchPiece *const *above, int n_above,
                               float *res, float *ref);
+/* Later pieces that overlap one, at most so many; how many. */
+#define NOTCH_CPU_MOST_ABOVE 256
+int notch_cpu_pieces_above (const NotchLane *lane, const NotchBatch *batch, int p,
+                            const NotchPiece *above[NOTCH_CPU_MOST_ABOVE]);
 /* Does one of n later pieces cover a pixel? There the reference is theirs, and may be of another kind. */
 static inline bool
 notch_cpu_is_hidden (const NotchPiece *const *above, int n, int x, int y)

@@ -1,4 +1,5 @@
 /* follow.cu - edges that wander are followed: follow */
+#include "kernels/cuda/block.cuh"
 #include "kernels/cuda/lane.cuh"
 #include "kernels/math/follow.h"
 
@@ -22,6 +23,47 @@ say (NotchLane lane, NotchNoise noise, Said said)
   }
   said.moved_x[at] = pixel.moved_x, said.known_x[at] = pixel.known_x;
   said.moved_y[at] = pixel.moved_y, said.known_y[at] = pixel.known_y;
+}
+
+enum { CELL_THREADS = 256, MOST_CELLS = NOTCH_FOLLOW_CELLS * NOTCH_FOLLOW_CELLS };
+
+/* How far each cell of a piece is off; blockIdx.x: the cell, .y: the piece. */
+static __global__ void
+measure_cells (NotchLane lane, float variance, Said said)
+{
+  NOTCH_SHARED (double, word, CELL_THREADS / 32);
+  int i = blockIdx.x, p = blockIdx.y, t = lane.piece_tile[p], owner = p - lane.tile[t].first_piece;
+  const NotchPiece *piece = &lane.piece[p];
+  int n_x = notch_follow_cells (piece->w), n_y = notch_follow_cells (piece->h);
+  if (i >= n_x * n_y || piece->n_sources == 0)
+    return;
+  int x0 = piece->x + i % n_x * piece->w / n_x, w = piece->x + (i % n_x + 1) * piece->w / n_x - x0;
+  int y0 = piece->y + i / n_x * piece->h / n_y, h = piece->y + (i / n_x + 1) * piece->h / n_y - y0;
+  const float *const say[4] = { said.moved_x, said.known_x, said.moved_y, said.known_y };
+  double sum[4] = { 0, 0, 0, 0 };
+  for (int j = threadIdx.x; j < w * h; j += CELL_THREADS) {
+    size_t at = (size_t) t * lane.area + (size_t) (y0 + j / w) * lane.is.size + (x0 + j % w);
+    for (int k = 0; k < 4 && lane.owner[at] == owner; k++)
+      sum[k] += (double) say[k][at];
+  }
+  for (int k = 0; k < 4; k++)
+    sum[k] = notch_block_sum (sum[k], word);
+  if (threadIdx.x == 0)
+    lane.cell[(size_t) p * MOST_CELLS + i] = notch_follow_shift (sum, variance);
+}
+
+/* Takes out of the residual what cells of pieces are off by as a whole. */
+static __global__ void
+follow_pieces (NotchLane lane)
+{
+  int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y, size = lane.is.size;
+  size_t at = (size_t) blockIdx.z * lane.area + (size_t) y * size + x;
+  if (x >= size || y >= size || !lane.judged[at] || lane.owner[at] < 0)
+    return;
+  int p = lane.tile[blockIdx.z].first_piece + lane.owner[at];
+  const float *g = lane.plane[NOTCH_PLANE_REF] + at;
+  NotchFollowShift off = notch_follow_shift_at (lane.cell + (size_t) p * MOST_CELLS, &lane.piece[p], x, y);
+  lane.plane[NOTCH_PLANE_RES][at] -= off.x * notch_grad_x (g) + off.y * notch_grad_y (g, size);
 }
 
 /* A pixel of a tile's plane; beyond the tile there is nothing. */
@@ -89,6 +131,12 @@ notch_cuda_follow (NotchLane *lane, const NotchFollow *a)
   if (notch_cuda_enter (lane))
     return -1;
   NOTCH_LAUNCH (say, notch_cuda_pixel_grid (lane), NOTCH_CUDA_PIXEL_BLOCK, 0, lane->stream, *lane, a->noise, said);
+  if (lane->n_pieces > 0) {
+    NOTCH_LAUNCH (measure_cells, dim3 (MOST_CELLS, (unsigned) lane->n_pieces), dim3 (CELL_THREADS), 0, lane->stream,
+                  *lane, a->noise.c, said);
+    NOTCH_LAUNCH (follow_pieces, notch_cuda_pixel_grid (lane), NOTCH_CUDA_PIXEL_BLOCK, 0, lane->stream, *lane);
+    NOTCH_LAUNCH (say, notch_cuda_pixel_grid (lane), NOTCH_CUDA_PIXEL_BLOCK, 0, lane->stream, *lane, a->noise, said);
+  }
   NOTCH_LAUNCH (follow, notch_cuda_pixel_grid (lane), NOTCH_CUDA_PIXEL_BLOCK, 0, lane->stream, *lane, a->noise.c, said);
   NOTCH_CUDA_LAUNCHED (lane, "following edges");
   return 0;

@@ -8,6 +8,7 @@
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/kernels.h"
+#include "kernels/math/follow.h"
 #include "kernels/math/source.h"
 
 #include <cufft.h>
@@ -100,10 +101,11 @@ struct NotchLane {
   uint8_t *known;  /* NOTCH_KNOWN_* */
   int16_t *owner;  /* the last piece over a pixel that has sources, counted from the tile's first; -1: none */
   NotchTileState *state;
-  NotchTile *tile;     /* the batch's tiles; weights are pointers to device memory */
-  NotchPiece *piece;   /* all tiles' pieces, those of a tile from its first_piece on */
-  int32_t *piece_tile; /* a piece each: whose it is */
-  int64_t *piece_rim;  /* where its rim begins in `rim`; -1: none is kept */
+  NotchTile *tile;        /* the batch's tiles; weights are pointers to device memory */
+  NotchPiece *piece;      /* all tiles' pieces, those of a tile from its first_piece on */
+  int32_t *piece_tile;    /* a piece each: whose it is */
+  int64_t *piece_rim;     /* where its rim begins in `rim`; -1: none is kept */
+  NotchFollowShift *cell; /* NOTCH_FOLLOW_CELLS squared a piece (math/follow.h) */
   NotchSourceShift *source;
   float *weight;
   float *rim;                  /* what a piece's own reference is one pixel beyond it (math/source.h) */
