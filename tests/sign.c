@@ -347,19 +347,21 @@ test_scratch (void)
 }
 
 /* Two pieces in line, 16 px long and 26 px apart: a scratch that fades between them if they are faint themselves, two defects if
- * they are so strong that what is between would have been seen, or one of them is much stronger. */
+ * they are so strong that what is between would have been seen, or one of them is much stronger. Of long ones each is a scratch,
+ * and what is between may not have been inspected. */
 static void
 test_strong_pieces (void)
 {
   static const struct {
-    double peak, other, apart;
+    double length, peak, other, apart;
     guint left;
-  } pieces[] = { { 9, 9, 42, 1 }, { 18, 18, 42, 2 }, { 18, 18, 22, 1 }, { 18, 8, 42, 1 }, { 30, 8, 42, 2 } };
+  } pieces[] = { { 16, 9, 9, 42, 1 },  { 16, 18, 18, 42, 2 }, { 16, 18, 18, 22, 1 },
+                 { 16, 18, 8, 42, 1 }, { 16, 30, 8, 42, 2 },  { 60, 18, 18, 86, 1 } };
   for (gsize i = 0; i < G_N_ELEMENTS (pieces); i++) {
     g_autoptr (GArray) blobs = blobs_new ();
-    add_piece (blobs, 700, 900, 16, 0.4, pieces[i].peak, 0, -1);
-    add_piece (blobs, 700 + pieces[i].apart * cos (0.4), 900 + pieces[i].apart * sin (0.4), 16, 0.4, pieces[i].other, 0,
-               -1);
+    add_piece (blobs, 700, 900, pieces[i].length, 0.4, pieces[i].peak, 0, -1);
+    add_piece (blobs, 700 + pieces[i].apart * cos (0.4), 900 + pieces[i].apart * sin (0.4), pieces[i].length, 0.4,
+               pieces[i].other, 0, -1);
     notch_scratch_link (blobs, NULL, &context, (double) FIELD * FIELD, 0, G_MAXDOUBLE);
     g_assert_cmpuint (blobs->len, ==, pieces[i].left);
   }

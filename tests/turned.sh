@@ -22,4 +22,11 @@ for turn in 35 -35; do
   "$NOTCH" inspect -q --format defects -o out planted.tif
   ok "what was planted is found, $turn mrad" "$NOTCH" score --min-capture 0.93 planted-truth.csv out/planted/defects.csv
 done
+# Dice that are turned or distorted one by one, by more than a few patches can tell.
+for warped in '--die-rotation 0.2 --seed 41' '--warp 0.05 --seed 43'; do
+  # shellcheck disable=SC2086 # options
+  "$NOTCH" simulate -q --size 1536x1536 --layout "$srcdir/samples/metal-die.png" --defects 0 $warped -o clean.tif || exit 1
+  "$NOTCH" inspect -q --format defects -o out clean.tif
+  ok "at most one false alarm where 0.1 are expected, $warped" test "$(wc -l <out/clean/defects.csv)" -le 2
+done
 done_testing
