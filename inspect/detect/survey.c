@@ -35,6 +35,8 @@ static const NotchChannel screen[] = {
 
 /* px: edges that wander by less than this sigma need not be followed. */
 #define WANDER_LEAST 0.02f
+/* px: nor those of dice that are turned by less than this at their ends. */
+#define TURNED_LEAST 0.03
 
 /* A sample tile between the rounds. */
 typedef struct {
@@ -539,13 +541,16 @@ widen_edges (NotchPlan *plan, NotchCrew *crew, GPtrArray *samples, GError **erro
   return TRUE;
 }
 
-/* Is any die turned or stretched against the others? How much is known from a few patches only. */
+/* Is any die turned or stretched against the others, so that its ends are elsewhere? How much is known from a few patches only. */
 static gboolean
 any_turned (const NotchPlan *plan)
 {
   gboolean turned = FALSE;
-  for (guint i = 0; plan->warp && i < plan->grid->die->len && !turned; i++)
-    turned = notch_warp_steepness (&plan->warp[i]) > 0;
+  if (!plan->warp)
+    return FALSE;
+  double far = 0.5 * MAX (hypot (plan->grid->ax, plan->grid->ay), hypot (plan->grid->bx, plan->grid->by));
+  for (guint i = 0; i < plan->grid->die->len && !turned; i++)
+    turned = notch_warp_steepness (&plan->warp[i]) * far > TURNED_LEAST;
   return turned;
 }
 

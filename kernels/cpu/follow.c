@@ -68,9 +68,12 @@ measure_cells (const float *const say[4], int size, const NotchPiece *piece, con
     int y0 = piece->y + i / n_x * piece->h / n_y, y1 = piece->y + (i / n_x + 1) * piece->h / n_y;
     double sum[4] = { 0 };
     for (int y = y0; y < y1; y++)
-      for (int x = x0; x < x1; x++)
-        for (int k = 0; k < 4 && !notch_cpu_is_hidden (above, n_above, x, y); k++)
+      for (int x = x0; x < x1; x++) {
+        if (n_above > 0 && notch_cpu_is_hidden (above, n_above, x, y))
+          continue;
+        for (int k = 0; k < 4; k++)
           sum[k] += (double) say[k][(ptrdiff_t) y * size + x];
+      }
     cell[i] = notch_follow_shift (sum, variance);
   }
 }
@@ -93,7 +96,7 @@ follow_pieces (NotchLane *lane, const NotchFollow *a, const float *const say[4])
     for (int y = piece->y; y < piece->y + piece->h; y++)
       for (int x = piece->x; x < piece->x + piece->w; x++) {
         ptrdiff_t at = (ptrdiff_t) y * size + x;
-        if (!lane->judged[at] || notch_cpu_is_hidden (above, n_above, x, y))
+        if (!lane->judged[at] || (n_above > 0 && notch_cpu_is_hidden (above, n_above, x, y)))
           continue;
         NotchFollowShift off = notch_follow_shift_at (cell, piece, x, y);
         res[at] -= off.x * notch_grad_x (ref + at) + off.y * notch_grad_y (ref + at, size);
