@@ -155,10 +155,11 @@ NOTCH_API gboolean notch_train (char **datasets, const char *path, const NotchTr
                                 NotchTrainStep step, gpointer data, char **report, GError **error);
 /* Classifies the defects in finished output folders of an inspection again, by another model, without a look at the images:
  * the columns class and confidence of every defects.csv, the counts and verdicts in summary.json and summary.csv. Each file
- * is replaced as a whole. Pictures keep the classes that they were drawn with. `device` as in NotchInspectOptions. `report` receives a line a folder. FALSE when
- * a folder could not be done; `failed`, if not NULL, is told of each, and the others are done all the same. */
+ * is replaced as a whole. Pictures keep the classes that they were drawn with. `device` as in NotchInspectOptions; where that has no
+ * room for the model, the processors apply it. `report` receives a line a folder. FALSE when a folder could not be done; the others
+ * are done all the same. `tell`, if not NULL, hears of each that failed, and where the processors took over. */
 NOTCH_API gboolean notch_classify (char **folders, const char *model, const char *device, int jobs,
-                                   void (*failed) (const char *line), char **report, GError **error);
+                                   void (*tell) (const char *line), char **report, GError **error);
 /* One line a classifier that can be trained: its name and what it is. */
 NOTCH_API char *notch_classifiers_describe (void);
 

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/fault.h"
 #include "kernels/math/trees.h"
 #include "kernels/net.h"
 
@@ -299,18 +300,20 @@ typedef struct {
 } NotchLaneSize;
 
 typedef struct {
-  const char *name;               /* "cpu", "cuda" */
-  int (*count) (char fault[256]); /* devices; where there are none, why, or nothing that is known */
-  NotchDevice *(*open) (int index, char fault[256]);
+  const char *name;                 /* "cpu", "cuda" */
+  int (*count) (NotchFault *fault); /* devices; where there are none, why, or nothing that is known */
+  NotchDevice *(*open) (int index, NotchFault *fault);
   void (*close) (NotchDevice *);
+  bool (*works) (NotchDevice *,
+                 NotchFault *fault); /* false and why: an error has spoiled it, and nothing will run on it */
   void (*describe) (NotchDevice *, char text[256]);
   int (*workers) (NotchDevice *, int jobs); /* lanes that keep the device busy */
   int (*batch) (NotchDevice *);             /* tiles a lane wants at once */
-  NotchStripMem *(*strip_up) (NotchDevice *, const NotchPixels *, char fault[256]);
+  NotchStripMem *(*strip_up) (NotchDevice *, const NotchPixels *, NotchFault *fault);
   void (*strip_free) (NotchStripMem *);
-  NotchLane *(*lane_new) (NotchDevice *, const NotchLaneSize *, char fault[256]);
+  NotchLane *(*lane_new) (NotchDevice *, const NotchLaneSize *, NotchFault *fault);
   void (*lane_free) (NotchLane *);
-  const char *(*fault) (NotchLane *);
+  const NotchFault *(*fault) (NotchLane *);
   int (*finish) (NotchLane *, NotchTileFound *); /* wait; one NotchTileFound a tile, valid until the next batch */
   int (*peek) (NotchLane *, int tile, NotchPlane, float *to); /* for tests, the survey and saved planes */
   int (*poke) (NotchLane *, int tile, NotchPlane, const float *from);
@@ -323,11 +326,11 @@ typedef struct {
 #undef NOTCH_STAGE
   const NotchNetKernels *net; /* operations of networks, on lanes of their own */
   /* Decision trees; what they borrow stays until trees_free. */
-  NotchTreesMem *(*trees_up) (NotchDevice *, const NotchTrees *, char fault[256]);
+  NotchTreesMem *(*trees_up) (NotchDevice *, const NotchTrees *, NotchFault *fault);
   void (*trees_free) (NotchTreesMem *);
   /* What they say of n rows of n_features values each (NAN: missing): n x n_classes sums, those of a class in the order of
    * its trees. The same bits on every device. Several threads may call at once. */
-  int (*trees_sum) (NotchTreesMem *, const float *row, size_t n, float *sum, char fault[256]);
+  int (*trees_sum) (NotchTreesMem *, const float *row, size_t n, float *sum, NotchFault *fault);
   size_t trees_rows; /* so many keep it busy: threads share out what is more */
 } NotchKernels;
 
@@ -335,7 +338,7 @@ extern const NotchKernels notch_kernels_cpu;
 
 /* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns
  * NULL. */
-#define NOTCH_KERNELS_ABI           9
+#define NOTCH_KERNELS_ABI           10
 #define NOTCH_KERNELS_MODULE_SYMBOL "notch_kernels_module"
 typedef const NotchKernels *(*NotchKernelsModule) (int abi);
 

@@ -58,15 +58,21 @@ backend_run (gconstpointer data)
     of->test (of->data);
 }
 
+/* Adds a test of one backend: /stages/fit of cpu as /cpu/stages/fit. */
+static inline void
+backend_add_to (const char *name, const char *path, BackendTest test)
+{
+  g_autofree char *full = g_strconcat ("/", name, path, NULL);
+  BackendTest *one = g_memdup2 (&test, sizeof test);
+  one->backend = name;
+  g_test_add_data_func_full (full, one, backend_run, g_free);
+}
+
 /* Adds a test once a backend: /stages/fit as /cpu/stages/fit, /cudahost/stages/fit and /cuda/stages/fit. */
-static void
+static inline void
 backend_add (const char *path, BackendTest test)
 {
   static const char *const name[] = { "cpu", "cudahost", "cuda" };
-  for (gsize i = 0; i < G_N_ELEMENTS (name); i++) {
-    g_autofree char *full = g_strconcat ("/", name[i], path, NULL);
-    BackendTest *one = g_memdup2 (&test, sizeof test);
-    one->backend = name[i];
-    g_test_add_data_func_full (full, one, backend_run, g_free);
-  }
+  for (gsize i = 0; i < G_N_ELEMENTS (name); i++)
+    backend_add_to (name[i], path, test);
 }

@@ -138,8 +138,26 @@ if [ -f "$built/tests/cudahost/.libs/notch-cuda.so" ]; then
   ok "learning where a device is full" \
     env CUDAHOST_MEMORY=24000000 "$NOTCH" learn -q --device cuda -o full-golden.tif clean.tif
   ok "gives the CPU's bytes" cmp cpu-golden.tif full-golden.tif
-  status=$(CUDAHOST_FAULT=200 "$NOTCH" inspect -q --device cuda --format defects -o broken die.tif >out 2>&1; echo $?)
-  is "a device that breaks in an image ends it" "$status $(grep -c 'illegal memory access' out)" "2 1"
+  # An error that spoils a card ends the image in work; the next one is inspected on the card that is left, or on the CPU.
+  cp rows.tif again.tif
+  breaks () { # NAME DEVICES: in the first image
+    CUDAHOST_FAULT=200 CUDAHOST_DEVICES=$2 "$NOTCH" inspect -q --device cuda --set detect.tile_px=128 --format defects,dice \
+      -o "$1" rows.tif again.tif >out 2>&1
+  }
+  is "a card that breaks in an image ends it" "$(status breaks left 2) $(grep -c 'illegal memory access.*--resume' out)" "2 1"
+  ok "the next one is the other card's" sh -c 'grep "^again" left/summary.csv | grep "\"cuda: cudahost" | grep -vq "cudahost.*cudahost"'
+  ok "with what one card finds" cmp one/rows/defects.csv left/again/defects.csv
+  is "and without another card" "$(status breaks none 1)" 2
+  ok "the CPU's, which says so" grep -q '^again.*inspected on the CPU, .*: none works any more' none/summary.csv
+
+  # A card of paper has no room for a model.
+  NOTCH_MODULES=$built/tests/module/.libs
+  export NOTCH_MODULES NOTCH_TEST_DEVICES=4
+  "$NOTCH" inspect -q --device cpu --set detect.tile_px=128 --format defects,json -o paper rows.tif
+  is "a model where a device has no room for it" "$(with_model paper cuda:3 2>&1)" \
+    "notch: paper: classified on the CPU, for the GPU could not take it: paper/rows/defects.csv: a forest cannot be computed: no room for trees"
+  "$NOTCH" inspect -q --device cpu --model shipped --set detect.tile_px=128 --format defects,json -o plain rows.tif
+  ok "has the classes that an inspection gives" cmp paper/rows/defects.csv plain/rows/defects.csv
 else
   skip "trouble on a device" "the stand-in for CUDA was not built"
 fi

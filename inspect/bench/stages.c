@@ -182,11 +182,11 @@ scene_new (const NotchBench *bench, int speed, GError **error)
   const NotchPixels pixels = {
     NOTCH_SAMPLE_U16, COLS * scene->die, ROWS * scene->die, 0, ROWS * scene->die, scene->row
   };
-  char fault[256] = "";
-  scene->mem = compute->kernels->strip_up (compute->device[0], &pixels, fault);
+  NotchFault fault = { 0 };
+  scene->mem = compute->kernels->strip_up (compute->device[0], &pixels, &fault);
   if (scene->mem)
     return g_steal_pointer (&scene);
-  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", compute->kernels->name, fault);
+  notch_fault_error (&fault, compute->kernels->name, error);
   return NULL;
 }
 

@@ -14,23 +14,26 @@ notch_cuda_fail (NotchLane *lane, const char *format, ...)
 {
   va_list arguments;
   va_start (arguments, format);
-  vsnprintf (lane->fault, sizeof lane->fault, format, arguments);
+  vsnprintf (lane->fault.text, sizeof lane->fault.text, format, arguments);
   va_end (arguments);
+  lane->fault.full = false;
   return -1;
+}
+
+void
+notch_cuda_tell (NotchFault *fault, const char *doing, cudaError_t error)
+{
+  cudaGetLastError (); /* what was not fatal is forgotten with this batch */
+  snprintf (fault->text, sizeof fault->text, "%s: %s (%s)", doing, cudaGetErrorString (error),
+            cudaGetErrorName (error));
+  fault->full = error == cudaErrorMemoryAllocation;
 }
 
 int
 notch_cuda_fail_at (NotchLane *lane, cudaError_t error, const char *doing)
 {
-  cudaGetLastError (); /* what was not fatal is forgotten with this batch */
-  return notch_cuda_fail (lane, "%s: %s (%s)", doing, cudaGetErrorString (error), cudaGetErrorName (error));
-}
-
-void
-notch_cuda_tell (char fault[256], const char *doing, cudaError_t error)
-{
-  cudaGetLastError ();
-  snprintf (fault, 256, "%s: %s (%s)", doing, cudaGetErrorString (error), cudaGetErrorName (error));
+  notch_cuda_tell (&lane->fault, doing, error);
+  return -1;
 }
 
 int
@@ -45,7 +48,7 @@ notch_cuda_enter (NotchLane *lane)
 enum { RING_BYTES = 8 << 20, MOST_LANES = 3, MOST_TILES = 16 };
 
 static int
-count (char fault[256])
+count (NotchFault *fault)
 {
   int n = 0;
   cudaError_t error = cudaGetDeviceCount (&n);
@@ -55,10 +58,11 @@ count (char fault[256])
   return 0;
 }
 
-/* Gives back what is kept for strips and lanes to come. Holds the device's lock. */
-static void
+/* Gives back what is kept for strips and lanes to come; false where that is nothing. Holds the device's lock. */
+static bool
 release_spare (NotchDevice *device)
 {
+  bool any = device->free_strip || device->free_memory;
   while (device->free_strip) {
     NotchStripMem *next = device->free_strip->next;
     cudaEventDestroy (device->free_strip->ready);
@@ -76,6 +80,14 @@ release_spare (NotchDevice *device)
     device->free_memory = next;
   }
   cudaGetLastError ();
+  return any;
+}
+
+bool
+notch_cuda_make_room (NotchDevice *device)
+{
+  std::lock_guard<std::mutex> guard (device->lock);
+  return release_spare (device);
 }
 
 /* Memory of the device or, pinned, of the host; what is kept for others goes where there is not enough. Holds the device's
@@ -83,12 +95,11 @@ release_spare (NotchDevice *device)
 static cudaError_t
 allocate (NotchDevice *device, void **memory, size_t bytes, bool pinned)
 {
-  for (bool again = false;; again = true) {
-    cudaError_t error = pinned ? cudaHostAlloc (memory, bytes, cudaHostAllocPortable) : cudaMalloc (memory, bytes);
-    if (error != cudaErrorMemoryAllocation || again || !(device->free_strip || device->free_memory))
-      return error;
-    release_spare (device);
-  }
+  cudaError_t error;
+  do
+    error = pinned ? cudaHostAlloc (memory, bytes, cudaHostAllocPortable) : cudaMalloc (memory, bytes);
+  while (error == cudaErrorMemoryAllocation && release_spare (device));
+  return error;
 }
 
 cudaError_t
@@ -116,7 +127,7 @@ close_device (NotchDevice *device)
 }
 
 static NotchDevice *
-open_device (int index, char fault[256])
+open_device (int index, NotchFault *fault)
 {
   cudaDeviceProp is;
   cudaError_t error = cudaSetDevice (index);
@@ -133,7 +144,7 @@ open_device (int index, char fault[256])
   }
   NotchDevice *device = new (std::nothrow) NotchDevice ();
   if (!device) {
-    snprintf (fault, 256, "out of memory");
+    *fault = { "out of memory", true };
     return NULL;
   }
   device->index = index;
@@ -153,6 +164,18 @@ open_device (int index, char fault[256])
     return NULL;
   }
   return device;
+}
+
+/* What spoils a device is told by whatever is asked of it next. */
+static bool
+works (NotchDevice *device, NotchFault *fault)
+{
+  cudaError_t error = cudaSetDevice (device->index);
+  if (error == cudaSuccess)
+    error = cudaStreamSynchronize (device->copies);
+  if (error != cudaSuccess)
+    notch_cuda_tell (fault, "asking the device", error);
+  return error == cudaSuccess;
 }
 
 static void
@@ -201,7 +224,7 @@ bytes_of (NotchSample sample)
 
 /* A strip's memory, from those that went or anew. Holds the device's lock. */
 static NotchStripMem *
-take_strip (NotchDevice *device, size_t bytes, char fault[256])
+take_strip (NotchDevice *device, size_t bytes, NotchFault *fault)
 {
   NotchStripMem **best = NULL;
   for (NotchStripMem **at = &device->free_strip; *at; at = &(*at)->next)
@@ -214,7 +237,7 @@ take_strip (NotchDevice *device, size_t bytes, char fault[256])
   }
   NotchStripMem *mem = (NotchStripMem *) calloc (1, sizeof *mem);
   if (!mem) {
-    snprintf (fault, 256, "out of memory");
+    *fault = { "out of memory", true };
     return NULL;
   }
   mem->device = device;
@@ -314,19 +337,20 @@ place_rows (const NotchPixels *pixels, int32_t *place)
 }
 
 static NotchStripMem *
-strip_up (NotchDevice *device, const NotchPixels *pixels, char fault[256])
+strip_up (NotchDevice *device, const NotchPixels *pixels, NotchFault *fault)
 {
   size_t line = (size_t) pixels->width * bytes_of (pixels->sample), pitch = (line + 255) / 256 * 256;
   size_t n_rows = (size_t) pixels->n_rows;
   static const unsigned char zeros[256] = { 0 };
   if (pixels->width > INT32_MAX || pixels->n_rows > INT32_MAX || pixels->n_rows < 1) {
-    snprintf (fault, 256, "a strip of %lld x %lld pixels is more than a GPU's tables hold", (long long) pixels->width,
-              (long long) pixels->n_rows);
+    snprintf (fault->text, sizeof fault->text, "a strip of %lld x %lld pixels is more than a GPU's tables hold",
+              (long long) pixels->width, (long long) pixels->n_rows);
+    fault->full = true;
     return NULL;
   }
   int32_t *place = (int32_t *) malloc (n_rows * sizeof *place);
   if (!place) {
-    snprintf (fault, 256, "out of memory");
+    *fault = { "out of memory", true };
     return NULL;
   }
   size_t held = (size_t) place_rows (pixels, place), table = pitch * (held > 0 ? held : 1);
@@ -391,7 +415,7 @@ notch_cuda_allocate_bytes (NotchLane *lane, void **memory, size_t bytes, bool pi
   else {
     taken = (NotchCudaMemory *) calloc (1, sizeof *taken);
     if (!taken)
-      return notch_cuda_fail (lane, "out of memory");
+      return notch_cuda_fail_at (lane, cudaErrorMemoryAllocation, "memory of the host");
     taken->bytes = bytes, taken->pinned = pinned;
     cudaError_t error = allocate (device, &taken->at, bytes, pinned);
     if (error != cudaSuccess)
@@ -530,13 +554,13 @@ fill_lane (NotchLane *lane)
 }
 
 static NotchLane *
-lane_new (NotchDevice *device, const NotchLaneSize *is, char fault[256])
+lane_new (NotchDevice *device, const NotchLaneSize *is, NotchFault *fault)
 {
   NotchLane *lane = (NotchLane *) calloc (1, sizeof *lane);
   size_t channels = sizeof *is->channel * (size_t) is->n_channels;
   NotchChannel *copy = lane ? (NotchChannel *) malloc (channels > 0 ? channels : 1) : NULL;
   if (!copy) {
-    snprintf (fault, 256, "out of memory");
+    *fault = { "out of memory", true };
     free (lane);
     return NULL;
   }
@@ -547,17 +571,17 @@ lane_new (NotchDevice *device, const NotchLaneSize *is, char fault[256])
   lane->is.channel = copy;
   lane->area = (size_t) is->size * (size_t) is->size;
   if (fill_lane (lane) != 0) {
-    snprintf (fault, 256, "%s", lane->fault);
+    *fault = lane->fault;
     lane_free (lane);
     return NULL;
   }
   return lane;
 }
 
-static const char *
+static const NotchFault *
 fault_of (NotchLane *lane)
 {
-  return lane->fault;
+  return &lane->fault;
 }
 
 /* ---- home ----------------------------------------------------------------------------------------------------------------- */
@@ -683,6 +707,7 @@ static const NotchKernels kernels = {
   count,
   open_device,
   close_device,
+  works,
   describe,
   workers,
   batch,

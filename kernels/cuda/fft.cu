@@ -6,27 +6,44 @@ check (NotchLane *lane, cufftResult result, const char *doing)
 {
   if (result == CUFFT_SUCCESS)
     return 0;
+  NOTCH_CUDA (lane, doing, cudaStreamSynchronize (lane->stream)); /* a device that is spoiled says so itself */
   const char *why = result == CUFFT_ALLOC_FAILED   ? "out of memory"
                     : result == CUFFT_INVALID_SIZE ? "there is no transform of this size"
                     : result == CUFFT_SETUP_FAILED ? "the library could not be set up"
                     : result == CUFFT_EXEC_FAILED  ? "it could not be run"
                                                    : "internal error";
-  return notch_cuda_fail (lane, "%s: cuFFT: %s (%d)", doing, why, (int) result);
+  notch_cuda_fail (lane, "%s: cuFFT: %s (%d)", doing, why, (int) result);
+  lane->fault.full = result == CUFFT_ALLOC_FAILED;
+  return -1;
+}
+
+/* A handle serves one try. */
+static cufftResult
+make_plan (NotchCudaPlan *plan, cufftType type, int side, int n)
+{
+  int shape[] = { side, side }, half[] = { side, side / 2 + 1 };
+  bool forward = type == CUFFT_R2C;
+  int *in = forward ? shape : half, *out = forward ? half : shape;
+  cufftResult result = cufftCreate (&plan->handle);
+  if (result != CUFFT_SUCCESS)
+    return result;
+  result = cufftSetAutoAllocation (plan->handle, 0);
+  if (result == CUFFT_SUCCESS)
+    result = cufftMakePlanMany (plan->handle, 2, shape, in, 1, in[0] * in[1], out, 1, out[0] * out[1], type, n,
+                                &plan->bytes);
+  plan->made = result == CUFFT_SUCCESS;
+  if (!plan->made)
+    cufftDestroy (plan->handle);
+  return result;
 }
 
 int
 notch_cuda_plan_new (NotchLane *lane, NotchCudaPlan *plan, cufftType type, int side, int n)
 {
-  int shape[] = { side, side }, half[] = { side, side / 2 + 1 };
-  bool forward = type == CUFFT_R2C;
-  int *in = forward ? shape : half, *out = forward ? half : shape;
-  if (check (lane, cufftCreate (&plan->handle), "making a transform") != 0)
-    return -1;
-  plan->made = true;
-  cufftResult result = cufftSetAutoAllocation (plan->handle, 0);
-  if (result == CUFFT_SUCCESS)
-    result = cufftMakePlanMany (plan->handle, 2, shape, in, 1, in[0] * in[1], out, 1, out[0] * out[1], type, n,
-                                &plan->bytes);
+  cufftResult result;
+  do
+    result = make_plan (plan, type, side, n);
+  while (result == CUFFT_ALLOC_FAILED && notch_cuda_make_room (lane->device));
   if (result == CUFFT_SUCCESS)
     result = cufftSetStream (plan->handle, lane->stream);
   return check (lane, result, "making a transform");

@@ -303,7 +303,7 @@ notch_cuda_filter_new (NotchLane *lane)
     return notch_cuda_fail (lane, "%d filters are more than %d", lane->is.n_channels, NOTCH_MAX_CHANNELS);
   lane->filter = new (std::nothrow) NotchCudaFilter{};
   if (!lane->filter)
-    return notch_cuda_fail (lane, "out of memory");
+    return notch_cuda_fail_at (lane, cudaErrorMemoryAllocation, "memory of the host");
   std::vector<float> table;
   for (int c = 0; c < lane->is.n_channels; c++)
     if (make_transfer (lane, c, table) != 0)

@@ -89,7 +89,7 @@ struct NotchCudaShift;  /* shift.cu */
 struct NotchLane {
   NotchDevice *device;
   NotchLaneSize is; /* its channels are the lane's own copy */
-  char fault[256];
+  NotchFault fault;
   cudaStream_t stream;
   NotchCudaMemory *memory; /* all that was allocated */
   size_t area;             /* size x size */
@@ -149,7 +149,7 @@ struct NotchLane {
 int notch_cuda_fail (NotchLane *lane, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
 int notch_cuda_fail_at (NotchLane *lane, cudaError_t error, const char *doing);
 /* The same where there is no lane. */
-void notch_cuda_tell (char fault[256], const char *doing, cudaError_t error);
+void notch_cuda_tell (NotchFault *fault, const char *doing, cudaError_t error);
 
 /* Leaves the function with -1 and a fault where a call of the runtime does not work; `doing` is what was tried. */
 #define NOTCH_CUDA(lane, doing, call)                                                                                  \
@@ -167,6 +167,10 @@ void notch_cuda_tell (char fault[256], const char *doing, cudaError_t error);
 
 /* Makes the lane's device that of the calling thread; first thing in every stage. */
 int notch_cuda_enter (NotchLane *lane);
+
+/* Gives back what is kept for lanes and strips to come, where a library found no memory for what it allocates itself; false
+ * where there was nothing. */
+bool notch_cuda_make_room (NotchDevice *device);
 
 /* Memory of a device that is the caller's, who frees it by cudaFree; what is kept for lanes to come goes where there is not
  * enough. */
@@ -218,9 +222,9 @@ int notch_cuda_await (NotchLane *lane, const NotchStripMem *mem);
 extern const NotchNetKernels notch_cuda_net;
 
 enum { NOTCH_CUDA_TREES_ROWS = 1 << 17 };
-NotchTreesMem *notch_cuda_trees_up (NotchDevice *device, const NotchTrees *trees, char fault[256]);
+NotchTreesMem *notch_cuda_trees_up (NotchDevice *device, const NotchTrees *trees, NotchFault *fault);
 void notch_cuda_trees_free (NotchTreesMem *mem);
-int notch_cuda_trees_sum (NotchTreesMem *mem, const float *row, size_t n, float *sum, char fault[256]);
+int notch_cuda_trees_sum (NotchTreesMem *mem, const float *row, size_t n, float *sum, NotchFault *fault);
 
 #define NOTCH_STAGE(name, Args) int notch_cuda_##name (NotchLane *, const Args *);
 NOTCH_STAGES (NOTCH_STAGE)
