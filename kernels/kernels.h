@@ -33,7 +33,7 @@ typedef enum { NOTCH_SAMPLE_U8, NOTCH_SAMPLE_U16, NOTCH_SAMPLE_F32 } NotchSample
  * squares of what is within still fit a float. */
 #define NOTCH_LARGEST_PIXEL 1e18f
 
-/* Rows of an image in host memory. row[i] is image row y + i over the whole width, or NULL where it was not asked for:
+/* Rows of an image in host memory; they stay what they are as long as the strip that is made of them is up. row[i] is image row y + i over the whole width, or NULL where it was not asked for:
  * a strip of the die method has gaps between the rows of one die and those of the next. */
 typedef struct {
   NotchSample sample;
@@ -41,6 +41,7 @@ typedef struct {
   int64_t y;             /* image row of row[0] */
   int64_t n_rows;
   const void *const *row;
+  uint64_t image; /* 0, or its number: rows of one number are the same whenever they come, so a device may keep them */
 } NotchPixels;
 
 typedef struct NotchDevice NotchDevice;     /* opaque: what a backend keeps per device */
@@ -311,6 +312,7 @@ typedef struct {
   int (*batch) (NotchDevice *);             /* tiles a lane wants at once */
   NotchStripMem *(*strip_up) (NotchDevice *, const NotchPixels *, NotchFault *fault);
   void (*strip_free) (NotchStripMem *);
+  uint64_t (*sent) (NotchDevice *); /* bytes that went up for strips since it was opened */
   NotchLane *(*lane_new) (NotchDevice *, const NotchLaneSize *, NotchFault *fault);
   void (*lane_free) (NotchLane *);
   const NotchFault *(*fault) (NotchLane *);

@@ -554,7 +554,7 @@ one_label_trial (GRand *rand, NotchLane *lane, int size, int halo)
   g_autofree const void **rows = g_new (const void *, image->height);
   for (int y = 0; y < image->height; y++)
     rows[y] = row;
-  const NotchPixels pixels = { NOTCH_SAMPLE_F32, image->width, image->height, 0, image->height, rows };
+  const NotchPixels pixels = { NOTCH_SAMPLE_F32, image->width, image->height, 0, image->height, rows, 0 };
   NotchFault fault;
   NotchStripMem *mem = notch_kernels_cpu.strip_up (NULL, &pixels, &fault);
   g_autofree int *tiles_in_row = g_new (int, n_rows), *order = g_new (int, n_cols *n_rows);

@@ -485,7 +485,7 @@ make_strip (const NotchKernels *k, NotchDevice *device, NotchSample sample, int 
   gsize bytes = sample == NOTCH_SAMPLE_U8 ? 1 : sample == NOTCH_SAMPLE_U16 ? 2 : 4;
   for (int y = 0; y < side; y++)
     row[which][other][y] = (const char *) &pixel[which][other] + (gsize) (y * side) * bytes;
-  NotchPixels pixels = { sample, side, side, 0, side, row[which][other] };
+  NotchPixels pixels = { sample, side, side, 0, side, row[which][other], 0 };
   NotchStripMem *mem = k->strip_up (device, &pixels, &fault);
   g_assert_nonnull (mem);
   return mem;

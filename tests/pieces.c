@@ -82,7 +82,7 @@ draw_image (Twins *twins, int mem)
     int bytes = sample == NOTCH_SAMPLE_U8 ? 1 : sample == NOTCH_SAMPLE_U16 ? 2 : 4;
     image->row[y] = gaps && y % 37 < 9 ? NULL : (const guint8 *) image->pixel + (gsize) y * WIDTH * (gsize) bytes;
   }
-  image->pixels = (NotchPixels){ sample, WIDTH, HEIGHT + 20, FIRST_ROW, HEIGHT, image->row };
+  image->pixels = (NotchPixels){ sample, WIDTH, HEIGHT + 20, FIRST_ROW, HEIGHT, image->row, 0 };
   for (int i = 0; i < 2; i++) {
     image->mem[i] = twins->k[i]->strip_up (twins->device[i], &image->pixels, &fault);
     g_assert_cmpstr (fault.text, ==, "");

@@ -235,7 +235,7 @@ check_shifts (int kind)
   const void *row[256];
   for (int y = 0; y < 256; y++)
     row[y] = other + y * 256;
-  NotchPixels pixels = { NOTCH_SAMPLE_F32, 256, 256, 0, 256, row };
+  NotchPixels pixels = { NOTCH_SAMPLE_F32, 256, 256, 0, 256, row, 0 };
   NotchFault fault = { 0 };
   NotchStripMem *mem = bench.k->strip_up (bench.device, &pixels, &fault);
   g_autofree float *still = g_new (float, 256 * 256);

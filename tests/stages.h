@@ -44,7 +44,7 @@ bench_open (Bench *bench, const NotchLaneSize *size, int width, int height)
   bench->row = g_new (const void *, height);
   for (int y = 0; y < height; y++)
     bench->row[y] = bench->pixel + (gsize) y * width;
-  bench->pixels = (NotchPixels){ NOTCH_SAMPLE_F32, width, height, 0, height, bench->row };
+  bench->pixels = (NotchPixels){ NOTCH_SAMPLE_F32, width, height, 0, height, bench->row, 0 };
   bench->mem = bench->k->strip_up (bench->device, &bench->pixels, &fault);
   g_assert_nonnull (bench->mem);
 }

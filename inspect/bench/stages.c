@@ -180,7 +180,7 @@ scene_new (const NotchBench *bench, int speed, GError **error)
   scene->row = g_new (const void *, ROWS * scene->die);
   draw (scene);
   const NotchPixels pixels = {
-    NOTCH_SAMPLE_U16, COLS * scene->die, ROWS * scene->die, 0, ROWS * scene->die, scene->row
+    NOTCH_SAMPLE_U16, COLS * scene->die, ROWS * scene->die, 0, ROWS * scene->die, scene->row, 0
   };
   NotchFault fault = { 0 };
   scene->mem = compute->kernels->strip_up (compute->device[0], &pixels, &fault);

@@ -173,7 +173,7 @@ notch_device_computes (const NotchKernels *kernels, NotchDevice *device, char **
     for (int x = 0; x < WIDTH; x++)
       pixel[y * WIDTH + x] = pixel_at (x, y);
   }
-  const NotchPixels pixels = { NOTCH_SAMPLE_U16, WIDTH, HEIGHT, 0, HEIGHT, row };
+  const NotchPixels pixels = { NOTCH_SAMPLE_U16, WIDTH, HEIGHT, 0, HEIGHT, row, 0 };
   Answer is = { 0 }, should = { 0 };
   NotchFault fault = { 0 };
   NotchDevice *processors = notch_kernels_cpu.open (0, &fault);

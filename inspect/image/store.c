@@ -18,10 +18,14 @@ typedef struct {
   guint8 *bytes; /* store->chunk_bytes */
 } Chunk;
 
+/* How many there were: their numbers tell a device's copies of their rows apart. */
+static gint n_stores;
+
 struct NotchStore {
   NotchStoreGoOn go_on; /* NULL: nobody wants to stop */
   gpointer data;
-  gint refs; /* the owner, and every strip */
+  gint refs;      /* the owner, and every strip */
+  guint64 number; /* no other store of this process has it */
   NotchSource *source;
   guint64 budget;
   int jobs;
@@ -199,6 +203,7 @@ notch_store_new (NotchSource *source, guint64 budget, int jobs)
 {
   NotchStore *store = g_new0 (NotchStore, 1);
   store->refs = 1;
+  store->number = (guint64) (guint) g_atomic_int_add (&n_stores, 1) + 1;
   store->source = source;
   store->budget = budget;
   store->jobs = MAX (jobs, 1);
@@ -331,7 +336,8 @@ notch_store_strip (NotchStore *store, const NotchRows *rows, int n_ranges, GErro
                                  .height = height,
                                  .y = n_rows > 0 ? first : 0,
                                  .n_rows = n_rows,
-                                 .row = strip->row };
+                                 .row = strip->row,
+                                 .image = store->number };
   return g_steal_pointer (&strip);
 }
 

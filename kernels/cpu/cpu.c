@@ -86,6 +86,13 @@ strip_free (NotchStripMem *mem)
   free (mem);
 }
 
+/* Rows are read where they are. */
+static uint64_t
+sent (NotchDevice *device)
+{
+  return 0;
+}
+
 int
 notch_cpu_fail (NotchLane *lane, const char *format, ...)
 {
@@ -300,6 +307,7 @@ const NotchKernels notch_kernels_cpu = {
   .batch = batch,
   .strip_up = strip_up,
   .strip_free = strip_free,
+  .sent = sent,
   .lane_new = lane_new,
   .lane_free = lane_free,
   .fault = fault_of,
