@@ -116,6 +116,15 @@ if [ -f "$built/tests/cudahost/.libs/notch-cuda.so" ]; then
   ok "two devices find what one does" cmp one/rows/defects.csv two/rows/defects.csv
   ok "and are named" grep -q '"cuda: cudahost.*; cudahost.*"' two/summary.csv
 
+  # Plans and lanes' memory are made once: the next image allocates its rows, and filters for its own noise.
+  cp rows.tif again.tif
+  counts () { # IMAGE...
+    CUDAHOST_COUNTS=counts "$NOTCH" inspect -q --device cuda -j1 --set detect.tile_px=128 --format defects -o counted "$@"
+    cat counts
+  }
+  is "another image makes no plan, and allocates little" \
+    "$(echo "$(counts rows.tif) $(counts rows.tif again.tif)" | awk '{ print ($1 > 20), ($2 > 5), ($3 - $1 < 10), $4 - $2 }')" "1 1 1 0"
+
   # A forest says the same wherever it is walked.
   with_model () { # NAME, whose results are there already, DEVICE
     "$NOTCH" classify -q --device "$2" --model shipped "$1"
@@ -139,7 +148,6 @@ if [ -f "$built/tests/cudahost/.libs/notch-cuda.so" ]; then
     env CUDAHOST_MEMORY=24000000 "$NOTCH" learn -q --device cuda -o full-golden.tif clean.tif
   ok "gives the CPU's bytes" cmp cpu-golden.tif full-golden.tif
   # An error that spoils a card ends the image in work; the next one is inspected on the card that is left, or on the CPU.
-  cp rows.tif again.tif
   breaks () { # NAME DEVICES: in the first image
     CUDAHOST_FAULT=200 CUDAHOST_DEVICES=$2 "$NOTCH" inspect -q --device cuda --set detect.tile_px=128 --format defects,dice \
       -o "$1" rows.tif again.tif >out 2>&1

@@ -63,7 +63,7 @@ static bool
 release_spare (NotchDevice *device)
 {
   if (!device->free_memory)
-    return notch_cuda_strips_release (device);
+    return notch_cuda_plans_release (device) || notch_cuda_strips_release (device);
   while (device->free_memory) {
     NotchCudaMemory *next = device->free_memory->next;
     if (device->free_memory->pinned)
@@ -118,8 +118,10 @@ notch_cuda_close (NotchDevice *device)
 {
   cudaSetDevice (device->index);
   notch_cuda_strips_free (device);
+  notch_cuda_bank_forget (device);
   while (device->free_memory)
     release_spare (device);
+  notch_cuda_plans_release (device);
   if (device->copies)
     cudaStreamDestroy (device->copies);
   delete device;

@@ -1,6 +1,8 @@
 /* fft.cu - plans of cuFFT */
 #include "kernels/cuda/fft.cuh"
 
+#include <algorithm>
+
 static int
 check (NotchLane *lane, cufftResult result, const char *doing)
 {
@@ -19,42 +21,71 @@ check (NotchLane *lane, cufftResult result, const char *doing)
 
 /* A handle serves one try. */
 static cufftResult
-make_plan (NotchCudaPlan *plan, cufftType type, int side, int n)
+make_plan (NotchCudaPlan *plan)
 {
-  int shape[] = { side, side }, half[] = { side, side / 2 + 1 };
-  bool forward = type == CUFFT_R2C;
+  int shape[] = { plan->side, plan->side }, half[] = { plan->side, plan->side / 2 + 1 };
+  bool forward = plan->type == CUFFT_R2C;
   int *in = forward ? shape : half, *out = forward ? half : shape;
   cufftResult result = cufftCreate (&plan->handle);
   if (result != CUFFT_SUCCESS)
     return result;
   result = cufftSetAutoAllocation (plan->handle, 0);
   if (result == CUFFT_SUCCESS)
-    result = cufftMakePlanMany (plan->handle, 2, shape, in, 1, in[0] * in[1], out, 1, out[0] * out[1], type, n,
-                                &plan->bytes);
+    result = cufftMakePlanMany (plan->handle, 2, shape, in, 1, in[0] * in[1], out, 1, out[0] * out[1], plan->type,
+                                plan->n, &plan->bytes);
   plan->made = result == CUFFT_SUCCESS;
   if (!plan->made)
     cufftDestroy (plan->handle);
   return result;
 }
 
+/* A plan that an earlier lane has left. */
+static bool
+take_plan (NotchDevice *device, NotchCudaPlan *plan)
+{
+  std::lock_guard<std::mutex> guard (device->lock);
+  std::vector<NotchCudaPlan> &spare = device->free_plan;
+  auto one = std::find_if (spare.begin (), spare.end (), [=] (const NotchCudaPlan &is) {
+    return is.type == plan->type && is.side == plan->side && is.n == plan->n;
+  });
+  if (one == spare.end ())
+    return false;
+  *plan = *one;
+  spare.erase (one);
+  return true;
+}
+
 int
 notch_cuda_plan_new (NotchLane *lane, NotchCudaPlan *plan, cufftType type, int side, int n)
 {
-  cufftResult result;
-  do
-    result = make_plan (plan, type, side, n);
-  while (result == CUFFT_ALLOC_FAILED && notch_cuda_make_room (lane->device));
+  *plan = { 0, false, 0, type, side, n };
+  cufftResult result = CUFFT_SUCCESS;
+  if (!take_plan (lane->device, plan))
+    do
+      result = make_plan (plan);
+    while (result == CUFFT_ALLOC_FAILED && notch_cuda_make_room (lane->device));
   if (result == CUFFT_SUCCESS)
     result = cufftSetStream (plan->handle, lane->stream);
   return check (lane, result, "making a transform");
 }
 
 void
-notch_cuda_plan_free (NotchCudaPlan *plan)
+notch_cuda_plan_free (NotchLane *lane, NotchCudaPlan *plan)
 {
+  std::lock_guard<std::mutex> guard (lane->device->lock);
   if (plan->made)
-    cufftDestroy (plan->handle);
+    lane->device->free_plan.push_back (*plan);
   plan->made = false;
+}
+
+bool
+notch_cuda_plans_release (NotchDevice *device)
+{
+  bool any = !device->free_plan.empty ();
+  for (const NotchCudaPlan &plan : device->free_plan)
+    cufftDestroy (plan.handle);
+  device->free_plan.clear ();
+  return any;
 }
 
 int

@@ -12,6 +12,7 @@
 
 #include <cufft.h>
 #include <mutex>
+#include <vector>
 
 /* ---- devices and strips ------------------------------------------------------------------------------------------ */
 
@@ -37,6 +38,17 @@ struct NotchCudaMemory {
   NotchCudaMemory *next;
 };
 
+/* Transforms of cuFFT (fft.cuh). */
+struct NotchCudaPlan {
+  cufftHandle handle;
+  bool made;
+  size_t bytes; /* of work area */
+  cufftType type;
+  int side, n;
+};
+
+struct NotchCudaBank; /* filter.cu: transfer functions that lanes share */
+
 struct NotchDevice {
   int index;
   char name[256];
@@ -46,6 +58,9 @@ struct NotchDevice {
   std::mutex lock;              /* guards what follows */
   NotchCudaStrips *strips;      /* that are up, and rows kept for those to come */
   NotchCudaMemory *free_memory; /* of lanes that went: a survey makes and frees many of one size */
+  std::vector<NotchCudaPlan> free_plan;
+  std::mutex bank_lock; /* guards the next; whoever holds it may take `lock`, and not the other way round */
+  NotchCudaBank *bank;  /* the latest one */
 };
 
 /* ---- lanes ----------------------------------------------------------------------------------------------------------- */
@@ -177,6 +192,8 @@ cudaError_t notch_cuda_strips_new (NotchDevice *device);
 void notch_cuda_strips_free (NotchDevice *device);
 size_t notch_cuda_strips_spare (const NotchDevice *device);
 bool notch_cuda_strips_release (NotchDevice *device);
+bool notch_cuda_plans_release (NotchDevice *device); /* likewise */
+void notch_cuda_bank_forget (NotchDevice *device);   /* when the device is closed */
 
 /* Memory that lane_free gives back; its values are anything at first. -1 and a fault where there is none. */
 int notch_cuda_allocate_bytes (NotchLane *lane, void **memory, size_t bytes, bool pinned);

@@ -338,8 +338,8 @@ notch_cuda_shift_free (NotchLane *lane)
 {
   if (!lane->shift)
     return;
-  notch_cuda_plan_free (&lane->shift->forward);
-  notch_cuda_plan_free (&lane->shift->inverse);
+  notch_cuda_plan_free (lane, &lane->shift->forward);
+  notch_cuda_plan_free (lane, &lane->shift->inverse);
   delete lane->shift;
   lane->shift = nullptr;
 }

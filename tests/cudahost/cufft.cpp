@@ -132,6 +132,7 @@ cufftMakePlanMany (cufftHandle handle, int rank, int *n, int *inembed, int istri
   void *own = nullptr;
   if (cudaMalloc (&own, 64 << 10) != cudaSuccess)
     return CUFFT_ALLOC_FAILED;
+  cudahost_count_plan ();
   return change (handle, [=] (Plan &plan) {
     plan.n[0] = n[0], plan.n[1] = n[1];
     plan.batch = batch;
