@@ -203,11 +203,12 @@ NOTCH_API gboolean notch_device_check (const char *name, GError **error);
 
 /* Fields that are 0 or NULL mean the default. Borrowed for the call. */
 typedef struct {
-  const char *device; /* as in NotchInspectOptions */
-  int size;           /* px, 1024 to 32768: side of the image that is inspected; 4096 */
-  int rounds;         /* 1 to 1000; 3 */
-  int jobs;           /* CPU threads; 0: one a core */
-  const char *csv;    /* NULL, or where the figures go as a table */
+  const char *device;   /* as in NotchInspectOptions */
+  int size;             /* px, 1024 to 32768: side of the image that is inspected; 4096 */
+  int rounds;           /* 1 to 1000; 3 */
+  int jobs;             /* CPU threads; 0: one a core */
+  const char *csv;      /* NULL, or where the figures go as a table */
+  gboolean stages_only; /* no whole inspections */
 } NotchBenchOptions;
 
 /* Told what is being timed, and how far all is (0 to 1), several times a step; FALSE cancels. */
@@ -216,7 +217,7 @@ typedef gboolean (*NotchBenchStep) (const char *step, double done, gpointer data
 /* Times every stage of the kernels on one device, on one lane and on all, beside how fast that device copies memory, and
  * whole inspections of a simulated image, which lies in the folder for temporary files meanwhile. `report` receives the
  * figures as text, also when only `csv` cannot be written, else NULL: nanoseconds a pixel (median, least and most of the rounds), counted bytes, and what part of the
- * copy's rate that is. `csv` has a row for each: device, part (limit, stage, image), name, lanes, rounds, ns_per_px,
+ * copy's rate that is; on the way up to a device with memory of its own, of what pinned memory gives. `csv` has a row for each: device, part (limit, stage, host, image), name, lanes, rounds, ns_per_px,
  * ns_per_px_least, ns_per_px_most, Mpx_per_s, bytes_per_px, GB_per_s, share_of_copy (0 to 1, above where a cache holds
  * what is worked on). */
 NOTCH_API gboolean notch_bench (const NotchBenchOptions *options, NotchBenchStep step, gpointer data, char **report,

@@ -323,6 +323,11 @@ typedef struct {
    * device's memory gives, for benchmarks. Both places are the lane's; they are allocated by a call that wants more than
    * those before. */
   int (*copy) (NotchLane *, size_t bytes, int times);
+  /* Likewise from pinned memory of the host to the device's; NULL where the two are one. */
+  int (*up) (NotchLane *, size_t bytes, int times);
+  /* Does the transforms of `filter` on the batch, all channels', and nothing else; for benchmarks. NULL where they are no calls
+   * of a library. */
+  int (*transform) (NotchLane *);
 #define NOTCH_STAGE(name, Args) int (*name) (NotchLane *, const Args *);
   NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE

@@ -288,25 +288,45 @@ poke (NotchLane *lane, int tile, NotchPlane plane, const float *from)
   return notch_cuda_judge (lane);
 }
 
-/* A lane keeps its memory to the end, so the buffers of a call that wanted less stay beside those of one that wants more. */
+/* Buffers for benchmarks. A lane keeps its memory to the end, so those of a call that wanted less stay beside those of one that
+ * wants more. */
 static int
-copy (NotchLane *lane, size_t bytes, int times)
+make_buffers (NotchLane *lane, void **from, void **to, size_t *has, size_t bytes, bool pinned)
 {
   if (notch_cuda_enter (lane))
     return -1;
-  if (bytes > lane->copy_bytes) {
-    lane->copy_bytes = 0;
-    if (notch_cuda_allocate_bytes (lane, &lane->copy_from, bytes, false)
-        || notch_cuda_allocate_bytes (lane, &lane->copy_to, bytes, false))
-      return -1;
-    NOTCH_CUDA (lane, "copying", cudaMemsetAsync (lane->copy_from, 1, bytes, lane->stream));
-    lane->copy_bytes = bytes;
-  }
+  if (bytes <= *has)
+    return 0;
+  *has = 0;
+  if (notch_cuda_allocate_bytes (lane, from, bytes, pinned) || notch_cuda_allocate_bytes (lane, to, bytes, false))
+    return -1;
+  *has = bytes;
+  return 0;
+}
+
+static int
+copy_buffers (NotchLane *lane, void *to, const void *from, size_t bytes, int times, cudaMemcpyKind kind)
+{
   for (int i = 0; i < times; i++)
-    NOTCH_CUDA (lane, "copying",
-                cudaMemcpyAsync (lane->copy_to, lane->copy_from, bytes, cudaMemcpyDeviceToDevice, lane->stream));
+    NOTCH_CUDA (lane, "copying", cudaMemcpyAsync (to, from, bytes, kind, lane->stream));
   NOTCH_CUDA (lane, "copying", cudaStreamSynchronize (lane->stream));
   return 0;
+}
+
+static int
+copy (NotchLane *lane, size_t bytes, int times)
+{
+  if (make_buffers (lane, &lane->copy_from, &lane->copy_to, &lane->copy_bytes, bytes, false))
+    return -1;
+  return copy_buffers (lane, lane->copy_to, lane->copy_from, bytes, times, cudaMemcpyDeviceToDevice);
+}
+
+static int
+up (NotchLane *lane, size_t bytes, int times)
+{
+  if (make_buffers (lane, &lane->up_from, &lane->up_to, &lane->up_bytes, bytes, true))
+    return -1;
+  return copy_buffers (lane, lane->up_to, lane->up_from, bytes, times, cudaMemcpyHostToDevice);
 }
 
 static const NotchKernels kernels = {
@@ -328,6 +348,8 @@ static const NotchKernels kernels = {
   peek,
   poke,
   copy,
+  up,
+  notch_cuda_transform,
 #define NOTCH_STAGE(name, Args) notch_cuda_##name,
   NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE

@@ -513,6 +513,19 @@ transform (NotchLane *lane)
 }
 
 int
+notch_cuda_transform (NotchLane *lane)
+{
+  if (transform (lane) != 0)
+    return -1;
+  NotchCudaFilter *f = lane->filter;
+  for (Level &level : f->level)
+    for (int from = 0; from < level.n; from += level.most)
+      if (notch_cuda_inverse (lane, &level.inverse, f->product, f->response) != 0)
+        return -1;
+  return 0;
+}
+
+int
 notch_cuda_filter (NotchLane *lane, const NotchFilter *a)
 {
   if (a->n_channels < 1 || a->n_channels > lane->is.n_channels)

@@ -142,6 +142,8 @@ struct NotchLane {
 
   void *copy_from, *copy_to; /* of `copy`, copy_bytes each */
   size_t copy_bytes;
+  void *up_from, *up_to; /* of `up` */
+  size_t up_bytes;
 
   NotchCudaRefer *refer;
   NotchCudaFit *fitting;
@@ -248,6 +250,8 @@ int notch_cuda_batch (NotchDevice *device);
 NotchStripMem *notch_cuda_strip_up (NotchDevice *device, const NotchPixels *pixels, NotchFault *fault);
 void notch_cuda_strip_free (NotchStripMem *mem);
 uint64_t notch_cuda_sent (NotchDevice *device);
+
+int notch_cuda_transform (NotchLane *lane); /* filter.cu */
 
 extern const NotchNetKernels notch_cuda_net;
 
