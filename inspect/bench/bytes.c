@@ -71,7 +71,7 @@ notch_bench_bytes_cuda (const NotchBenchTile *tile, double bytes[N_STAGES])
     int n = count_filters (tile->size, l, &g);
     double multiplied = plane * (g + n), kept = n > 0 ? plane * (n + 2 * g - 1) : 0;
     filter += (multiplied + kept) / (1 << 2 * l);
-    filter += l == 0 ? 14 : 0; /* the last group's kernel: reduced scores, mask and weights in, SCORE and FINE out */
+    filter += l == 0 ? 6 : 0; /* the last group also reads reduced scores, mask and weights, and writes FINE */
   }
   bytes[STAGE_gather] = pixels * (9 + sample); /* owner, what is known, judged; samples in, floats out */
   bytes[STAGE_refer] = pixels * (10 + tile->n_sources * sample);

@@ -14,15 +14,15 @@
 #define LEAST_COPY_BYTES ((gsize) 16 << 20)
 #define COPIES           4
 
-#define MOST_CHAINS 12 /* batches a round, of a benchmark of this size, px */
-#define SIZE        4096
-#define PAIRS       32 /* that `shift` registers a batch */
-#define COLS        9  /* dice of the strip */
-#define ROWS        3
-#define FIRST_COL   1 /* of a tile; it and its sources lie within the strip */
-#define N_COLS      (COLS - 3)
-#define MAX_BLOBS   4096 /* a tile, as in an inspection */
-#define MAX_CROPS   32
+#define CHAINS    12 /* batches a round; fewer where the image that is inspected has fewer than WHOLE px a side */
+#define WHOLE     4096
+#define PAIRS     32 /* that `shift` registers a batch */
+#define COLS      9  /* dice of the strip */
+#define ROWS      3
+#define FIRST_COL 1 /* of a tile; it and its sources lie within the strip */
+#define N_COLS    (COLS - 3)
+#define MAX_BLOBS 4096 /* a tile, as in an inspection */
+#define MAX_CROPS 32
 
 #define SIGMA     100 /* grey levels: of the strip's noise */
 #define THRESHOLD 6
@@ -156,8 +156,8 @@ scene_new (const NotchBench *bench, int speed, GError **error)
   g_autoptr (Scene) scene = g_new0 (Scene, 1);
   scene->bench = bench;
   scene->speed = speed;
-  scene->chains = (int) CLAMP (bench->size * MOST_CHAINS / SIZE, 1, MOST_CHAINS);
   scene->n_sources = MIN (MOST_SOURCES, speeds[speed]->sources);
+  scene->chains = (int) (CHAINS * MIN (bench->size, WHOLE) / WHOLE);
   scene->plan = g_new0 (NotchPlan, 1);
   scene->plan->speed = speeds[speed];
   const NotchRecipe *recipe = scene->plan->recipe = scene->recipe = notch_recipe_new ();
