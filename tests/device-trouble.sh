@@ -78,7 +78,7 @@ if [ -z "$DEVICE_IMAGES" ]; then
   }
   is "has no image" "$(figures image memory 6)" ""
   is "what pinned memory gives is all of itself" "$(figures host pinned 12 | cut -c 1-4)" 1.00
-  ok "a strip is a share of it" sh -c 'test "$1" -gt 0' - "$(figures host strip 12 | awk '{ print ($1 > 0 && $1 < 2) }')"
+  is "a strip is a share of it" "$(figures host strip 12 | awk '{ print ($1 > 0 && $1 < 2) }')" 1
   is "filters move what their transforms do and more" \
     "$(for speed in "" " fast"; do figures stage "transforms$speed" 10; figures stage "filter$speed" 10; done | xargs printf '%.0f ')" "223 358 77 127 "
 else

@@ -272,7 +272,9 @@ test_pieces (void)
     twins.device[i] = twins.k[i]->open (0, &fault);
     g_assert_cmpstr (fault.text, ==, "");
   }
-  for (guint32 seed = 1; seed <= 12; seed++)
+  const guint32 rounds =
+      g_getenv ("BACKEND") ? 3 : 12; /* a backend alone: its threads have another order, tiles are as ever */
+  for (guint32 seed = 1; seed <= rounds; seed++)
     do_round (&twins, seed);
   g_test_message ("%d pixels differ at all", twins.apart);
   for (int i = 0; i < 2; i++)

@@ -18,14 +18,11 @@ typedef struct {
   guint8 *bytes; /* store->chunk_bytes */
 } Chunk;
 
-/* How many there were: their numbers tell a device's copies of their rows apart. */
-static gint n_stores;
-
 struct NotchStore {
   NotchStoreGoOn go_on; /* NULL: nobody wants to stop */
   gpointer data;
   gint refs;      /* the owner, and every strip */
-  guint64 number; /* no other store of this process has it */
+  guint64 number; /* notch_image_number */
   NotchSource *source;
   guint64 budget;
   int jobs;
@@ -198,12 +195,19 @@ store_unref (NotchStore *store)
   g_free (store);
 }
 
+guint64
+notch_image_number (void)
+{
+  static gint given;
+  return (guint64) (guint) g_atomic_int_add (&given, 1) + 1;
+}
+
 NotchStore *
 notch_store_new (NotchSource *source, guint64 budget, int jobs)
 {
   NotchStore *store = g_new0 (NotchStore, 1);
   store->refs = 1;
-  store->number = (guint64) (guint) g_atomic_int_add (&n_stores, 1) + 1;
+  store->number = notch_image_number ();
   store->source = source;
   store->budget = budget;
   store->jobs = MAX (jobs, 1);
