@@ -22,6 +22,7 @@
 enum {
   PART_BYTES = 4 << 20, /* of a pinned buffer */
   BUFFERS = 2,          /* of a thread: one leaves while the other is filled */
+  LEAST_THREADS = 2,
   MOST_THREADS = 4,
   MOST_SHELVES = NOTCH_MAX_MEM, /* an image has no more strips beside each other */
   STRIPS = 16,                  /* made at once: more than a crew has waiting and in work */
@@ -561,7 +562,7 @@ notch_cuda_strips_new (NotchDevice *device)
   device->strips = new (std::nothrow) NotchCudaStrips{};
   if (!device->strips)
     return cudaErrorMemoryAllocation;
-  unsigned n = std::clamp<unsigned> (std::thread::hardware_concurrency () / 4, 1, MOST_THREADS);
+  unsigned n = std::clamp<unsigned> (std::thread::hardware_concurrency () / 4, LEAST_THREADS, MOST_THREADS);
   device->strips->copier.resize (n);
   cudaError_t error = cudaSuccess;
   for (unsigned i = 0; i < n && error == cudaSuccess; i++)
