@@ -4,11 +4,13 @@
 #include <signal.h>
 
 static char *size, *rounds, *jobs, *csv;
+static gboolean stages;
 
 static const GOptionEntry entries[] = {
   { "size", 0, 0, G_OPTION_ARG_STRING, &size, "side of the image that is inspected, px (4096)", "PX" },
   { "rounds", 0, 0, G_OPTION_ARG_STRING, &rounds, "how often everything is timed (3)", "N" },
   { "jobs", 'j', 0, G_OPTION_ARG_STRING, &jobs, "threads (one a processor)", "N" },
+  { "stages", 0, 0, G_OPTION_ARG_NONE, &stages, "leave whole inspections out", NULL },
   { "csv", 0, 0, G_OPTION_ARG_FILENAME, &csv, "write the figures as a table, too", "FILE.csv" },
   G_OPTION_ENTRY_NULL,
 };
@@ -38,7 +40,7 @@ on_step (const char *step, double done, gpointer data)
 static int
 run (int n, char **arguments, const NotchCommon *common)
 {
-  NotchBenchOptions options = { .device = common->device, .csv = csv };
+  NotchBenchOptions options = { .device = common->device, .csv = csv, .stages_only = stages };
   if (!notch_read_whole ("--size", size, 1024, 32768, &options.size)
       || !notch_read_whole ("--rounds", rounds, 1, 1000, &options.rounds)
       || !notch_read_whole ("--jobs", jobs, 1, NOTCH_MAX_JOBS, &options.jobs))

@@ -290,17 +290,16 @@ do_rows (Run *run, const Image *image, NotchStore *store, guint first_die, guint
   }
   if (!any)
     return TRUE;
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   NotchRows rows = { low, high - low };
   g_autoptr (NotchStrip) strip = notch_store_strip (store, &rows, 1, error);
   if (!strip)
     return FALSE;
   int device = (int) (run->turn++ % (guint) learn->compute->n_devices);
   NotchStripMem *mem =
-      learn->compute->kernels->strip_up (learn->compute->device[device], notch_strip_pixels (strip), fault);
+      learn->compute->kernels->strip_up (learn->compute->device[device], notch_strip_pixels (strip), &fault);
   if (!mem) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "%s: %s", learn->compute->kernels->name, fault);
-    return FALSE;
+    return notch_fault_error (&fault, learn->compute->kernels->name, error);
   }
   guint most = 4 * (guint) notch_crew_size (learn->crew);
   gboolean well = TRUE;

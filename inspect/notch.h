@@ -155,10 +155,11 @@ NOTCH_API gboolean notch_train (char **datasets, const char *path, const NotchTr
                                 NotchTrainStep step, gpointer data, char **report, GError **error);
 /* Classifies the defects in finished output folders of an inspection again, by another model, without a look at the images:
  * the columns class and confidence of every defects.csv, the counts and verdicts in summary.json and summary.csv. Each file
- * is replaced as a whole. Pictures keep the classes that they were drawn with. `device` as in NotchInspectOptions. `report` receives a line a folder. FALSE when
- * a folder could not be done; `failed`, if not NULL, is told of each, and the others are done all the same. */
+ * is replaced as a whole. Pictures keep the classes that they were drawn with. `device` as in NotchInspectOptions; where that has no
+ * room for the model, the processors apply it. `report` receives a line a folder. FALSE when a folder could not be done; the others
+ * are done all the same. `tell`, if not NULL, hears of each that failed, and where the processors took over. */
 NOTCH_API gboolean notch_classify (char **folders, const char *model, const char *device, int jobs,
-                                   void (*failed) (const char *line), char **report, GError **error);
+                                   void (*tell) (const char *line), char **report, GError **error);
 /* One line a classifier that can be trained: its name and what it is. */
 NOTCH_API char *notch_classifiers_describe (void);
 
@@ -202,11 +203,12 @@ NOTCH_API gboolean notch_device_check (const char *name, GError **error);
 
 /* Fields that are 0 or NULL mean the default. Borrowed for the call. */
 typedef struct {
-  const char *device; /* as in NotchInspectOptions */
-  int size;           /* px, 1024 to 32768: side of the image that is inspected; 4096 */
-  int rounds;         /* 1 to 1000; 3 */
-  int jobs;           /* CPU threads; 0: one a core */
-  const char *csv;    /* NULL, or where the figures go as a table */
+  const char *device;   /* as in NotchInspectOptions */
+  int size;             /* px, 1024 to 32768: side of the image that is inspected; 4096 */
+  int rounds;           /* 1 to 1000; 3 */
+  int jobs;             /* CPU threads; 0: one a core */
+  const char *csv;      /* NULL, or where the figures go as a table */
+  gboolean stages_only; /* no whole inspections */
 } NotchBenchOptions;
 
 /* Told what is being timed, and how far all is (0 to 1), several times a step; FALSE cancels. */
@@ -216,7 +218,7 @@ typedef gboolean (*NotchBenchStep) (const char *step, double done, gpointer data
  * whole inspections of a simulated image, which lies in the folder for temporary files meanwhile. A folder for `csv` that is
  * not there or not open to it ends it before. `report` receives the figures as text, also when only the writing of `csv` fails,
  * else NULL: nanoseconds a pixel (median, least and most of the rounds), counted bytes, and what part of the copy's rate that
- * is. `csv` has a row for each: device, part (limit, stage, image), name, lanes, rounds, ns_per_px,
+ * is; on the way up to a device with memory of its own, of what pinned memory gives. `csv` has a row for each: device, part (limit, stage, host, image), name, lanes, rounds, ns_per_px,
  * ns_per_px_least, ns_per_px_most, Mpx_per_s, bytes_per_px, GB_per_s, share_of_copy (0 to 1, above where a cache holds
  * what is worked on). */
 NOTCH_API gboolean notch_bench (const NotchBenchOptions *options, NotchBenchStep step, gpointer data, char **report,

@@ -388,11 +388,40 @@ classify_folder (Reclassify *work, const char *folder, GError **error)
   return put (table, text, error);
 }
 
+/* Where the device has no room for the model, the processors do this folder and those to come; where an error has spoiled it,
+ * only those to come. */
+static gboolean
+classify_anywhere (Reclassify *work, const char *folder, NotchCompute *processors, void (*tell) (const char *line),
+                   GError **error)
+{
+  g_autoptr (GError) fault = NULL;
+  work->n_defects = work->n_changed = 0;
+  if (classify_folder (work, folder, &fault))
+    return TRUE;
+  gboolean full = g_error_matches (fault, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL);
+  if (work->compute->kernels != &notch_kernels_cpu
+      && (full || g_error_matches (fault, NOTCH_ERROR, NOTCH_ERROR_DEVICE))) {
+    if (!notch_compute_open (processors, "cpu", 1, work->compute->jobs, NULL, error))
+      return FALSE;
+    work->compute = processors;
+  }
+  if (!full || work->compute != processors) {
+    g_propagate_error (error, g_steal_pointer (&fault));
+    return FALSE;
+  }
+  g_autofree char *line =
+      g_strdup_printf ("%s: classified on the CPU, for the GPU could not take it: %s", folder, fault->message);
+  if (tell)
+    tell (line);
+  work->n_defects = work->n_changed = 0;
+  return classify_folder (work, folder, error);
+}
+
 gboolean
-notch_classify (char **folders, const char *model, const char *device, int jobs, void (*failed) (const char *line),
+notch_classify (char **folders, const char *model, const char *device, int jobs, void (*tell) (const char *line),
                 char **report, GError **error)
 {
-  g_auto (NotchCompute) compute = { 0 };
+  g_auto (NotchCompute) compute = { 0 }, processors = { 0 };
   g_autoptr (NotchRecipe) recipe = notch_recipe_new ();
   g_autoptr (GString) text = g_string_new (NULL);
   g_free (recipe->classify.model);
@@ -402,17 +431,17 @@ notch_classify (char **folders, const char *model, const char *device, int jobs,
   if (!classes || !notch_compute_open (&compute, device, 1, jobs, NULL, error))
     return FALSE;
   guint n_failed = 0;
+  Reclassify work = { .classes = classes, .compute = &compute };
   for (int i = 0; folders[i]; i++) {
     g_autoptr (GError) fault = NULL;
-    Reclassify work = { .classes = classes, .compute = &compute };
-    if (classify_folder (&work, folders[i], &fault)) {
+    if (classify_anywhere (&work, folders[i], &processors, tell, &fault)) {
       g_string_append_printf (text, "%s: %" G_GINT64_FORMAT " defects, %" G_GINT64_FORMAT " in another class now\n",
                               folders[i], work.n_defects, work.n_changed);
       continue;
     }
     n_failed++;
-    if (failed)
-      failed (fault->message);
+    if (tell)
+      tell (fault->message);
     if (error && !*error)
       g_propagate_error (error, g_steal_pointer (&fault));
   }

@@ -435,6 +435,37 @@ inspect_instead (Run *run, int i, const char *why, GError **error)
   return inspection;
 }
 
+/* A device that an error has spoiled takes no more images; the user hears it with the one that it ended. */
+static void
+leave_out_devices (Run *run, GError *fault)
+{
+  if (run->compute.kernels == &notch_kernels_cpu || notch_compute_leave_out (&run->compute) == 0)
+    return;
+  g_autofree char *told = g_steal_pointer (&fault->message);
+  fault->message =
+      g_strdup_printf ("%s; the device takes no more images, so inspect this one again with --resume", told);
+}
+
+/* On the devices that are left, and on the processors where none is or none has room. */
+static NotchInspection *
+inspect_anywhere (Run *run, int i, GError **error)
+{
+  g_autoptr (GError) fault = NULL;
+  if (run->compute.n_devices == 0)
+    return inspect_instead (run, i, "none works any more, after an error in an image before", error);
+  NotchInspection *inspection = inspect_on (run, i, &run->compute, &fault);
+  if (inspection) {
+    inspection->result->device = notch_compute_describe (&run->compute);
+    return inspection;
+  }
+  if (run->compute.kernels != &notch_kernels_cpu && g_error_matches (fault, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL))
+    return inspect_instead (run, i, fault->message, error);
+  if (g_error_matches (fault, NOTCH_ERROR, NOTCH_ERROR_DEVICE))
+    leave_out_devices (run, fault);
+  g_propagate_error (error, g_steal_pointer (&fault));
+  return NULL;
+}
+
 static gboolean
 is_interrupted (const Run *run, const GError *error)
 {
@@ -451,12 +482,7 @@ inspect_image (Run *run, int i, GError **error)
   g_autoptr (GError) fault = NULL;
   run->pixels = 0;
   tell (run, "reading", 0);
-  g_autoptr (NotchInspection) inspection = inspect_on (run, i, &run->compute, &fault);
-  if (!inspection && run->compute.kernels != &notch_kernels_cpu
-      && g_error_matches (fault, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL)) {
-    g_autoptr (GError) full = g_steal_pointer (&fault);
-    inspection = inspect_instead (run, i, full->message, &fault);
-  }
+  g_autoptr (NotchInspection) inspection = inspect_anywhere (run, i, &fault);
   if (inspection || !is_interrupted (run, fault)) /* what an earlier run found is kept until this one knows more */
     notch_reports_remove (folder, run->recipe->path);
   if (!inspection) {
@@ -467,8 +493,6 @@ inspect_image (Run *run, int i, GError **error)
   }
   NotchResult *result = inspection->result;
   result->stem = g_strdup (run->stem[i]);
-  if (!result->device)
-    result->device = g_strdup (run->device);
   result->asked = g_steal_pointer (&asked);
   result->page = MAX (options->page, 1);
   gint64 start = g_get_monotonic_time ();

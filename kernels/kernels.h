@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/fault.h"
 #include "kernels/math/trees.h"
 #include "kernels/net.h"
 
@@ -32,7 +33,7 @@ typedef enum { NOTCH_SAMPLE_U8, NOTCH_SAMPLE_U16, NOTCH_SAMPLE_F32 } NotchSample
  * squares of what is within still fit a float. */
 #define NOTCH_LARGEST_PIXEL 1e18f
 
-/* Rows of an image in host memory. row[i] is image row y + i over the whole width, or NULL where it was not asked for:
+/* Rows of an image in host memory; they stay what they are as long as the strip that is made of them is up. row[i] is image row y + i over the whole width, or NULL where it was not asked for:
  * a strip of the die method has gaps between the rows of one die and those of the next. */
 typedef struct {
   NotchSample sample;
@@ -40,6 +41,7 @@ typedef struct {
   int64_t y;             /* image row of row[0] */
   int64_t n_rows;
   const void *const *row;
+  uint64_t image; /* 0, or its number: rows of one number are the same whenever they come, so a device may keep them */
 } NotchPixels;
 
 typedef struct NotchDevice NotchDevice;     /* opaque: what a backend keeps per device */
@@ -299,18 +301,21 @@ typedef struct {
 } NotchLaneSize;
 
 typedef struct {
-  const char *name;               /* "cpu", "cuda" */
-  int (*count) (char fault[256]); /* devices; where there are none, why, or nothing that is known */
-  NotchDevice *(*open) (int index, char fault[256]);
+  const char *name;                 /* "cpu", "cuda" */
+  int (*count) (NotchFault *fault); /* devices; where there are none, why, or nothing that is known */
+  NotchDevice *(*open) (int index, NotchFault *fault);
   void (*close) (NotchDevice *);
+  bool (*works) (NotchDevice *,
+                 NotchFault *fault); /* false and why: an error has spoiled it, and nothing will run on it */
   void (*describe) (NotchDevice *, char text[256]);
   int (*workers) (NotchDevice *, int jobs); /* lanes that keep the device busy */
   int (*batch) (NotchDevice *);             /* tiles a lane wants at once */
-  NotchStripMem *(*strip_up) (NotchDevice *, const NotchPixels *, char fault[256]);
+  NotchStripMem *(*strip_up) (NotchDevice *, const NotchPixels *, NotchFault *fault);
   void (*strip_free) (NotchStripMem *);
-  NotchLane *(*lane_new) (NotchDevice *, const NotchLaneSize *, char fault[256]);
+  uint64_t (*sent) (NotchDevice *); /* bytes that went up for strips since it was opened */
+  NotchLane *(*lane_new) (NotchDevice *, const NotchLaneSize *, NotchFault *fault);
   void (*lane_free) (NotchLane *);
-  const char *(*fault) (NotchLane *);
+  const NotchFault *(*fault) (NotchLane *);
   int (*finish) (NotchLane *, NotchTileFound *); /* wait; one NotchTileFound a tile, valid until the next batch */
   int (*peek) (NotchLane *, int tile, NotchPlane, float *to); /* for tests, the survey and saved planes */
   int (*poke) (NotchLane *, int tile, NotchPlane, const float *from);
@@ -318,16 +323,21 @@ typedef struct {
    * device's memory gives, for benchmarks. Both places are the lane's; they are allocated by a call that wants more than
    * those before. */
   int (*copy) (NotchLane *, size_t bytes, int times);
+  /* Likewise from pinned memory of the host to the device's; NULL where the two are one. */
+  int (*up) (NotchLane *, size_t bytes, int times);
+  /* Does the transforms of `filter` on the batch, all channels', and nothing else; for benchmarks. NULL where they are no calls
+   * of a library. */
+  int (*transform) (NotchLane *);
 #define NOTCH_STAGE(name, Args) int (*name) (NotchLane *, const Args *);
   NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE
   const NotchNetKernels *net; /* operations of networks, on lanes of their own */
   /* Decision trees; what they borrow stays until trees_free. */
-  NotchTreesMem *(*trees_up) (NotchDevice *, const NotchTrees *, char fault[256]);
+  NotchTreesMem *(*trees_up) (NotchDevice *, const NotchTrees *, NotchFault *fault);
   void (*trees_free) (NotchTreesMem *);
   /* What they say of n rows of n_features values each (NAN: missing): n x n_classes sums, those of a class in the order of
    * its trees. The same bits on every device. Several threads may call at once. */
-  int (*trees_sum) (NotchTreesMem *, const float *row, size_t n, float *sum, char fault[256]);
+  int (*trees_sum) (NotchTreesMem *, const float *row, size_t n, float *sum, NotchFault *fault);
   size_t trees_rows; /* so many keep it busy: threads share out what is more */
 } NotchKernels;
 
@@ -335,7 +345,7 @@ extern const NotchKernels notch_kernels_cpu;
 
 /* The one symbol of a device module. `abi` is NOTCH_KERNELS_ABI of the program; a module built for another returns
  * NULL. */
-#define NOTCH_KERNELS_ABI           9
+#define NOTCH_KERNELS_ABI           10
 #define NOTCH_KERNELS_MODULE_SYMBOL "notch_kernels_module"
 typedef const NotchKernels *(*NotchKernelsModule) (int abi);
 

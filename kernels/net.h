@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/fault.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -143,9 +145,9 @@ struct NotchDevice;
 
 typedef struct {
   int images; /* at once, that keep a device busy */
-  NotchNetLane *(*lane_new) (struct NotchDevice *, const NotchNetSize *, char fault[256]);
+  NotchNetLane *(*lane_new) (struct NotchDevice *, const NotchNetSize *, NotchFault *fault);
   void (*lane_free) (NotchNetLane *);
-  const char *(*fault) (NotchNetLane *);
+  const NotchFault *(*fault) (NotchNetLane *);
   int (*allocate) (NotchNetLane *, size_t n, float **memory); /* zeros */
   int (*up) (NotchNetLane *, float *to, const float *from, size_t n);
   int (*down) (NotchNetLane *, float *to, const float *from, size_t n);

@@ -58,19 +58,25 @@ backend_run (gconstpointer data)
     of->test (of->data);
 }
 
+/* Adds a test of one backend: /stages/fit of cpu as /cpu/stages/fit; none where BACKEND names another one. */
+static inline void
+backend_add_to (const char *name, const char *path, BackendTest test)
+{
+  const char *only = g_getenv ("BACKEND");
+  if (only && strcmp (only, name) != 0)
+    return;
+  g_autofree char *full = g_strconcat ("/", name, path, NULL);
+  BackendTest *one = g_memdup2 (&test, sizeof test);
+  one->backend = name;
+  g_test_add_data_func_full (full, one, backend_run, g_free);
+}
+
 /* Adds a test once a backend: /stages/fit as /cpu/stages/fit, /cudahost/stages/fit and /cuda/stages/fit; or only for the one that
  * BACKEND names, where the others have been tested and do not change. */
-static void
+static inline void
 backend_add (const char *path, BackendTest test)
 {
   static const char *const name[] = { "cpu", "cudahost", "cuda" };
-  const char *only = g_getenv ("BACKEND");
-  for (gsize i = 0; i < G_N_ELEMENTS (name); i++) {
-    if (only && strcmp (only, name[i]) != 0)
-      continue;
-    g_autofree char *full = g_strconcat ("/", name[i], path, NULL);
-    BackendTest *one = g_memdup2 (&test, sizeof test);
-    one->backend = name[i];
-    g_test_add_data_func_full (full, one, backend_run, g_free);
-  }
+  for (gsize i = 0; i < G_N_ELEMENTS (name); i++)
+    backend_add_to (name[i], path, test);
 }

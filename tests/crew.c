@@ -111,9 +111,9 @@ static const NotchLaneSize lane_size = { .batch = 1, .size = 16, .halo = 2, .max
 static NotchDevice *
 open_device (void)
 {
-  char fault[256] = "";
-  NotchDevice *device = notch_kernels_cpu.open (0, fault);
-  g_assert_cmpstr (fault, ==, "");
+  NotchFault fault = { 0 };
+  NotchDevice *device = notch_kernels_cpu.open (0, &fault);
+  g_assert_cmpstr (fault.text, ==, "");
   return device;
 }
 
@@ -121,7 +121,7 @@ static NotchCrew *
 crew_of (NotchDevice *device, int n)
 {
   g_autoptr (GError) error = NULL;
-  const NotchCompute compute = { &notch_kernels_cpu, 1, { device }, n };
+  const NotchCompute compute = { .kernels = &notch_kernels_cpu, .n_devices = 1, .device = { device }, .jobs = n };
   NotchCrew *crew = notch_crew_new (&compute, &lane_size, &error);
   g_assert_no_error (error);
   g_assert_cmpint (notch_crew_size (crew), ==, n);
@@ -302,9 +302,9 @@ test_no_lane (void)
   const NotchChannel odd = { NOTCH_CHANNEL_BLOB, 1, 0, 0, 3, 1 };
   NotchLaneSize size = lane_size;
   size.n_channels = 1, size.channel = &odd;
-  const NotchCompute compute = { &notch_kernels_cpu, 1, { device }, 4 };
+  const NotchCompute compute = { .kernels = &notch_kernels_cpu, .n_devices = 1, .device = { device }, .jobs = 4 };
   g_assert_null (notch_crew_new (&compute, &size, &error));
-  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL);
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE);
   g_assert_true (g_str_has_prefix (error->message, "cpu: a filter cannot be reduced 3 times"));
   notch_kernels_cpu.close (device);
 }
@@ -318,7 +318,7 @@ static NotchLane *lane_of[2][N_LANES]; /* of each device */
 static GMutex making;
 
 static NotchLane *
-noted_lane_new (NotchDevice *device, const NotchLaneSize *size, char fault[256])
+noted_lane_new (NotchDevice *device, const NotchLaneSize *size, NotchFault *fault)
 {
   NotchLane *lane = notch_kernels_cpu.lane_new (device, size, fault);
   int d = device == machine[1];
@@ -364,7 +364,9 @@ test_devices (void)
   noted = notch_kernels_cpu;
   noted.lane_new = noted_lane_new;
   machine[0] = open_device (), machine[1] = open_device ();
-  const NotchCompute compute = { &noted, 2, { machine[0], machine[1] }, N_LANES };
+  const NotchCompute compute = {
+    .kernels = &noted, .n_devices = 2, .device = { machine[0], machine[1] }, .jobs = N_LANES
+  };
   g_autoptr (GError) error = NULL;
   g_autoptr (NotchCrew) crew = notch_crew_new (&compute, &lane_size, &error);
   g_assert_no_error (error);
@@ -390,9 +392,9 @@ test_devices (void)
 
 /* A lane of a device that has room for three tiles. */
 static NotchLane *
-small_lane_new (NotchDevice *device, const NotchLaneSize *size, char fault[256])
+small_lane_new (NotchDevice *device, const NotchLaneSize *size, NotchFault *fault)
 {
-  g_strlcpy (fault, "out of memory", 256);
+  *fault = (NotchFault){ "out of memory", true };
   return size->batch > 3 ? NULL : notch_kernels_cpu.lane_new (device, size, fault);
 }
 
@@ -411,7 +413,7 @@ test_halved (void)
     g_autoptr (GError) error = NULL;
     NotchLaneSize size = lane_size;
     size.batch = batch[i].wanted;
-    const NotchCompute compute = { &small, 1, { device }, 2 };
+    const NotchCompute compute = { .kernels = &small, .n_devices = 1, .device = { device }, .jobs = 2 };
     g_autoptr (NotchCrew) crew = notch_crew_new (&compute, &size, &error);
     g_assert_no_error (error);
     g_assert_cmpint (notch_crew_batch (crew), ==, batch[i].had);

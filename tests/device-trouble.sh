@@ -49,6 +49,48 @@ ok "learning" "$NOTCH" learn -q --device cpu -o cpu-golden.tif clean.tif
 ok "learning where a device is full" \
   env CUDAHOST_MEMORY=24000000 "$NOTCH" learn -q --device cuda -o full-golden.tif clean.tif
 ok "gives the CPU's bytes" cmp cpu-golden.tif full-golden.tif
-status=$(CUDAHOST_FAULT=200 "$NOTCH" inspect -q --device cuda --format defects -o broken die.tif >out 2>&1; echo $?)
-is "a device that breaks in an image ends it" "$status $(grep -c 'illegal memory access' out)" "2 1"
+
+# Plans and lanes' memory are made once: the next image allocates its rows, and filters for its own noise.
+cp rows.tif again.tif
+counts () { # IMAGE...
+  CUDAHOST_COUNTS=counts "$NOTCH" inspect -q --device cuda -j1 --set detect.tile_px=128 --format defects -o counted "$@"
+  cat counts
+}
+is "another image makes no plan, and allocates little" \
+  "$(echo "$(counts rows.tif) $(counts rows.tif again.tif)" | awk '{ print ($1 > 20), ($2 > 5), ($3 - $1 < 10), $4 - $2 }')" "1 1 1 0"
+
+# An error that spoils a card ends the image in work; the next one is inspected on the card that is left, or on the CPU.
+breaks () { # NAME DEVICES: in the first image
+  CUDAHOST_FAULT=200 CUDAHOST_DEVICES=$2 "$NOTCH" inspect -q --device cuda --set detect.tile_px=128 --format defects,dice \
+    -o "$1" rows.tif again.tif >out 2>&1
+}
+is "a card that breaks in an image ends it" "$(status breaks left 2) $(grep -c 'illegal memory access.*--resume' out)" "2 1"
+ok "the next one is the other card's" sh -c 'grep "^again" left/summary.csv | grep "\"cuda: cudahost" | grep -vq "cudahost.*cudahost"'
+ok "with what one card finds" cmp one/rows/defects.csv left/again/defects.csv
+is "and without another card" "$(status breaks none 1)" 2
+ok "the CPU's, which says so" grep -q '^again.*inspected on the CPU, .*: none works any more' none/summary.csv
+
+# What is only the device's is timed, too: the way up to it, and its transforms alone.
+if [ -z "$DEVICE_IMAGES" ]; then
+  is "a benchmark" "$(status env CUDAHOST_MEMORY=2000000000 "$NOTCH" bench -q --device cuda -j1 --stages --size 1024 --rounds 1 --csv bench.csv)" 0
+  figures () { # PART NAME COLUMN
+    sed 's/^"[^"]*"/device/' bench.csv | awk -F, -v p="$1" -v n="$2" -v c="$3" '$2 == p && $3 == n { print $c }'
+  }
+  is "has no image" "$(figures image memory 6)" ""
+  is "what pinned memory gives is all of itself" "$(figures host pinned 12 | cut -c 1-4)" 1.00
+  is "a strip is a share of it" "$(figures host strip 12 | awk '{ print ($1 > 0 && $1 < 2) }')" 1
+  is "filters move what their transforms do and more" \
+    "$(for speed in "" " fast"; do figures stage "transforms$speed" 10; figures stage "filter$speed" 10; done | xargs printf '%.0f ')" "223 358 77 127 "
+else
+  skip "a benchmark" "it takes minutes here"
+fi
+
+# A card of paper has no room for a model.
+NOTCH_MODULES=$(dirname "$NOTCH")/tests/module/.libs
+export NOTCH_TEST_DEVICES=4
+"$NOTCH" inspect -q --device cpu --set detect.tile_px=128 --format defects,json -o paper rows.tif
+is "a model where a device has no room for it" "$(with_model paper cuda:3 2>&1)" \
+  "notch: paper: classified on the CPU, for the GPU could not take it: paper/rows/defects.csv: a forest cannot be computed: no room for trees"
+"$NOTCH" inspect -q --device cpu --model shipped --set detect.tile_px=128 --format defects,json -o plain rows.tif
+ok "has the classes that an inspection gives" cmp paper/rows/defects.csv plain/rows/defects.csv
 done_testing

@@ -554,9 +554,9 @@ one_label_trial (GRand *rand, NotchLane *lane, int size, int halo)
   g_autofree const void **rows = g_new (const void *, image->height);
   for (int y = 0; y < image->height; y++)
     rows[y] = row;
-  const NotchPixels pixels = { NOTCH_SAMPLE_F32, image->width, image->height, 0, image->height, rows };
-  char fault[256];
-  NotchStripMem *mem = notch_kernels_cpu.strip_up (NULL, &pixels, fault);
+  const NotchPixels pixels = { NOTCH_SAMPLE_F32, image->width, image->height, 0, image->height, rows, 0 };
+  NotchFault fault;
+  NotchStripMem *mem = notch_kernels_cpu.strip_up (NULL, &pixels, &fault);
   g_autofree int *tiles_in_row = g_new (int, n_rows), *order = g_new (int, n_cols *n_rows);
   for (int r = 0; r < n_rows; r++)
     tiles_in_row[r] = n_cols;
@@ -601,9 +601,9 @@ test_label (void)
 {
   g_autoptr (GRand) rand = g_rand_new_with_seed (22);
   const NotchLaneSize size = { .batch = 1, .size = 48, .halo = 6, .max_blobs = 4000 };
-  char fault[256];
-  NotchDevice *device = notch_kernels_cpu.open (0, fault);
-  NotchLane *lane = notch_kernels_cpu.lane_new (device, &size, fault);
+  NotchFault fault;
+  NotchDevice *device = notch_kernels_cpu.open (0, &fault);
+  NotchLane *lane = notch_kernels_cpu.lane_new (device, &size, &fault);
 
   g_assert_nonnull (lane);
   for (int trial = 0; trial < 60; trial++)

@@ -1,5 +1,5 @@
 /* module.c - a device module for tests of the loader: four devices that are the CPU, but the first of them does not work, and
- * the third finds nothing. The environment's NOTCH_TEST_DEVICES is how many there are; two where it is not set. */
+ * the third finds nothing, and the fourth has no room for trees. The environment's NOTCH_TEST_DEVICES is how many there are; two where it is not set. */
 #include "kernels/kernels.h"
 
 #include <stdio.h>
@@ -9,19 +9,19 @@ static NotchDevice *device[4];
 static NotchLane *blind;
 
 static int
-count (char fault[256])
+count (NotchFault *fault)
 {
   const char *n = getenv ("NOTCH_TEST_DEVICES");
-  snprintf (fault, 256, "nothing is plugged in");
+  snprintf (fault->text, sizeof fault->text, "nothing is plugged in");
   return n ? *n - '0' : 2;
 }
 
 static NotchDevice *
-open_device (int index, char fault[256])
+open_device (int index, NotchFault *fault)
 {
   if (index > 0)
     return device[index] = notch_kernels_cpu.open (0, fault);
-  snprintf (fault, 256, "it is on fire");
+  *fault = (NotchFault){ "it is on fire", false };
   return NULL;
 }
 
@@ -40,7 +40,7 @@ describe (NotchDevice *which, char text[256])
 }
 
 static NotchLane *
-lane_new (NotchDevice *which, const NotchLaneSize *size, char fault[256])
+lane_new (NotchDevice *which, const NotchLaneSize *size, NotchFault *fault)
 {
   NotchLane *lane = notch_kernels_cpu.lane_new (which, size, fault);
   blind = which == device[2] ? lane : blind == lane ? NULL : blind;
@@ -54,6 +54,15 @@ finish (NotchLane *lane, NotchTileFound *found)
   if (lane == blind)
     found->n_blobs = 0;
   return status;
+}
+
+static NotchTreesMem *
+trees_up (NotchDevice *which, const NotchTrees *trees, NotchFault *fault)
+{
+  if (which != device[3])
+    return notch_kernels_cpu.trees_up (which, trees, fault);
+  *fault = (NotchFault){ "no room for trees", true };
+  return NULL;
 }
 
 __attribute__ ((visibility ("default"))) const NotchKernels *notch_kernels_module (int abi);
@@ -70,5 +79,6 @@ notch_kernels_module (int abi)
   kernels.describe = describe;
   kernels.lane_new = lane_new;
   kernels.finish = finish;
+  kernels.trees_up = trees_up;
   return abi == ABI ? &kernels : NULL;
 }

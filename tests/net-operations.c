@@ -46,12 +46,12 @@ typedef struct {
 static Bench
 bench_new (const NotchNetGeometry *is, int jobs)
 {
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   begin ();
-  Bench b = { backend->net, backend->open (0, fault), NULL };
-  g_assert_cmpstr (fault, ==, "");
-  b.lane = b.k->lane_new (b.device, &(NotchNetSize){ jobs, is->n, 1, is }, fault);
-  g_assert_cmpstr (fault, ==, "");
+  Bench b = { backend->net, backend->open (0, &fault), NULL };
+  g_assert_cmpstr (fault.text, ==, "");
+  b.lane = b.k->lane_new (b.device, &(NotchNetSize){ jobs, is->n, 1, is }, &fault);
+  g_assert_cmpstr (fault.text, ==, "");
   return b;
 }
 

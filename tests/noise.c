@@ -361,7 +361,7 @@ test_promise (gconstpointer data)
   const Promise *promise = data;
   const NotchKernels *k = &notch_kernels_cpu;
   g_autoptr (GRand) random = g_rand_new_with_seed (13);
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   NotchChannel bank[NOTCH_MAX_CHANNELS];
   int n_channels = make_bank (promise->lines, bank);
   static float z[N_SURVEY][AREA];
@@ -376,8 +376,8 @@ test_promise (gconstpointer data)
   NotchLaneSize size = {
     .batch = 1, .size = SIZE, .halo = HALO, .max_blobs = 4096, .patch_side = 1, .n_channels = 1, .channel = bank
   };
-  NotchDevice *device = k->open (0, fault);
-  NotchLane *lane = k->lane_new (device, &size, fault);
+  NotchDevice *device = k->open (0, &fault);
+  NotchLane *lane = k->lane_new (device, &size, &fault);
   g_assert_nonnull (lane);
   gint64 n_power = 0;
   for (int i = 0; i < N_SURVEY; i++) {
@@ -389,7 +389,7 @@ test_promise (gconstpointer data)
   notch_noise_smooth_spectrum (power, n_power, SIZE, whiten);
 
   size.n_channels = n_channels, size.whiten = whiten;
-  lane = k->lane_new (device, &size, fault);
+  lane = k->lane_new (device, &size, &fault);
   g_assert_nonnull (lane);
   g_autofree NotchChannelStats *stats = g_new0 (NotchChannelStats, n_channels);
   for (int i = 0; i < N_SURVEY; i++) {

@@ -45,17 +45,17 @@ typedef struct {
 static void
 twins_open (Twins *twins, const NotchLaneSize *size, int n_tiles, guint32 seed)
 {
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   *twins = (Twins){ .k = { &notch_kernels_cpu, backend },
                     .size = size->size,
                     .area = size->size * size->size,
                     .n_tiles = n_tiles,
                     .random = g_rand_new_with_seed (seed) };
   for (int i = 0; i < 2; i++) {
-    twins->device[i] = twins->k[i]->open (0, fault);
-    g_assert_cmpstr (fault, ==, "");
-    twins->lane[i] = twins->k[i]->lane_new (twins->device[i], size, fault);
-    g_assert_cmpstr (fault, ==, "");
+    twins->device[i] = twins->k[i]->open (0, &fault);
+    g_assert_cmpstr (fault.text, ==, "");
+    twins->lane[i] = twins->k[i]->lane_new (twins->device[i], size, &fault);
+    g_assert_cmpstr (fault.text, ==, "");
   }
 }
 
@@ -463,7 +463,7 @@ static NotchStripMem *
 make_strip (const NotchKernels *k, NotchDevice *device, NotchSample sample, int side, double dx, double dy,
             guint32 seed)
 {
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   g_autoptr (GRand) random = g_rand_new_with_seed (seed);
   static union {
     guint8 u8[200 * 200];
@@ -485,8 +485,8 @@ make_strip (const NotchKernels *k, NotchDevice *device, NotchSample sample, int 
   gsize bytes = sample == NOTCH_SAMPLE_U8 ? 1 : sample == NOTCH_SAMPLE_U16 ? 2 : 4;
   for (int y = 0; y < side; y++)
     row[which][other][y] = (const char *) &pixel[which][other] + (gsize) (y * side) * bytes;
-  NotchPixels pixels = { sample, side, side, 0, side, row[which][other] };
-  NotchStripMem *mem = k->strip_up (device, &pixels, fault);
+  NotchPixels pixels = { sample, side, side, 0, side, row[which][other], 0 };
+  NotchStripMem *mem = k->strip_up (device, &pixels, &fault);
   g_assert_nonnull (mem);
   return mem;
 }

@@ -66,7 +66,7 @@ draw_image (Twins *twins, int mem)
   Image *image = &twins->image[mem];
   NotchSample sample = (NotchSample) g_rand_int_range (twins->random, 0, 3);
   gboolean gaps = one_in (twins, 3);
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   image->pixel = g_new (float, WIDTH *HEIGHT);
   for (int y = 0; y < HEIGHT; y++) {
     for (int x = 0; x < WIDTH; x++) {
@@ -82,10 +82,10 @@ draw_image (Twins *twins, int mem)
     int bytes = sample == NOTCH_SAMPLE_U8 ? 1 : sample == NOTCH_SAMPLE_U16 ? 2 : 4;
     image->row[y] = gaps && y % 37 < 9 ? NULL : (const guint8 *) image->pixel + (gsize) y * WIDTH * (gsize) bytes;
   }
-  image->pixels = (NotchPixels){ sample, WIDTH, HEIGHT + 20, FIRST_ROW, HEIGHT, image->row };
+  image->pixels = (NotchPixels){ sample, WIDTH, HEIGHT + 20, FIRST_ROW, HEIGHT, image->row, 0 };
   for (int i = 0; i < 2; i++) {
-    image->mem[i] = twins->k[i]->strip_up (twins->device[i], &image->pixels, fault);
-    g_assert_cmpstr (fault, ==, "");
+    image->mem[i] = twins->k[i]->strip_up (twins->device[i], &image->pixels, &fault);
+    g_assert_cmpstr (fault.text, ==, "");
   }
 }
 
@@ -235,11 +235,11 @@ do_round (Twins *twins, guint32 seed)
   NotchLaneSize is = { .size = twins->size, .halo = HALO, .max_blobs = 8, .patch_side = 8, .max_patches = 1 };
   NotchLane *lane[2];
   NotchTileFound theirs, ours[MOST_TILES];
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   for (int i = 0; i < 2; i++) {
     is.batch = i ? MOST_TILES : 1;
-    lane[i] = twins->k[i]->lane_new (twins->device[i], &is, fault);
-    g_assert_cmpstr (fault, ==, "");
+    lane[i] = twins->k[i]->lane_new (twins->device[i], &is, &fault);
+    g_assert_cmpstr (fault.text, ==, "");
   }
   compute (twins, 1, lane[1], 0, twins->n_tiles, ours);
   for (int t = 0; t < twins->n_tiles; t++) {
@@ -266,13 +266,15 @@ test_pieces (void)
     g_test_skip ("it is the one that others are compared with");
     return;
   }
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   Twins twins = { .k = { &notch_kernels_cpu, backend }, .random = g_rand_new () };
   for (int i = 0; i < 2; i++) {
-    twins.device[i] = twins.k[i]->open (0, fault);
-    g_assert_cmpstr (fault, ==, "");
+    twins.device[i] = twins.k[i]->open (0, &fault);
+    g_assert_cmpstr (fault.text, ==, "");
   }
-  for (guint32 seed = 1; seed <= 12; seed++)
+  const guint32 rounds =
+      g_getenv ("BACKEND") ? 3 : 12; /* a backend alone: its threads have another order, tiles are as ever */
+  for (guint32 seed = 1; seed <= rounds; seed++)
     do_round (&twins, seed);
   g_test_message ("%d pixels differ at all", twins.apart);
   for (int i = 0; i < 2; i++)

@@ -79,7 +79,7 @@ score_on (NotchLane *lane, const NotchLaneSize *size, const float *z, float *sco
 static void
 test_filter_lanes (void)
 {
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   g_autofree float *z = g_new (float, AREA), *score = g_new0 (float, AREA), *fresh = g_new0 (float, AREA),
                    *whiten = g_new (float, AREA);
   g_autoptr (GRand) random = g_rand_new_with_seed (3);
@@ -99,13 +99,13 @@ test_filter_lanes (void)
     if (i == 5)
       size[i].halo = 4;
   }
-  NotchDevice *device = backend->open (0, fault);
+  NotchDevice *device = backend->open (0, &fault);
   NotchLane *lane[6];
   for (int i = 0; i < 6; i++)
-    lane[i] = backend->lane_new (device, &size[i], fault);
+    lane[i] = backend->lane_new (device, &size[i], &fault);
   for (int i = 0; i < 6; i++) {
-    NotchDevice *other = backend->open (0, fault);
-    NotchLane *alone = backend->lane_new (other, &size[i], fault);
+    NotchDevice *other = backend->open (0, &fault);
+    NotchLane *alone = backend->lane_new (other, &size[i], &fault);
     score_on (lane[i], &size[i], z, score);
     score_on (alone, &size[i], z, fresh);
     g_assert_cmpmem (score, sizeof (float) * AREA, fresh, sizeof (float) * AREA);

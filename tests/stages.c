@@ -231,9 +231,9 @@ check_shifts (int kind)
   const void *row[256];
   for (int y = 0; y < 256; y++)
     row[y] = other + y * 256;
-  NotchPixels pixels = { NOTCH_SAMPLE_F32, 256, 256, 0, 256, row };
-  char fault[256] = "";
-  NotchStripMem *mem = bench.k->strip_up (bench.device, &pixels, fault);
+  NotchPixels pixels = { NOTCH_SAMPLE_F32, 256, 256, 0, 256, row, 0 };
+  NotchFault fault = { 0 };
+  NotchStripMem *mem = bench.k->strip_up (bench.device, &pixels, &fault);
   g_autofree float *still = g_new (float, 256 * 256);
   draw_tile (still, 256, 256, kind, 0, 0);
   double sum2 = 0;
@@ -248,7 +248,7 @@ check_shifts (int kind)
     add_noise (other, 256 * 256, bench.random);
     bench_changed (&bench);
     bench.k->strip_free (mem);
-    mem = bench.k->strip_up (bench.device, &pixels, fault);
+    mem = bench.k->strip_up (bench.device, &pixels, &fault);
     g_assert_nonnull (mem);
     NotchPair pair = { 0, 0, 0, 0, 0, 1, 4 };
     NotchShiftFound found;
@@ -282,19 +282,19 @@ test_shift (gconstpointer kind)
 static void
 test_fault (void)
 {
-  char fault[256] = "";
-  NotchDevice *device = backend->open (0, fault);
+  NotchFault fault = { 0 };
+  NotchDevice *device = backend->open (0, &fault);
   NotchLaneSize size = tile_size;
   const NotchChannel odd = { NOTCH_CHANNEL_BLOB, 1, 0, 0, 3, 1 };
   size.n_channels = 1, size.channel = &odd;
-  g_assert_null (backend->lane_new (device, &size, fault));
-  g_assert_cmpstr (fault, !=, "");
+  g_assert_null (backend->lane_new (device, &size, &fault));
+  g_assert_cmpstr (fault.text, !=, "");
   size.n_channels = 0;
-  NotchLane *lane = backend->lane_new (device, &size, fault);
+  NotchLane *lane = backend->lane_new (device, &size, &fault);
   NotchTile tile = tile_at (0, 0);
   NotchBatch batch = { .n_tiles = 1, .tile = &tile };
   g_assert_cmpint (backend->patch (lane, &(NotchPatch){ &batch, SIZE + 1, 1 }), ==, -1);
-  g_assert_cmpstr (backend->fault (lane), !=, "");
+  g_assert_cmpstr (backend->fault (lane)->text, !=, "");
   g_assert_cmpint (backend->shift (lane, &(NotchShift){ .n = 1 }), ==, -1);
   backend->lane_free (lane);
   backend->close (device);

@@ -37,19 +37,19 @@ gaussian (GRand *random)
 static inline void
 bench_open (Bench *bench, const NotchLaneSize *size, int width, int height)
 {
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   *bench = (Bench){ .k = backend, .width = width, .height = height, .random = g_rand_new_with_seed (7) };
-  bench->device = bench->k->open (0, fault);
+  bench->device = bench->k->open (0, &fault);
   g_assert_nonnull (bench->device);
-  bench->lane = bench->k->lane_new (bench->device, size, fault);
-  g_assert_cmpstr (fault, ==, "");
+  bench->lane = bench->k->lane_new (bench->device, size, &fault);
+  g_assert_cmpstr (fault.text, ==, "");
   g_assert_nonnull (bench->lane);
   bench->pixel = g_new0 (float, (gsize) width *height);
   bench->row = g_new (const void *, height);
   for (int y = 0; y < height; y++)
     bench->row[y] = bench->pixel + (gsize) y * width;
-  bench->pixels = (NotchPixels){ NOTCH_SAMPLE_F32, width, height, 0, height, bench->row };
-  bench->mem = bench->k->strip_up (bench->device, &bench->pixels, fault);
+  bench->pixels = (NotchPixels){ NOTCH_SAMPLE_F32, width, height, 0, height, bench->row, 0 };
+  bench->mem = bench->k->strip_up (bench->device, &bench->pixels, &fault);
   g_assert_nonnull (bench->mem);
 }
 
@@ -57,9 +57,9 @@ bench_open (Bench *bench, const NotchLaneSize *size, int width, int height)
 static inline void
 bench_changed (Bench *bench)
 {
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   bench->k->strip_free (bench->mem);
-  bench->mem = bench->k->strip_up (bench->device, &bench->pixels, fault);
+  bench->mem = bench->k->strip_up (bench->device, &bench->pixels, &fault);
   g_assert_nonnull (bench->mem);
 }
 

@@ -13,7 +13,7 @@
 #define ROUNDS       3
 #define MOST_ROUNDS  1000
 
-static const char *const part_name[] = { "limit", "stage", "image" };
+static const char *const part_name[] = { "limit", "stage", "host", "image" };
 
 double
 notch_bench_now (void)
@@ -93,14 +93,17 @@ rate_of (const NotchBenchRow *row)
   return row->bytes_px / median_of (row);
 }
 
-/* What the same lanes copied. */
+/* What bounds a row: what the same lanes copied; on the way up to a device, what pinned memory gave. */
 static double
 limit_of (const NotchBench *bench, const NotchBenchRow *row)
 {
+  const gboolean way_up =
+      row->part == NOTCH_BENCH_HOST || (row->part == NOTCH_BENCH_IMAGE && bench->compute.kernels->up);
   double limit = 0;
   for (guint i = 0; i < bench->row->len; i++) {
     const NotchBenchRow *one = bench->row->pdata[i];
-    if (one->part == NOTCH_BENCH_LIMIT && one->lanes == row->lanes)
+    if (way_up ? one->part == NOTCH_BENCH_HOST && strcmp (one->name, "pinned") == 0
+               : one->part == NOTCH_BENCH_LIMIT && one->lanes == row->lanes)
       limit = rate_of (one);
   }
   return limit;
@@ -173,6 +176,10 @@ make_report (const NotchBench *bench, const char *device)
   g_autofree char *all = g_strdup_printf ("%d lanes together", lanes);
   if (lanes > 1)
     append_rows (text, bench, all, NOTCH_BENCH_STAGE, lanes);
+  if (compute->kernels->up)
+    append_rows (text, bench, "up to the device", NOTCH_BENCH_HOST, 1);
+  if (bench->stages_only)
+    return g_string_free (text, FALSE);
   g_autofree char *image = g_strdup_printf ("image %" G_GINT64_FORMAT "x%" G_GINT64_FORMAT, bench->size, bench->size);
   append_rows (text, bench, image, NOTCH_BENCH_IMAGE, lanes);
   return g_string_free (text, FALSE);
@@ -201,6 +208,7 @@ notch_bench (const NotchBenchOptions *options, NotchBenchStep step, gpointer dat
   NotchBench bench = {
     .rounds = options->rounds ? options->rounds : ROUNDS,
     .size = options->size ? options->size : DEFAULT_SIZE,
+    .stages_only = options->stages_only,
     .step = step,
     .data = data,
   };
@@ -211,8 +219,10 @@ notch_bench (const NotchBenchOptions *options, NotchBenchStep step, gpointer dat
     return FALSE;
   g_autofree char *device = notch_compute_describe (&bench.compute);
   bench.row = g_ptr_array_new_with_free_func (row_free);
-  bench.n_steps = notch_bench_images_steps (&bench) + notch_bench_stages_steps (&bench);
-  gboolean well = notch_bench_images (&bench, error) && notch_bench_stages (&bench, error);
+  bench.n_steps = notch_bench_stages_steps (&bench) + notch_bench_host_steps (&bench)
+                  + (bench.stages_only ? 0 : notch_bench_images_steps (&bench));
+  gboolean well = (bench.stages_only || notch_bench_images (&bench, error)) && notch_bench_stages (&bench, error)
+                  && notch_bench_host (&bench, error);
   for (guint i = 0; i < bench.row->len; i++)
     g_array_sort (((NotchBenchRow *) bench.row->pdata[i])->ns_px, compare_doubles);
   *report = well ? make_report (&bench, device) : NULL;

@@ -136,6 +136,8 @@ run_once (NotchBench *bench, const Folder *folder, guint kind, GError **error)
   }
   if (pixel)
     memcpy (pixel, folder->pixel, folder->bytes);
+  const NotchKernels *k = bench->compute.kernels;
+  const guint64 sent = k->sent (bench->compute.device[0]);
   double start = notch_bench_now ();
   g_autoptr (NotchInspection) inspection = open_image (bench, folder, kinds[kind].file, pixel, recipe, error);
   if (!inspection
@@ -153,9 +155,10 @@ run_once (NotchBench *bench, const Folder *folder, guint kind, GError **error)
   double reported = notch_bench_now ();
   double ns_px = 1e9 / ((double) bench->size * (double) bench->size);
   int lanes = bench->compute.kernels->workers (bench->compute.device[0], bench->compute.jobs);
-  notch_bench_note (bench, NOTCH_BENCH_IMAGE, kinds[kind].name, lanes, sizeof *pixel, ns_px * (inspected - start));
-  notch_bench_note (bench, NOTCH_BENCH_IMAGE, kinds[kind].with_reports, lanes, sizeof *pixel,
-                    ns_px * (reported - start));
+  /* The image's own bytes, or, where they go up to a device, those that did. */
+  double bytes_px = k->up ? (double) (k->sent (bench->compute.device[0]) - sent) * ns_px / 1e9 : sizeof *pixel;
+  notch_bench_note (bench, NOTCH_BENCH_IMAGE, kinds[kind].name, lanes, bytes_px, ns_px * (inspected - start));
+  notch_bench_note (bench, NOTCH_BENCH_IMAGE, kinds[kind].with_reports, lanes, bytes_px, ns_px * (reported - start));
   return TRUE;
 }
 

@@ -27,13 +27,6 @@
 #define SIGMA     100 /* grey levels: of the strip's noise */
 #define THRESHOLD 6
 
-enum {
-#define NOTCH_STAGE(name, Args) STAGE_##name,
-  NOTCH_STAGES (NOTCH_STAGE)
-#undef NOTCH_STAGE
-      N_STAGES
-};
-
 enum { FULL, FAST, N_SPEEDS };
 
 static const NotchSpeed *const speeds[N_SPEEDS] = { &notch_speed_full, &notch_speed_fast };
@@ -47,6 +40,7 @@ static const char *const stage_name[N_SPEEDS][N_STAGES] = {
 #undef NOTCH_STAGE
 };
 static const char *const tile_name[N_SPEEDS] = { "tile", "tile fast" };
+static const char *const transforms_name[N_SPEEDS] = { "transforms", "transforms fast" };
 
 /* The stages that an inspection does with every tile, one after the other. */
 #define FIRST_OF_TILE STAGE_gather
@@ -88,6 +82,7 @@ typedef struct {
   gsize copy_bytes;
   double copy_start, copy_end;
   double spent[N_STAGES]; /* seconds */
+  double transforms;      /* likewise, where they can be done alone */
   gint64 crops;
   NotchTile *tile;
   NotchPiece *piece;
@@ -183,13 +178,13 @@ scene_new (const NotchBench *bench, int speed, GError **error)
   scene->row = g_new (const void *, ROWS * scene->die);
   draw (scene);
   const NotchPixels pixels = {
-    NOTCH_SAMPLE_U16, COLS * scene->die, ROWS * scene->die, 0, ROWS * scene->die, scene->row
+    NOTCH_SAMPLE_U16, COLS * scene->die, ROWS * scene->die, 0, ROWS * scene->die, scene->row, 0
   };
-  char fault[256] = "";
-  scene->mem = compute->kernels->strip_up (compute->device[0], &pixels, fault);
+  NotchFault fault = { 0 };
+  scene->mem = compute->kernels->strip_up (compute->device[0], &pixels, &fault);
   if (scene->mem)
     return g_steal_pointer (&scene);
-  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", compute->kernels->name, fault);
+  notch_fault_error (&fault, compute->kernels->name, error);
   return NULL;
 }
 
@@ -335,7 +330,8 @@ run_chain (Drive *drive, NotchLane *lane, double spent[N_STAGES])
     return FALSE;
   NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE
-  return TRUE;
+  start = notch_bench_now ();
+  return !k->transform || (k->transform (lane) == 0 && wait_for_stage (drive, lane, start, &drive->transforms));
 }
 
 /* Every lane passes both gates, whatever happens to it: the others wait there. What comes before them warms up. */
@@ -355,6 +351,7 @@ drive_lane (NotchLane *lane, gpointer data, GError **error)
   place_batch (drive, 0);
   well = well && run_chain (drive, lane, warm);
   gate_pass (drive->gate);
+  drive->transforms = 0;
   for (int chain = 0; chain < drive->scene->chains && well; chain++) {
     place_batch (drive, chain);
     well = run_chain (drive, lane, drive->spent);
@@ -365,37 +362,6 @@ drive_lane (NotchLane *lane, gpointer data, GError **error)
 }
 
 /* ---- figures --------------------------------------------------------------------------------------------------- */
-
-/* Bytes that each stage reads and writes for a pixel, were memory all there is: whatever goes in or out once for every pass
- * that has to be made over it. Of a core's pixel, but for `shift`: of a patch's. */
-static void
-count_bytes (const Scene *scene, double crops, double bytes[N_STAGES])
-{
-  const double sample = sizeof (guint16), plane = sizeof (float), complex = 2 * sizeof (float);
-  const double side = scene->size.patch_side, core = (double) scene->die * scene->die;
-  double tile = (double) scene->size.size * scene->size.size / core; /* its pixels to those of its core */
-  double half = complex / 2;                                         /* of a pixel's spectrum */
-  double filters = 0;
-  for (int c = 0; c < scene->plan->n_channels; c++) {
-    int d = scene->plan->channel[c].decimate;
-    /* columns back: spectrum and transfer function in, product out; rows back: product in; score in and out */
-    filters += (half + plane / 2 + half + half + 2 * plane) / (d * d);
-  }
-  bytes[STAGE_gather] = tile * (sample + plane);                   /* image in; TEST out */
-  bytes[STAGE_refer] = tile * (scene->n_sources * sample + plane); /* sources in; REF out */
-  bytes[STAGE_fit] = tile * 4 * plane;                             /* TEST and REF in; REF and RES out */
-  bytes[STAGE_follow] = tile * (2 + 4 + 4 + 1) * plane;            /* RES and REF in, four planes out and in; RES out */
-  bytes[STAGE_normalise] = tile * 3 * plane;                       /* RES and REF in; Z out */
-  /* rows: Z in, half a spectrum out; columns: in and out; the filters; FINE out */
-  bytes[STAGE_filter] = tile * (plane + 3 * half + filters + plane);
-  bytes[STAGE_label] = tile * 2 * plane;                             /* SCORE and FINE in; blobs are few */
-  bytes[STAGE_patch] = crops / core * side * side * 2 * (2 * plane); /* TEST and REF in and out, of crops */
-  /* two patches: samples in, rows out, columns in and out; both in, product out; back: columns in and out, rows in and out;
-   * the peak is looked for in what came of it */
-  bytes[STAGE_shift] = 2 * (sample + 3 * half) + 3 * half + 3 * half + plane + plane;
-  /* rows: Z in, half a spectrum out; columns: in and out; squares: in, the sum in and out */
-  bytes[STAGE_power] = tile * (plane + 4 * half + 2 * sizeof (double) / 2);
-}
 
 /* Pixels that a lane's round gave a stage. */
 static double
@@ -409,19 +375,26 @@ static void
 note_round (NotchBench *bench, const Scene *scene, const GPtrArray *drives)
 {
   int lanes = (int) drives->len;
-  double spent[N_STAGES] = { 0 }, bytes[N_STAGES] = { 0 }, crops = 0, copied = 0, start = INFINITY, end = 0;
+  double spent[N_STAGES] = { 0 }, bytes[N_STAGES] = { 0 }, crops = 0, copied = 0, transforms = 0, start = INFINITY,
+         end = 0;
   for (guint i = 0; i < drives->len; i++) {
     const Drive *drive = drives->pdata[i];
     start = MIN (start, drive->copy_start), end = MAX (end, drive->copy_end);
     copied += COPIES * (double) drive->copy_bytes;
     crops += (double) drive->crops / (lanes * scene->chains * scene->size.batch);
+    transforms += drive->transforms / lanes;
     for (int s = 0; s < N_STAGES; s++)
       spent[s] += drive->spent[s] / lanes;
   }
-  count_bytes (scene, crops, bytes);
+  const gboolean cpu = bench->compute.kernels == &notch_kernels_cpu;
+  const NotchBenchTile is = { &scene->size, scene->n_sources, scene->die, crops };
+  (cpu ? notch_bench_bytes_cpu : notch_bench_bytes_cuda) (&is, bytes);
   if (scene->speed == FULL)
     notch_bench_note (bench, NOTCH_BENCH_LIMIT, "copy", lanes, 2 * sizeof (float),
                       1e9 * (end - start) / copied * sizeof (float));
+  if (bench->compute.kernels->transform)
+    notch_bench_note (bench, NOTCH_BENCH_STAGE, transforms_name[scene->speed], lanes,
+                      notch_bench_bytes_transforms (&is), 1e9 * transforms / (lanes * pixels_of (scene, STAGE_filter)));
   double tile = 0, tile_bytes = 0;
   for (int s = 0; s < N_STAGES; s++) {
     double ns = 1e9 * spent[s] / (lanes * pixels_of (scene, s));

@@ -26,9 +26,7 @@ struct NotchEngine {
 static gboolean
 engine_fault (NotchEngine *engine, GError **error)
 {
-  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "a network cannot be computed: %s",
-               engine->kernels->fault (engine->lane));
-  return FALSE;
+  return notch_fault_error (engine->kernels->fault (engine->lane), "a network cannot be computed", error);
 }
 
 /* Floats that come out of a layer, of all images. */
@@ -116,7 +114,7 @@ notch_engine_images (const NotchCompute *compute)
 NotchEngine *
 notch_engine_new (const NotchNet *net, const NotchCompute *compute, int images, gboolean learns, GError **error)
 {
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   const NotchKernels *kernels = compute && compute->kernels ? compute->kernels : &notch_kernels_cpu;
   g_autoptr (NotchEngine) engine = g_new0 (NotchEngine, 1);
   NotchNetGeometry geometry[NOTCH_NET_MAX_LAYERS];
@@ -134,17 +132,16 @@ notch_engine_new (const NotchNet *net, const NotchCompute *compute, int images, 
   }
   NotchDevice *device = compute && compute->n_devices > 0 ? compute->device[0] : NULL;
   if (!device)
-    device = engine->device = kernels->open (0, fault);
+    device = engine->device = kernels->open (0, &fault);
   NotchNetSize size = { notch_compute_jobs (compute), images, net->n_layers, geometry };
   if (device)
-    engine->lane = engine->kernels->lane_new (device, &size, fault);
+    engine->lane = engine->kernels->lane_new (device, &size, &fault);
   if (!engine->lane) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "a network cannot be computed: %s", fault);
+    notch_fault_error (&fault, "a network cannot be computed", error);
     return NULL;
   }
   if (!allocate_all (engine)) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "a network cannot be computed: %s",
-                 engine->kernels->fault (engine->lane));
+    engine_fault (engine, error);
     return NULL;
   }
   return notch_engine_set (engine, net, error) ? g_steal_pointer (&engine) : NULL;

@@ -327,11 +327,11 @@ classify_rows (gpointer data, int i)
   const gsize at_once = forest->kernels->trees_rows, first = (gsize) i * at_once, n = MIN (rows->n - first, at_once);
   const gsize n_features = (gsize) forest->trees.n_features, n_classes = (gsize) forest->trees.n_classes;
   float *probability = rows->probability + first * n_classes;
-  char fault[256] = "";
-  if (forest->kernels->trees_sum (forest->mem, rows->row + first * n_features, n, probability, fault) != 0) {
+  NotchFault fault = { 0 };
+  if (forest->kernels->trees_sum (forest->mem, rows->row + first * n_features, n, probability, &fault) != 0) {
     g_mutex_lock (&rows->lock);
     if (!rows->error)
-      g_set_error (&rows->error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "a forest cannot be computed: %s", fault);
+      notch_fault_error (&fault, "a forest cannot be computed", &rows->error);
     g_mutex_unlock (&rows->lock);
     return;
   }
@@ -345,16 +345,16 @@ send_trees (NotchForest *forest, const NotchCompute *compute, GError **error)
 {
   const NotchKernels *kernels = compute && compute->kernels ? compute->kernels : &notch_kernels_cpu;
   NotchDevice *device = kernels != &notch_kernels_cpu ? compute->device[0] : NULL;
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   if (forest->mem && forest->kernels == kernels && forest->device == device)
     return TRUE;
   if (forest->mem)
     forest->kernels->trees_free (forest->mem);
   forest->kernels = kernels;
   forest->device = device;
-  forest->mem = kernels->trees_up (device, &forest->trees, fault);
+  forest->mem = kernels->trees_up (device, &forest->trees, &fault);
   if (!forest->mem)
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "a forest cannot be computed: %s", fault);
+    notch_fault_error (&fault, "a forest cannot be computed", error);
   return forest->mem != NULL;
 }
 

@@ -104,12 +104,12 @@ answer_of (const NotchKernels *kernels, NotchDevice *device, const NotchPixels *
                                .max_patches = MOST_BLOBS,
                                .n_channels = N_CHANNELS,
                                .channel = bank };
-  char fault[256] = "";
-  NotchStripMem *mem = kernels->strip_up (device, pixels, fault);
-  NotchLane *lane = mem ? kernels->lane_new (device, &size, fault) : NULL;
+  NotchFault fault = { 0 };
+  NotchStripMem *mem = kernels->strip_up (device, pixels, &fault);
+  NotchLane *lane = mem ? kernels->lane_new (device, &size, &fault) : NULL;
   gboolean well = lane && compute (kernels, lane, mem, answer);
   if (!well)
-    *why = g_strdup (lane ? kernels->fault (lane) : fault);
+    *why = g_strdup (lane ? kernels->fault (lane)->text : fault.text);
   if (lane)
     kernels->lane_free (lane);
   if (mem)
@@ -173,12 +173,12 @@ notch_device_computes (const NotchKernels *kernels, NotchDevice *device, char **
     for (int x = 0; x < WIDTH; x++)
       pixel[y * WIDTH + x] = pixel_at (x, y);
   }
-  const NotchPixels pixels = { NOTCH_SAMPLE_U16, WIDTH, HEIGHT, 0, HEIGHT, row };
+  const NotchPixels pixels = { NOTCH_SAMPLE_U16, WIDTH, HEIGHT, 0, HEIGHT, row, 0 };
   Answer is = { 0 }, should = { 0 };
-  char fault[256] = "";
-  NotchDevice *processors = notch_kernels_cpu.open (0, fault);
+  NotchFault fault = { 0 };
+  NotchDevice *processors = notch_kernels_cpu.open (0, &fault);
   if (!processors) {
-    *why = g_strdup (fault);
+    *why = g_strdup (fault.text);
     return FALSE;
   }
   gboolean well = answer_of (&notch_kernels_cpu, processors, &pixels, &should, why)

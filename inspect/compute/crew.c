@@ -39,12 +39,12 @@ static void
 make_lane (const Worker *worker)
 {
   NotchCrew *crew = worker->crew;
-  char fault[256] = "";
-  NotchLane *lane = crew->kernels->lane_new (worker->device, worker->size, fault);
+  NotchFault fault = { 0 };
+  NotchLane *lane = crew->kernels->lane_new (worker->device, worker->size, &fault);
   g_mutex_lock (&crew->lock);
   *worker->lane = lane;
   if (!lane && !crew->error)
-    crew->error = g_error_new (NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "%s: %s", crew->kernels->name, fault);
+    notch_fault_error (&fault, crew->kernels->name, &crew->error);
   crew->making--;
   g_cond_broadcast (&crew->changed);
   g_mutex_unlock (&crew->lock);
@@ -233,6 +233,5 @@ notch_crew_free (NotchCrew *crew)
 gboolean
 notch_kernels_error (const NotchKernels *kernels, NotchLane *lane, GError **error)
 {
-  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", kernels->name, kernels->fault (lane));
-  return FALSE;
+  return notch_fault_error (kernels->fault (lane), kernels->name, error);
 }

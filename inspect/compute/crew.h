@@ -28,5 +28,5 @@ int notch_crew_batch (const NotchCrew *crew);
 void notch_crew_free (NotchCrew *crew);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchCrew, notch_crew_free)
 
-/* Turns a lane's fault into a GError; the one place where kernels' errors become ours. Always FALSE. */
+/* The GError of a lane's fault (notch_fault_error). Always FALSE. */
 gboolean notch_kernels_error (const NotchKernels *kernels, NotchLane *lane, GError **error);

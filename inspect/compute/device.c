@@ -8,6 +8,14 @@
 
 #define MODULE "notch-cuda." G_MODULE_SUFFIX
 
+gboolean
+notch_fault_error (const NotchFault *fault, const char *who, GError **error)
+{
+  g_set_error (error, NOTCH_ERROR, fault->full ? NOTCH_ERROR_DEVICE_FULL : NOTCH_ERROR_DEVICE, "%s: %s", who,
+               fault->text);
+  return FALSE;
+}
+
 /* The folders where a module may lie, in order. */
 static char **
 module_folders (void)
@@ -77,15 +85,16 @@ static NotchDevice *
 open_tested (const NotchKernels *kernels, int index, char **text)
 {
   char line[256] = "";
+  NotchFault fault = { 0 };
   *text = NULL;
-  NotchDevice *device = kernels->open (index, line);
+  NotchDevice *device = kernels->open (index, &fault);
   if (device && kernels != &notch_kernels_cpu && !notch_device_computes (kernels, device, text)) {
     kernels->close (device);
     return NULL;
   }
   if (device)
     kernels->describe (device, line);
-  *text = g_strdup (line);
+  *text = g_strdup (device ? line : fault.text);
   return device;
 }
 
@@ -112,14 +121,14 @@ open_gpus (NotchCompute *compute, int first, int end, int most, char **why)
 static gboolean
 choose_gpus (NotchCompute *compute, int wanted, int most, char **why)
 {
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   compute->kernels = open_module (why);
-  int n = compute->kernels ? compute->kernels->count (fault) : 0;
+  int n = compute->kernels ? compute->kernels->count (&fault) : 0;
   if (!compute->kernels)
     return FALSE;
   if (n == 0)
-    *why =
-        g_strdup_printf ("this machine has no CUDA device, or its driver is not loaded%s%s", *fault ? ": " : "", fault);
+    *why = g_strdup_printf ("this machine has no CUDA device, or its driver is not loaded%s%s", *fault.text ? ": " : "",
+                            fault.text);
   else if (wanted >= n)
     *why = g_strdup_printf ("this machine has %d, numbered from 0", n);
   else
@@ -130,12 +139,12 @@ choose_gpus (NotchCompute *compute, int wanted, int most, char **why)
 static gboolean
 choose_cpu (NotchCompute *compute, GError **error)
 {
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   compute->kernels = &notch_kernels_cpu;
-  compute->device[0] = compute->kernels->open (0, fault);
+  compute->device[0] = compute->kernels->open (0, &fault);
   compute->n_devices = compute->device[0] != NULL;
   if (!compute->device[0])
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "%s: %s", compute->kernels->name, fault);
+    notch_fault_error (&fault, compute->kernels->name, error);
   return compute->n_devices > 0;
 }
 
@@ -172,9 +181,28 @@ notch_compute_open (NotchCompute *compute, const char *name, int most, int jobs,
 void
 notch_compute_close (NotchCompute *compute)
 {
-  for (int i = 0; i < compute->n_devices; i++)
+  for (int i = 0; i < compute->n_devices + compute->n_spoiled; i++)
     compute->kernels->close (compute->device[i]);
-  compute->n_devices = 0;
+  compute->n_devices = compute->n_spoiled = 0;
+}
+
+int
+notch_compute_leave_out (NotchCompute *compute)
+{
+  NotchDevice *spoiled[NOTCH_MAX_DEVICES];
+  int kept = 0, n = 0;
+  for (int i = 0; i < compute->n_devices; i++) {
+    NotchFault fault = { 0 };
+    if (compute->kernels->works (compute->device[i], &fault))
+      compute->device[kept++] = compute->device[i];
+    else
+      spoiled[n++] = compute->device[i];
+  }
+  for (int i = 0; i < n; i++)
+    compute->device[kept + i] = spoiled[i];
+  compute->n_devices = kept;
+  compute->n_spoiled += n;
+  return n;
 }
 
 char *
@@ -224,9 +252,9 @@ notch_devices_describe (void)
   GString *to = g_string_new (NULL);
   describe_device (to, &notch_kernels_cpu, 0, notch_kernels_cpu.name);
   g_autofree char *none = NULL;
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   const NotchKernels *gpu = open_module (&none);
-  int n = gpu ? gpu->count (fault) : 0; /* "auto" tells why there are none */
+  int n = gpu ? gpu->count (&fault) : 0; /* "auto" tells why there are none */
   for (int i = 0; i < n; i++) {
     g_autofree char *name = g_strdup_printf ("%s:%d", gpu->name, i);
     describe_device (to, gpu, i, name);

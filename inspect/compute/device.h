@@ -15,9 +15,10 @@ enum { NOTCH_MAX_DEVICES = 16 };
 /* The devices that compute, all of one backend. */
 typedef struct {
   const NotchKernels *kernels;
-  int n_devices; /* at least 1 */
+  int n_devices; /* at least 1, until one is left out */
   NotchDevice *device[NOTCH_MAX_DEVICES];
-  int jobs; /* CPU threads, at least 1 */
+  int jobs;      /* CPU threads, at least 1 */
+  int n_spoiled; /* devices behind those that compute: they do not any more, and wait for being closed */
 } NotchCompute;
 
 /* Opens at most `most` devices by name: "auto" or NULL takes every GPU that works, else the CPU; "cpu"; "cuda" is every GPU
@@ -27,8 +28,13 @@ typedef struct {
 gboolean notch_compute_open (NotchCompute *compute, const char *name, int most, int jobs, char **why, GError **error);
 void notch_compute_close (NotchCompute *compute);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (NotchCompute, notch_compute_close)
+/* Leaves out the devices that an error has spoiled, with what they hold, until all are closed. How many these are. */
+int notch_compute_leave_out (NotchCompute *compute);
 /* "cuda: " and what each device is; free it. */
 char *notch_compute_describe (const NotchCompute *compute);
+/* Turns what went wrong into a GError, "who: what": NOTCH_ERROR_DEVICE_FULL where it was for want of memory, else
+ * NOTCH_ERROR_DEVICE; the one place where kernels' errors become ours. Always FALSE. */
+gboolean notch_fault_error (const NotchFault *fault, const char *who, GError **error);
 /* CPU threads: those of `compute`, which may be NULL, or where it does not say one a processor. */
 static inline int
 notch_compute_jobs (const NotchCompute *compute)

@@ -39,7 +39,7 @@ notch_band_new (const NotchPlan *plan, const NotchReference *reference, const No
   band->kernels = compute->kernels;
   band->device = (int) (row % compute->n_devices);
   for (int i = 0; i < NOTCH_MAX_MEM; i++) {
-    char fault[256] = "";
+    NotchFault fault = { 0 };
     if (needs.n[i] == 0)
       continue;
     band->strip[i] =
@@ -47,9 +47,9 @@ notch_band_new (const NotchPlan *plan, const NotchReference *reference, const No
     if (!band->strip[i])
       return NULL;
     band->mem[i] =
-        compute->kernels->strip_up (compute->device[band->device], notch_strip_pixels (band->strip[i]), fault);
+        compute->kernels->strip_up (compute->device[band->device], notch_strip_pixels (band->strip[i]), &fault);
     if (!band->mem[i]) {
-      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "%s: %s", compute->kernels->name, fault);
+      notch_fault_error (&fault, compute->kernels->name, error);
       return NULL;
     }
   }

@@ -21,7 +21,8 @@ typedef struct {
 struct NotchStore {
   NotchStoreGoOn go_on; /* NULL: nobody wants to stop */
   gpointer data;
-  gint refs; /* the owner, and every strip */
+  gint refs;      /* the owner, and every strip */
+  guint64 number; /* notch_image_number */
   NotchSource *source;
   guint64 budget;
   int jobs;
@@ -194,11 +195,19 @@ store_unref (NotchStore *store)
   g_free (store);
 }
 
+guint64
+notch_image_number (void)
+{
+  static gint given;
+  return (guint64) (guint) g_atomic_int_add (&given, 1) + 1;
+}
+
 NotchStore *
 notch_store_new (NotchSource *source, guint64 budget, int jobs)
 {
   NotchStore *store = g_new0 (NotchStore, 1);
   store->refs = 1;
+  store->number = notch_image_number ();
   store->source = source;
   store->budget = budget;
   store->jobs = MAX (jobs, 1);
@@ -331,7 +340,8 @@ notch_store_strip (NotchStore *store, const NotchRows *rows, int n_ranges, GErro
                                  .height = height,
                                  .y = n_rows > 0 ? first : 0,
                                  .n_rows = n_rows,
-                                 .row = strip->row };
+                                 .row = strip->row,
+                                 .image = store->number };
   return g_steal_pointer (&strip);
 }
 

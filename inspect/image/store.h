@@ -14,6 +14,9 @@ typedef struct {
   gint64 y, n;
 } NotchRows;
 
+/* A number for NotchPixels.image, which no other image of this process has: by it devices know rows again. */
+guint64 notch_image_number (void);
+
 /* `source` is borrowed and must outlive the store. */
 NotchStore *notch_store_new (NotchSource *source, guint64 budget, int jobs);
 void notch_store_free (NotchStore *store);

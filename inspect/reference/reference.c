@@ -140,12 +140,11 @@ measure (NotchLane *lane, gpointer data, GError **error)
 static gboolean
 send_up (const NotchCompute *compute, int device, const NotchPixels *const *pixels, NotchStripMem **mem, GError **error)
 {
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   for (int i = 0; i < NOTCH_MAX_MEM; i++) {
-    mem[i] = pixels[i] ? compute->kernels->strip_up (compute->device[device], pixels[i], fault) : NULL;
+    mem[i] = pixels[i] ? compute->kernels->strip_up (compute->device[device], pixels[i], &fault) : NULL;
     if (pixels[i] && !mem[i]) {
-      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL, "%s: %s", compute->kernels->name, fault);
-      return FALSE;
+      return notch_fault_error (&fault, compute->kernels->name, error);
     }
   }
   return TRUE;

@@ -165,7 +165,8 @@ cut_patches (const NotchAnchorPlace *place, NotchAnchor *anchor, GError **error)
       line = sample * (gsize) anchor->side;
       anchor->pixels = g_malloc (line * n_rows);
       anchor->line = g_new (const void *, n_rows);
-      anchor->image = (NotchPixels){ pixels->sample, anchor->side, (gint64) n_rows, 0, (gint64) n_rows, anchor->line };
+      anchor->image = (NotchPixels){ pixels->sample,  anchor->side, (gint64) n_rows,      0,
+                                     (gint64) n_rows, anchor->line, notch_image_number () };
     }
     x = CLAMP (x, 0, pixels->width - anchor->side);
     for (int r = 0; r < anchor->side; r++) {

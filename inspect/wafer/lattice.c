@@ -104,17 +104,17 @@ shift (Search *s, const NotchRows *rows, int n_rows, const NotchPair *pair, int 
   g_autoptr (NotchStrip) strip = notch_store_strip (s->store, rows, n_rows, error);
   if (!strip)
     return FALSE;
-  char fault[256] = "";
-  NotchStripMem *mem = kernels->strip_up (s->device, notch_strip_pixels (strip), fault);
+  NotchFault fault = { 0 };
+  NotchStripMem *mem = kernels->strip_up (s->device, notch_strip_pixels (strip), &fault);
   Pairs pairs = { s, mem, pair, n, MIN (n, s->n_lanes), found, 0 };
   if (mem) {
     notch_parallel (pairs.shares, pairs.shares, run_share, &pairs);
     if (pairs.failed)
-      g_strlcpy (fault, kernels->fault (s->lane[pairs.failed - 1]), sizeof fault);
+      fault = *kernels->fault (s->lane[pairs.failed - 1]);
     kernels->strip_free (mem);
   }
   if (!mem || pairs.failed)
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT, "dice could not be registered: %s", fault);
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_INSPECT, "dice could not be registered: %s", fault.text);
   return mem && !pairs.failed;
 }
 
@@ -705,18 +705,18 @@ find_corner (Search *s, GError **error)
 static gboolean
 open_lanes (Search *s, GError **error)
 {
-  char fault[256] = "";
+  NotchFault fault = { 0 };
   NotchLaneSize size = {
     .batch = 1, .size = 64, .halo = 8, .shift_size = s->patch, .max_blobs = 1, .patch_side = 1, .max_patches = 1
   };
-  s->device = kernels->open (0, fault);
+  s->device = kernels->open (0, &fault);
   s->n_lanes = MIN (notch_store_jobs (s->store), MOST_LANES);
   s->lane = g_new0 (NotchLane *, s->n_lanes);
   gboolean well = s->device != NULL;
   for (int i = 0; i < s->n_lanes && well; i++)
-    well = (s->lane[i] = kernels->lane_new (s->device, &size, fault)) != NULL;
+    well = (s->lane[i] = kernels->lane_new (s->device, &size, &fault)) != NULL;
   if (!well)
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "dice cannot be registered: %s", fault);
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "dice cannot be registered: %s", fault.text);
   return well;
 }
 

@@ -12,18 +12,18 @@
 #include <unistd.h>
 
 static int
-count (char fault[256])
+count (NotchFault *fault)
 {
   (void) fault;
   return 1;
 }
 
 static NotchDevice *
-open_device (int index, char fault[256])
+open_device (int index, NotchFault *fault)
 {
   NotchDevice *device = calloc (1, sizeof *device);
   if (!device) {
-    snprintf (fault, 256, "out of memory");
+    *fault = (NotchFault){ "out of memory", true };
     return NULL;
   }
   long n = sysconf (_SC_NPROCESSORS_ONLN);
@@ -42,6 +42,12 @@ close_device (NotchDevice *device)
   pthread_cond_destroy (&device->filters_made);
   pthread_mutex_destroy (&device->lock);
   free (device);
+}
+
+static bool
+works (NotchDevice *device, NotchFault *fault)
+{
+  return true;
 }
 
 static void
@@ -63,11 +69,11 @@ batch (NotchDevice *device)
 }
 
 static NotchStripMem *
-strip_up (NotchDevice *device, const NotchPixels *pixels, char fault[256])
+strip_up (NotchDevice *device, const NotchPixels *pixels, NotchFault *fault)
 {
   NotchStripMem *mem = calloc (1, sizeof *mem);
   if (!mem) {
-    snprintf (fault, 256, "out of memory");
+    *fault = (NotchFault){ "out of memory", true };
     return NULL;
   }
   mem->pixels = *pixels;
@@ -80,20 +86,27 @@ strip_free (NotchStripMem *mem)
   free (mem);
 }
 
+/* Rows are read where they are. */
+static uint64_t
+sent (NotchDevice *device)
+{
+  return 0;
+}
+
 int
 notch_cpu_fail (NotchLane *lane, const char *format, ...)
 {
   va_list arguments;
   va_start (arguments, format);
-  vsnprintf (lane->fault, sizeof lane->fault, format, arguments);
+  vsnprintf (lane->fault.text, sizeof lane->fault.text, format, arguments);
   va_end (arguments);
   return -1;
 }
 
-static const char *
+static const NotchFault *
 fault_of (NotchLane *lane)
 {
-  return lane->fault;
+  return &lane->fault;
 }
 
 static void
@@ -194,23 +207,25 @@ lane_allocate (NotchLane *lane)
 }
 
 static NotchLane *
-lane_new (NotchDevice *device, const NotchLaneSize *is, char fault[256])
+lane_new (NotchDevice *device, const NotchLaneSize *is, NotchFault *fault)
 {
   NotchLane *lane = calloc (1, sizeof *lane);
   if (!lane) {
-    snprintf (fault, 256, "out of memory");
+    *fault = (NotchFault){ "out of memory", true };
     return NULL;
   }
   lane->is = *is;
   bool well = lane_allocate (lane);
-  if (!well)
-    snprintf (fault, 256, "out of memory for tiles of %d x %d pixels", is->size, is->size);
+  if (!well) {
+    snprintf (fault->text, sizeof fault->text, "out of memory for tiles of %d x %d pixels", is->size, is->size);
+    fault->full = true;
+  }
   if (well && is->n_channels > 0 && notch_cpu_filter_new (lane, device) != 0) {
-    snprintf (fault, 256, "%s", lane->fault);
+    *fault = lane->fault;
     well = false;
   }
   if (well && is->shift_size > 0 && !(lane->shift_fft = notch_fft_new (is->shift_size, is->shift_size))) {
-    snprintf (fault, 256, "no transform of %d x %d pixels", is->shift_size, is->shift_size);
+    snprintf (fault->text, sizeof fault->text, "no transform of %d x %d pixels", is->shift_size, is->shift_size);
     well = false;
   }
   if (!well) {
@@ -286,11 +301,13 @@ const NotchKernels notch_kernels_cpu = {
   .count = count,
   .open = open_device,
   .close = close_device,
+  .works = works,
   .describe = describe,
   .workers = workers,
   .batch = batch,
   .strip_up = strip_up,
   .strip_free = strip_free,
+  .sent = sent,
   .lane_new = lane_new,
   .lane_free = lane_free,
   .fault = fault_of,

@@ -65,7 +65,7 @@ enum {
 
 struct NotchLane {
   NotchLaneSize is;
-  char fault[256];
+  NotchFault fault;
   float *plane[NOTCH_N_PLANES]; /* size x size each */
   const NotchTile *tile;        /* in work */
   float *level_score[3];        /* the score on every pixel, every 2nd, every 4th: strips of NOTCH_BUNDLE rows, each its

@@ -43,7 +43,8 @@ allocate (NotchNetLane *lane, size_t n, float **memory)
     free (is);
     notch_fft_release (*memory);
     *memory = NULL;
-    snprintf (lane->fault, sizeof lane->fault, "out of memory for %zu numbers of a network", n);
+    snprintf (lane->fault.text, sizeof lane->fault.text, "out of memory for %zu numbers of a network", n);
+    lane->fault.full = true;
     return -1;
   }
   memset (*memory, 0, (n + 16) * sizeof (float));
@@ -53,7 +54,7 @@ allocate (NotchNetLane *lane, size_t n, float **memory)
 }
 
 static NotchNetLane *
-lane_new (NotchDevice *device, const NotchNetSize *is, char fault[256])
+lane_new (NotchDevice *device, const NotchNetSize *is, NotchFault *fault)
 {
   NotchNetLane *lane = calloc (1, sizeof *lane);
   size_t slices = (size_t) (is->images / NOTCH_NET_SLICE), weights = 0;
@@ -73,7 +74,7 @@ lane_new (NotchDevice *device, const NotchNetSize *is, char fault[256])
   }
   if (!lane || !(lane->team = notch_team_new (is->jobs))
       || !(lane->sums = calloc (2 * NOTCH_NET_SLICE * (size_t) channels, sizeof *lane->sums))) {
-    snprintf (fault, 256, "out of memory for a network");
+    *fault = (NotchFault){ "out of memory for a network", true };
     lane_free (lane);
     return NULL;
   }
@@ -82,17 +83,17 @@ lane_new (NotchDevice *device, const NotchNetSize *is, char fault[256])
   if (allocate (lane, members * lane->n_surroundings, &lane->surroundings) != 0
       || allocate (lane, members * lane->n_scratch, &lane->scratch) != 0
       || allocate (lane, slices * weights, &lane->partial) != 0) {
-    snprintf (fault, 256, "%s", lane->fault);
+    *fault = lane->fault;
     lane_free (lane);
     return NULL;
   }
   return lane;
 }
 
-static const char *
+static const NotchFault *
 fault_of (NotchNetLane *lane)
 {
-  return lane->fault;
+  return &lane->fault;
 }
 
 static int

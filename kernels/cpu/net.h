@@ -8,7 +8,7 @@
 typedef struct NotchCpuMemory NotchCpuMemory;
 
 struct NotchNetLane {
-  char fault[256];
+  NotchFault fault;
   NotchTeam *team;
   NotchCpuMemory *memory;           /* all that was allocated */
   float *surroundings;              /* a thread each: of the images that one product takes */

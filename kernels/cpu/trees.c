@@ -13,13 +13,13 @@ struct NotchTreesMem {
 };
 
 NotchTreesMem *
-notch_cpu_trees_up (NotchDevice *device, const NotchTrees *trees, char fault[256])
+notch_cpu_trees_up (NotchDevice *device, const NotchTrees *trees, NotchFault *fault)
 {
   NotchTreesMem *mem = malloc (sizeof *mem);
   if (mem)
     mem->trees = *trees;
   else
-    snprintf (fault, 256, "out of memory");
+    *fault = (NotchFault){ "out of memory", true };
   return mem;
 }
 
@@ -67,13 +67,15 @@ sum_rows (const NotchTrees *trees, const float *row, int n, uint16_t *bins, floa
 }
 
 int
-notch_cpu_trees_sum (NotchTreesMem *mem, const float *row, size_t n, float *sum, char fault[256])
+notch_cpu_trees_sum (NotchTreesMem *mem, const float *row, size_t n, float *sum, NotchFault *fault)
 {
   const NotchTrees *trees = &mem->trees;
   size_t n_features = (size_t) trees->n_features, n_classes = (size_t) trees->n_classes;
   uint16_t *bins = malloc (ROWS * 2 * n_features * sizeof *bins + 1);
   if (!bins) {
-    snprintf (fault, 256, "out of memory for %d rows of %d features", (int) ROWS, trees->n_features);
+    snprintf (fault->text, sizeof fault->text, "out of memory for %d rows of %d features", (int) ROWS,
+              trees->n_features);
+    fault->full = true;
     return -1;
   }
   for (size_t first = 0; first < n; first += ROWS)

@@ -1,378 +1,9 @@
-/* cuda.cu - the CUDA backend: devices, strips, lanes, and what comes home */
+/* cuda.cu - the CUDA backend: lanes, and what comes home */
 #include "kernels/cuda/lane.cuh"
 
-#include <new>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- faults -------------------------------------------------------------------------------------------------------- */
-
-int
-notch_cuda_fail (NotchLane *lane, const char *format, ...)
-{
-  va_list arguments;
-  va_start (arguments, format);
-  vsnprintf (lane->fault, sizeof lane->fault, format, arguments);
-  va_end (arguments);
-  return -1;
-}
-
-int
-notch_cuda_fail_at (NotchLane *lane, cudaError_t error, const char *doing)
-{
-  cudaGetLastError (); /* what was not fatal is forgotten with this batch */
-  return notch_cuda_fail (lane, "%s: %s (%s)", doing, cudaGetErrorString (error), cudaGetErrorName (error));
-}
-
-void
-notch_cuda_tell (char fault[256], const char *doing, cudaError_t error)
-{
-  cudaGetLastError ();
-  snprintf (fault, 256, "%s: %s (%s)", doing, cudaGetErrorString (error), cudaGetErrorName (error));
-}
-
-int
-notch_cuda_enter (NotchLane *lane)
-{
-  NOTCH_CUDA (lane, "taking the device", cudaSetDevice (lane->device->index));
-  return 0;
-}
-
-/* ---- devices ---------------------------------------------------------------------------------------------------------- */
-
-enum { RING_BYTES = 8 << 20, MOST_LANES = 3, MOST_TILES = 16 };
-
-static int
-count (char fault[256])
-{
-  int n = 0;
-  cudaError_t error = cudaGetDeviceCount (&n);
-  if (error == cudaSuccess)
-    return n;
-  notch_cuda_tell (fault, "looking for devices", error);
-  return 0;
-}
-
-/* Gives back what is kept for strips and lanes to come. Holds the device's lock. */
-static void
-release_spare (NotchDevice *device)
-{
-  while (device->free_strip) {
-    NotchStripMem *next = device->free_strip->next;
-    cudaEventDestroy (device->free_strip->ready);
-    cudaFree (device->free_strip->memory);
-    free (device->free_strip);
-    device->free_strip = next;
-  }
-  while (device->free_memory) {
-    NotchCudaMemory *next = device->free_memory->next;
-    if (device->free_memory->pinned)
-      cudaFreeHost (device->free_memory->at);
-    else
-      cudaFree (device->free_memory->at);
-    free (device->free_memory);
-    device->free_memory = next;
-  }
-  cudaGetLastError ();
-}
-
-/* Memory of the device or, pinned, of the host; what is kept for others goes where there is not enough. Holds the device's
- * lock. */
-static cudaError_t
-allocate (NotchDevice *device, void **memory, size_t bytes, bool pinned)
-{
-  for (bool again = false;; again = true) {
-    cudaError_t error = pinned ? cudaHostAlloc (memory, bytes, cudaHostAllocPortable) : cudaMalloc (memory, bytes);
-    if (error != cudaErrorMemoryAllocation || again || !(device->free_strip || device->free_memory))
-      return error;
-    release_spare (device);
-  }
-}
-
-cudaError_t
-notch_cuda_device_memory (NotchDevice *device, void **memory, size_t bytes)
-{
-  std::lock_guard<std::mutex> guard (device->lock);
-  cudaError_t error = cudaSetDevice (device->index);
-  return error == cudaSuccess ? allocate (device, memory, bytes, false) : error;
-}
-
-static void
-close_device (NotchDevice *device)
-{
-  cudaSetDevice (device->index);
-  release_spare (device);
-  for (int i = 0; i < NOTCH_CUDA_RING; i++) {
-    if (device->ring_free[i])
-      cudaEventDestroy (device->ring_free[i]);
-    if (device->ring[i])
-      cudaFreeHost (device->ring[i]);
-  }
-  if (device->copies)
-    cudaStreamDestroy (device->copies);
-  delete device;
-}
-
-static NotchDevice *
-open_device (int index, char fault[256])
-{
-  cudaDeviceProp is;
-  cudaError_t error = cudaSetDevice (index);
-  if (error == cudaSuccess) {
-    /* A thread that waits for the card sleeps: those that decode images have use for the core. Where somebody else has set
-     * flags before, it spins. */
-    if (cudaSetDeviceFlags (cudaDeviceScheduleBlockingSync) != cudaSuccess)
-      cudaGetLastError ();
-    error = cudaGetDeviceProperties (&is, index);
-  }
-  if (error != cudaSuccess) {
-    notch_cuda_tell (fault, "opening it", error);
-    return NULL;
-  }
-  NotchDevice *device = new (std::nothrow) NotchDevice ();
-  if (!device) {
-    snprintf (fault, 256, "out of memory");
-    return NULL;
-  }
-  device->index = index;
-  snprintf (device->name, sizeof device->name, "%s", is.name);
-  device->major = is.major, device->minor = is.minor;
-  device->processors = is.multiProcessorCount;
-  device->memory = is.totalGlobalMem;
-  error = cudaStreamCreateWithFlags (&device->copies, cudaStreamNonBlocking);
-  for (int i = 0; i < NOTCH_CUDA_RING && error == cudaSuccess; i++) {
-    error = cudaHostAlloc ((void **) &device->ring[i], RING_BYTES, cudaHostAllocPortable);
-    if (error == cudaSuccess)
-      error = cudaEventCreateWithFlags (&device->ring_free[i], NOTCH_CUDA_EVENT);
-  }
-  if (error != cudaSuccess) {
-    notch_cuda_tell (fault, "opening it", error);
-    close_device (device);
-    return NULL;
-  }
-  return device;
-}
-
-static void
-describe (NotchDevice *device, char text[256])
-{
-  int driver = 0, runtime = 0;
-  cudaDriverGetVersion (&driver);
-  cudaRuntimeGetVersion (&runtime);
-  snprintf (text, 256, "%.100s, compute capability %d.%d, %.1f GiB, driver for CUDA %d.%d, built with %d.%d for %s",
-            device->name, device->major, device->minor, (double) device->memory / (1 << 30), driver / 1000,
-            driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10, NOTCH_CUDA_ARCHS);
-}
-
-/* One lane computes while another one's tables go up and a third one's blobs come home. */
-static int
-workers (NotchDevice *device, int jobs)
-{
-  return jobs > 0 && jobs < MOST_LANES ? jobs : MOST_LANES;
-}
-
-/* As many tiles of up to 1024 px, of 160 bytes a pixel, as half of the free memory holds; 16 of 512 px already fill a card. */
-static int
-batch (NotchDevice *device)
-{
-  size_t available = 0, total = 0;
-  if (cudaSetDevice (device->index) != cudaSuccess || cudaMemGetInfo (&available, &total) != cudaSuccess) {
-    cudaGetLastError ();
-    return 1;
-  }
-  std::lock_guard<std::mutex> guard (device->lock);
-  for (const NotchCudaMemory *spare = device->free_memory; spare; spare = spare->next)
-    available += spare->pinned ? 0 : spare->bytes;
-  for (const NotchStripMem *spare = device->free_strip; spare; spare = spare->next)
-    available += spare->bytes;
-  size_t tiles = available / 2 / MOST_LANES / ((size_t) 160 << 20);
-  return tiles < 1 ? 1 : tiles > MOST_TILES ? MOST_TILES : (int) tiles;
-}
-
-/* ---- strips -------------------------------------------------------------------------------------------------------------- */
-
-static size_t
-bytes_of (NotchSample sample)
-{
-  return sample == NOTCH_SAMPLE_U8 ? 1 : sample == NOTCH_SAMPLE_U16 ? 2 : 4;
-}
-
-/* A strip's memory, from those that went or anew. Holds the device's lock. */
-static NotchStripMem *
-take_strip (NotchDevice *device, size_t bytes, char fault[256])
-{
-  NotchStripMem **best = NULL;
-  for (NotchStripMem **at = &device->free_strip; *at; at = &(*at)->next)
-    if ((*at)->bytes >= bytes && (!best || (*at)->bytes < (*best)->bytes))
-      best = at;
-  if (best) {
-    NotchStripMem *mem = *best;
-    *best = mem->next;
-    return mem;
-  }
-  NotchStripMem *mem = (NotchStripMem *) calloc (1, sizeof *mem);
-  if (!mem) {
-    snprintf (fault, 256, "out of memory");
-    return NULL;
-  }
-  mem->device = device;
-  cudaError_t error = allocate (device, (void **) &mem->memory, bytes, false);
-  if (error == cudaSuccess)
-    error = cudaEventCreateWithFlags (&mem->ready, cudaEventDisableTiming);
-  if (error != cudaSuccess) {
-    notch_cuda_tell (fault, "memory for a strip", error);
-    cudaFree (mem->memory);
-    free (mem);
-    return NULL;
-  }
-  mem->bytes = bytes;
-  return mem;
-}
-
-static void
-strip_free (NotchStripMem *mem)
-{
-  if (!mem)
-    return;
-  std::lock_guard<std::mutex> guard (mem->device->lock);
-  mem->next = mem->device->free_strip;
-  mem->device->free_strip = mem;
-}
-
-/* What goes up through the ring, piece by piece. */
-typedef struct {
-  NotchDevice *device;
-  unsigned char *to; /* on the device */
-  size_t filled;     /* bytes of the buffer in turn */
-  cudaError_t error;
-} Upload;
-
-/* Waits until the buffer in turn has left. */
-static void
-begin_buffer (Upload *upload)
-{
-  upload->error = cudaEventSynchronize (upload->device->ring_free[upload->device->turn]);
-}
-
-static void
-send_buffer (Upload *upload)
-{
-  NotchDevice *device = upload->device;
-  int turn = device->turn;
-  if (upload->filled == 0 || upload->error != cudaSuccess)
-    return;
-  upload->error =
-      cudaMemcpyAsync (upload->to, device->ring[turn], upload->filled, cudaMemcpyHostToDevice, device->copies);
-  if (upload->error == cudaSuccess)
-    upload->error = cudaEventRecord (device->ring_free[turn], device->copies);
-  upload->to += upload->filled;
-  upload->filled = 0;
-  device->turn = (turn + 1) % NOTCH_CUDA_RING;
-}
-
-static void
-send (Upload *upload, const void *from, size_t n)
-{
-  while (n > 0 && upload->error == cudaSuccess) {
-    if (upload->filled == 0)
-      begin_buffer (upload);
-    size_t fits = RING_BYTES - upload->filled, part = n < fits ? n : fits;
-    if (upload->error != cudaSuccess)
-      return;
-    memcpy (upload->device->ring[upload->device->turn] + upload->filled, from, part);
-    upload->filled += part;
-    from = (const unsigned char *) from + part, n -= part;
-    if (upload->filled == RING_BYTES)
-      send_buffer (upload);
-  }
-}
-
-/* Where each row of a strip is among those that it holds; one that it does not is the nearest that it does, the upper one of
- * two. Returns how many it holds. */
-static int32_t
-place_rows (const NotchPixels *pixels, int32_t *place)
-{
-  int32_t n = 0, n_rows = (int32_t) pixels->n_rows, last = -1, next;
-  for (int32_t i = 0; i < n_rows; i++)
-    place[i] = pixels->row[i] ? n++ : -1;
-  for (int32_t i = 0; i < n_rows; i++) {
-    if (pixels->row[i]) {
-      last = i;
-      continue;
-    }
-    for (next = i; next < n_rows && !pixels->row[next]; next++)
-      ;
-    for (int32_t end = next; i < end; i++) { /* a gap */
-      bool upper = last >= 0 && (next == n_rows || i - last <= next - i);
-      place[i] = upper ? place[last] : next < n_rows ? place[next] : 0;
-    }
-    i--;
-  }
-  return n;
-}
-
-static NotchStripMem *
-strip_up (NotchDevice *device, const NotchPixels *pixels, char fault[256])
-{
-  size_t line = (size_t) pixels->width * bytes_of (pixels->sample), pitch = (line + 255) / 256 * 256;
-  size_t n_rows = (size_t) pixels->n_rows;
-  static const unsigned char zeros[256] = { 0 };
-  if (pixels->width > INT32_MAX || pixels->n_rows > INT32_MAX || pixels->n_rows < 1) {
-    snprintf (fault, 256, "a strip of %lld x %lld pixels is more than a GPU's tables hold", (long long) pixels->width,
-              (long long) pixels->n_rows);
-    return NULL;
-  }
-  int32_t *place = (int32_t *) malloc (n_rows * sizeof *place);
-  if (!place) {
-    snprintf (fault, 256, "out of memory");
-    return NULL;
-  }
-  size_t held = (size_t) place_rows (pixels, place), table = pitch * (held > 0 ? held : 1);
-  std::lock_guard<std::mutex> guard (device->lock);
-  cudaError_t error = cudaSetDevice (device->index);
-  NotchStripMem *mem = error == cudaSuccess ? take_strip (device, table + n_rows * sizeof *place, fault) : NULL;
-  if (mem) {
-    Upload upload = { device, mem->memory, 0, cudaSuccess };
-    for (size_t i = 0; i < n_rows; i++)
-      if (pixels->row[i]) {
-        send (&upload, pixels->row[i], line);
-        send (&upload, zeros, pitch - line);
-      }
-    for (size_t sent = 0; held == 0 && sent < pitch; sent += sizeof zeros) /* without any row it is black */
-      send (&upload, zeros, sizeof zeros);
-    send (&upload, place, n_rows * sizeof *place);
-    send_buffer (&upload);
-    if (upload.error == cudaSuccess)
-      upload.error = cudaEventRecord (mem->ready, device->copies);
-    error = upload.error;
-    mem->view = { mem->memory,
-                  (const int32_t *) (mem->memory + table),
-                  pitch,
-                  pixels->y,
-                  (int32_t) pixels->width,
-                  (int32_t) n_rows,
-                  pixels->sample };
-  }
-  free (place);
-  if (error != cudaSuccess) {
-    notch_cuda_tell (fault, "bringing a strip up", error);
-    if (mem) {
-      mem->next = device->free_strip;
-      device->free_strip = mem;
-    }
-    return NULL;
-  }
-  return mem;
-}
-
-int
-notch_cuda_await (NotchLane *lane, const NotchStripMem *mem)
-{
-  NOTCH_CUDA (lane, "waiting for a strip", cudaStreamWaitEvent (lane->stream, mem->ready, 0));
-  return 0;
-}
 
 /* ---- lanes ------------------------------------------------------------------------------------------------------------- */
 
@@ -391,9 +22,9 @@ notch_cuda_allocate_bytes (NotchLane *lane, void **memory, size_t bytes, bool pi
   else {
     taken = (NotchCudaMemory *) calloc (1, sizeof *taken);
     if (!taken)
-      return notch_cuda_fail (lane, "out of memory");
+      return notch_cuda_fail_at (lane, cudaErrorMemoryAllocation, "memory of the host");
     taken->bytes = bytes, taken->pinned = pinned;
-    cudaError_t error = allocate (device, &taken->at, bytes, pinned);
+    cudaError_t error = notch_cuda_allocate_held (device, &taken->at, bytes, pinned);
     if (error != cudaSuccess)
       free (taken);
     NOTCH_CUDA (lane, pinned ? "memory of the host" : "memory of the device", error);
@@ -531,13 +162,13 @@ fill_lane (NotchLane *lane)
 }
 
 static NotchLane *
-lane_new (NotchDevice *device, const NotchLaneSize *is, char fault[256])
+lane_new (NotchDevice *device, const NotchLaneSize *is, NotchFault *fault)
 {
   NotchLane *lane = (NotchLane *) calloc (1, sizeof *lane);
   size_t channels = sizeof *is->channel * (size_t) is->n_channels;
   NotchChannel *copy = lane ? (NotchChannel *) malloc (channels > 0 ? channels : 1) : NULL;
   if (!copy) {
-    snprintf (fault, 256, "out of memory");
+    *fault = { "out of memory", true };
     free (lane);
     return NULL;
   }
@@ -548,17 +179,17 @@ lane_new (NotchDevice *device, const NotchLaneSize *is, char fault[256])
   lane->is.channel = copy;
   lane->area = (size_t) is->size * (size_t) is->size;
   if (fill_lane (lane) != 0) {
-    snprintf (fault, 256, "%s", lane->fault);
+    *fault = lane->fault;
     lane_free (lane);
     return NULL;
   }
   return lane;
 }
 
-static const char *
+static const NotchFault *
 fault_of (NotchLane *lane)
 {
-  return lane->fault;
+  return &lane->fault;
 }
 
 /* ---- home ----------------------------------------------------------------------------------------------------------------- */
@@ -658,37 +289,59 @@ poke (NotchLane *lane, int tile, NotchPlane plane, const float *from)
   return notch_cuda_judge (lane);
 }
 
-/* A lane keeps its memory to the end, so the buffers of a call that wanted less stay beside those of one that wants more. */
+/* Buffers for benchmarks. A lane keeps its memory to the end, so those of a call that wanted less stay beside those of one that
+ * wants more. */
 static int
-copy (NotchLane *lane, size_t bytes, int times)
+make_buffers (NotchLane *lane, void **from, void **to, size_t *has, size_t bytes, bool pinned)
 {
   if (notch_cuda_enter (lane))
     return -1;
-  if (bytes > lane->copy_bytes) {
-    lane->copy_bytes = 0;
-    if (notch_cuda_allocate_bytes (lane, &lane->copy_from, bytes, false)
-        || notch_cuda_allocate_bytes (lane, &lane->copy_to, bytes, false))
-      return -1;
-    NOTCH_CUDA (lane, "copying", cudaMemsetAsync (lane->copy_from, 1, bytes, lane->stream));
-    lane->copy_bytes = bytes;
-  }
+  if (bytes <= *has)
+    return 0;
+  *has = 0;
+  if (notch_cuda_allocate_bytes (lane, from, bytes, pinned) || notch_cuda_allocate_bytes (lane, to, bytes, false))
+    return -1;
+  *has = bytes;
+  return 0;
+}
+
+static int
+copy_buffers (NotchLane *lane, void *to, const void *from, size_t bytes, int times, cudaMemcpyKind kind)
+{
   for (int i = 0; i < times; i++)
-    NOTCH_CUDA (lane, "copying",
-                cudaMemcpyAsync (lane->copy_to, lane->copy_from, bytes, cudaMemcpyDeviceToDevice, lane->stream));
+    NOTCH_CUDA (lane, "copying", cudaMemcpyAsync (to, from, bytes, kind, lane->stream));
   NOTCH_CUDA (lane, "copying", cudaStreamSynchronize (lane->stream));
   return 0;
 }
 
+static int
+copy (NotchLane *lane, size_t bytes, int times)
+{
+  if (make_buffers (lane, &lane->copy_from, &lane->copy_to, &lane->copy_bytes, bytes, false))
+    return -1;
+  return copy_buffers (lane, lane->copy_to, lane->copy_from, bytes, times, cudaMemcpyDeviceToDevice);
+}
+
+static int
+up (NotchLane *lane, size_t bytes, int times)
+{
+  if (make_buffers (lane, &lane->up_from, &lane->up_to, &lane->up_bytes, bytes, true))
+    return -1;
+  return copy_buffers (lane, lane->up_to, lane->up_from, bytes, times, cudaMemcpyHostToDevice);
+}
+
 static const NotchKernels kernels = {
   "cuda",
-  count,
-  open_device,
-  close_device,
-  describe,
-  workers,
-  batch,
-  strip_up,
-  strip_free,
+  notch_cuda_count,
+  notch_cuda_open,
+  notch_cuda_close,
+  notch_cuda_works,
+  notch_cuda_describe,
+  notch_cuda_workers,
+  notch_cuda_batch,
+  notch_cuda_strip_up,
+  notch_cuda_strip_free,
+  notch_cuda_sent,
   lane_new,
   lane_free,
   fault_of,
@@ -696,6 +349,8 @@ static const NotchKernels kernels = {
   peek,
   poke,
   copy,
+  up,
+  notch_cuda_transform,
 #define NOTCH_STAGE(name, Args) notch_cuda_##name,
   NOTCH_STAGES (NOTCH_STAGE)
 #undef NOTCH_STAGE

@@ -1,43 +1,91 @@
 /* fft.cu - plans of cuFFT */
 #include "kernels/cuda/fft.cuh"
 
+#include <algorithm>
+
 static int
 check (NotchLane *lane, cufftResult result, const char *doing)
 {
   if (result == CUFFT_SUCCESS)
     return 0;
+  NOTCH_CUDA (lane, doing, cudaStreamSynchronize (lane->stream)); /* a device that is spoiled says so itself */
   const char *why = result == CUFFT_ALLOC_FAILED   ? "out of memory"
                     : result == CUFFT_INVALID_SIZE ? "there is no transform of this size"
                     : result == CUFFT_SETUP_FAILED ? "the library could not be set up"
                     : result == CUFFT_EXEC_FAILED  ? "it could not be run"
                                                    : "internal error";
-  return notch_cuda_fail (lane, "%s: cuFFT: %s (%d)", doing, why, (int) result);
+  notch_cuda_fail (lane, "%s: cuFFT: %s (%d)", doing, why, (int) result);
+  lane->fault.full = result == CUFFT_ALLOC_FAILED;
+  return -1;
+}
+
+/* A handle serves one try. */
+static cufftResult
+make_plan (NotchCudaPlan *plan)
+{
+  int shape[] = { plan->side, plan->side }, half[] = { plan->side, plan->side / 2 + 1 };
+  bool forward = plan->type == CUFFT_R2C;
+  int *in = forward ? shape : half, *out = forward ? half : shape;
+  cufftResult result = cufftCreate (&plan->handle);
+  if (result != CUFFT_SUCCESS)
+    return result;
+  result = cufftSetAutoAllocation (plan->handle, 0);
+  if (result == CUFFT_SUCCESS)
+    result = cufftMakePlanMany (plan->handle, 2, shape, in, 1, in[0] * in[1], out, 1, out[0] * out[1], plan->type,
+                                plan->n, &plan->bytes);
+  plan->made = result == CUFFT_SUCCESS;
+  if (!plan->made)
+    cufftDestroy (plan->handle);
+  return result;
+}
+
+/* A plan that an earlier lane has left. */
+static bool
+take_plan (NotchDevice *device, NotchCudaPlan *plan)
+{
+  std::lock_guard<std::mutex> guard (device->lock);
+  std::vector<NotchCudaPlan> &spare = device->free_plan;
+  auto one = std::find_if (spare.begin (), spare.end (), [=] (const NotchCudaPlan &is) {
+    return is.type == plan->type && is.side == plan->side && is.n == plan->n;
+  });
+  if (one == spare.end ())
+    return false;
+  *plan = *one;
+  spare.erase (one);
+  return true;
 }
 
 int
 notch_cuda_plan_new (NotchLane *lane, NotchCudaPlan *plan, cufftType type, int side, int n)
 {
-  int shape[] = { side, side }, half[] = { side, side / 2 + 1 };
-  bool forward = type == CUFFT_R2C;
-  int *in = forward ? shape : half, *out = forward ? half : shape;
-  if (check (lane, cufftCreate (&plan->handle), "making a transform") != 0)
-    return -1;
-  plan->made = true;
-  cufftResult result = cufftSetAutoAllocation (plan->handle, 0);
-  if (result == CUFFT_SUCCESS)
-    result = cufftMakePlanMany (plan->handle, 2, shape, in, 1, in[0] * in[1], out, 1, out[0] * out[1], type, n,
-                                &plan->bytes);
+  *plan = { 0, false, 0, type, side, n };
+  cufftResult result = CUFFT_SUCCESS;
+  if (!take_plan (lane->device, plan))
+    do
+      result = make_plan (plan);
+    while (result == CUFFT_ALLOC_FAILED && notch_cuda_make_room (lane->device));
   if (result == CUFFT_SUCCESS)
     result = cufftSetStream (plan->handle, lane->stream);
   return check (lane, result, "making a transform");
 }
 
 void
-notch_cuda_plan_free (NotchCudaPlan *plan)
+notch_cuda_plan_free (NotchLane *lane, NotchCudaPlan *plan)
 {
+  std::lock_guard<std::mutex> guard (lane->device->lock);
   if (plan->made)
-    cufftDestroy (plan->handle);
+    lane->device->free_plan.push_back (*plan);
   plan->made = false;
+}
+
+bool
+notch_cuda_plans_release (NotchDevice *device)
+{
+  bool any = !device->free_plan.empty ();
+  for (const NotchCudaPlan &plan : device->free_plan)
+    cufftDestroy (plan.handle);
+  device->free_plan.clear ();
+  return any;
 }
 
 int

@@ -35,16 +35,25 @@ struct Group {
   const float *transfer[MOST_GROUP];
 };
 
+/* Transfer functions, and what they follow from. Lanes of the same filters share them. */
+struct NotchCudaBank {
+  int refs; /* lanes, and the device */
+  int size, halo;
+  std::vector<NotchChannel> channel;
+  std::vector<float> whiten;                    /* size x (size / 2 + 1), or nothing */
+  float *memory, *transfer[NOTCH_MAX_CHANNELS]; /* side x (side / 2 + 1) each, one behind the other in `memory` */
+};
+
 struct NotchCudaFilter {
   NotchCudaPlan forward;
   Level level[LEVELS];
-  float *transfer[NOTCH_MAX_CHANNELS]; /* side x (side / 2 + 1) */
-  cufftComplex *spectrum;              /* size x (size / 2 + 1) a tile */
-  cufftComplex *product;               /* of a group: a filter after the other, side x (side / 2 + 1) a tile */
-  float *response;                     /* likewise, side x side a tile */
-  NotchChannelStats *stats;            /* a tile after the other, a filter each */
-  NotchChannelStats *home_stats;       /* the same in pinned memory */
-  double *power;                       /* size x (size / 2 + 1) */
+  NotchCudaBank *bank;
+  cufftComplex *spectrum;        /* size x (size / 2 + 1) a tile */
+  cufftComplex *product;         /* of a group: a filter after the other, side x (side / 2 + 1) a tile */
+  float *response;               /* likewise, side x side a tile */
+  NotchChannelStats *stats;      /* a tile after the other, a filter each */
+  NotchChannelStats *home_stats; /* the same in pinned memory */
+  double *power;                 /* size x (size / 2 + 1) */
 };
 
 /* ---- kernels --------------------------------------------------------------------------------------------------------- */
@@ -223,9 +232,9 @@ power_kernel (const cufftComplex *spectrum, int n_tiles, int n_bins, double scal
 
 /* ---- what a lane keeps ------------------------------------------------------------------------------------------------- */
 
-/* Makes and uploads a filter's transfer function. */
+/* Makes a filter's transfer function. */
 static int
-make_transfer (NotchLane *lane, int c, std::vector<float> &table)
+make_transfer (NotchLane *lane, int c, float *table)
 {
   const NotchChannel *channel = &lane->is.channel[c];
   int size = lane->is.size, level = notch_channel_level (channel->decimate);
@@ -233,17 +242,98 @@ make_transfer (NotchLane *lane, int c, std::vector<float> &table)
     return notch_cuda_fail (lane, "a filter cannot be reduced %d times in tiles of %d pixels", channel->decimate, size);
   int side = size / channel->decimate, width = side / 2 + 1;
   double variance = 0;
-  table.resize ((size_t) side * width);
   for (int y = 0; y < side; y++)
     for (int x = 0; x < width; x++)
       table[(size_t) y * width + x] =
           (float) notch_channel_bin (channel, lane->is.whiten, lane->is.halo, size, side, x, y, &variance);
   double scale = notch_channel_scale (variance, size);
-  for (float &transfer : table)
-    transfer = (float) (transfer * scale);
-  if (notch_cuda_allocate (lane, &lane->filter->transfer[c], table.size ()) != 0)
-    return -1;
-  return notch_cuda_send (lane, "uploading a filter", lane->filter->transfer[c], table.data (), table.size ());
+  for (size_t i = 0; i < (size_t) side * width; i++)
+    table[i] = (float) (table[i] * scale);
+  return 0;
+}
+
+/* Makes and uploads all of them. */
+static int
+make_transfers (NotchLane *lane, NotchCudaBank *bank)
+{
+  size_t at[NOTCH_MAX_CHANNELS], n = 0;
+  for (int c = 0; c < lane->is.n_channels; c++) {
+    int side = lane->is.size / std::max (lane->is.channel[c].decimate, 1);
+    at[c] = n;
+    n += (size_t) side * (size_t) (side / 2 + 1);
+  }
+  std::vector<float> table (n);
+  for (int c = 0; c < lane->is.n_channels; c++)
+    if (make_transfer (lane, c, &table[at[c]]) != 0)
+      return -1;
+  NOTCH_CUDA (lane, "memory for filters",
+              notch_cuda_device_memory (lane->device, (void **) &bank->memory, n * sizeof *bank->memory));
+  for (int c = 0; c < lane->is.n_channels; c++)
+    bank->transfer[c] = bank->memory + at[c];
+  return notch_cuda_send (lane, "uploading filters", bank->memory, table.data (), n);
+}
+
+/* Gains do not matter. */
+static bool
+is_same (const NotchChannel &a, const NotchChannel &b)
+{
+  return a.kind == b.kind && a.sigma == b.sigma && a.length == b.length && a.angle == b.angle
+         && a.decimate == b.decimate;
+}
+
+static bool
+serves (const NotchCudaBank *bank, const NotchLaneSize *is)
+{
+  size_t bins = is->whiten ? (size_t) is->size * (size_t) (is->size / 2 + 1) : 0;
+  return bank->size == is->size && bank->halo == is->halo && bank->channel.size () == (size_t) is->n_channels
+         && std::equal (bank->channel.begin (), bank->channel.end (), is->channel, is_same)
+         && bank->whiten.size () == bins && std::equal (bank->whiten.begin (), bank->whiten.end (), is->whiten);
+}
+
+/* Holds the device's bank_lock, as whoever touches `refs`. */
+static void
+release_bank (NotchCudaBank *bank)
+{
+  if (!bank || --bank->refs > 0)
+    return;
+  cudaFree (bank->memory);
+  delete bank;
+}
+
+void
+notch_cuda_bank_forget (NotchDevice *device)
+{
+  std::lock_guard<std::mutex> guard (device->bank_lock);
+  release_bank (device->bank);
+  device->bank = nullptr;
+}
+
+/* Takes the device's latest bank where it serves, else makes one; lanes that want the same meanwhile wait for it. */
+static int
+take_bank (NotchLane *lane)
+{
+  NotchDevice *device = lane->device;
+  const NotchLaneSize *is = &lane->is;
+  std::lock_guard<std::mutex> guard (device->bank_lock);
+  if (!device->bank || !serves (device->bank, is)) {
+    NotchCudaBank *bank = new (std::nothrow) NotchCudaBank{};
+    if (!bank)
+      return notch_cuda_fail_at (lane, cudaErrorMemoryAllocation, "memory of the host");
+    bank->refs = 1;
+    bank->size = is->size, bank->halo = is->halo;
+    bank->channel.assign (is->channel, is->channel + is->n_channels);
+    if (is->whiten)
+      bank->whiten.assign (is->whiten, is->whiten + (size_t) is->size * (size_t) (is->size / 2 + 1));
+    if (make_transfers (lane, bank) != 0) {
+      release_bank (bank);
+      return -1;
+    }
+    release_bank (device->bank);
+    device->bank = bank;
+  }
+  lane->filter->bank = device->bank;
+  device->bank->refs++;
+  return 0;
 }
 
 /* Sorts the filters by resolution, and each resolution's into groups that are as even as can be. */
@@ -303,11 +393,9 @@ notch_cuda_filter_new (NotchLane *lane)
     return notch_cuda_fail (lane, "%d filters are more than %d", lane->is.n_channels, NOTCH_MAX_CHANNELS);
   lane->filter = new (std::nothrow) NotchCudaFilter{};
   if (!lane->filter)
-    return notch_cuda_fail (lane, "out of memory");
-  std::vector<float> table;
-  for (int c = 0; c < lane->is.n_channels; c++)
-    if (make_transfer (lane, c, table) != 0)
-      return -1;
+    return notch_cuda_fail_at (lane, cudaErrorMemoryAllocation, "memory of the host");
+  if (take_bank (lane) != 0)
+    return -1;
   if (lane->is.channel[0].decimate != 1)
     return notch_cuda_fail (lane, "the first filter is not at full resolution");
   plan_levels (lane);
@@ -319,9 +407,13 @@ notch_cuda_filter_free (NotchLane *lane)
 {
   if (!lane->filter)
     return;
-  notch_cuda_plan_free (&lane->filter->forward);
+  notch_cuda_plan_free (lane, &lane->filter->forward);
   for (Level &level : lane->filter->level)
-    notch_cuda_plan_free (&level.inverse);
+    notch_cuda_plan_free (lane, &level.inverse);
+  {
+    std::lock_guard<std::mutex> guard (lane->device->bank_lock);
+    release_bank (lane->filter->bank);
+  }
   delete lane->filter;
   lane->filter = nullptr;
 }
@@ -345,7 +437,7 @@ next_group (const NotchLane *lane, const Level *level, const NotchFilter *a, int
       continue;
     group.channel[group.n] = c;
     group.gain[group.n] = a->channel[c].gain;
-    group.transfer[group.n++] = lane->filter->transfer[c];
+    group.transfer[group.n++] = lane->filter->bank->transfer[c];
   }
   return group;
 }
@@ -418,6 +510,19 @@ transform (NotchLane *lane)
   if (!lane->filter)
     return notch_cuda_fail (lane, "the lane was made without filters");
   return notch_cuda_forward (lane, &lane->filter->forward, lane->plane[NOTCH_PLANE_Z], lane->filter->spectrum);
+}
+
+int
+notch_cuda_transform (NotchLane *lane)
+{
+  if (transform (lane) != 0)
+    return -1;
+  NotchCudaFilter *f = lane->filter;
+  for (Level &level : f->level)
+    for (int from = 0; from < level.n; from += level.most)
+      if (notch_cuda_inverse (lane, &level.inverse, f->product, f->response) != 0)
+        return -1;
+  return 0;
 }
 
 int

@@ -25,7 +25,7 @@ notch_cuda_fit_new (NotchLane *lane)
 {
   NotchCudaFit *fit = lane->fitting = (NotchCudaFit *) calloc (1, sizeof *fit);
   if (!fit)
-    return notch_cuda_fail (lane, "out of memory");
+    return notch_cuda_fail_at (lane, cudaErrorMemoryAllocation, "memory of the host");
   fit->at_once = 8 * lane->is.batch;
   return notch_cuda_allocate (lane, &fit->area, NOTCH_MAX_PIECES)
                  || notch_cuda_allocate (lane, &fit->sample, (size_t) fit->at_once * FIT_COLUMNS * NOTCH_FIT_SAMPLES)

@@ -600,7 +600,7 @@ notch_cuda_label_new (NotchLane *lane)
                             lane->is.size, lane->is.size);
   NotchCudaLabel *l = lane->label = new (std::nothrow) NotchCudaLabel{};
   if (!l)
-    return notch_cuda_fail (lane, "out of memory");
+    return notch_cuda_fail_at (lane, cudaErrorMemoryAllocation, "memory of the host");
   NOTCH_CUDA (lane, "preparing to label", notch_cuda_select_bytes ((int) chunks + 1, &l->work_bytes));
   NotchTemplate own[NOTCH_MAX_CHANNELS];
   int n_channels = lane->is.n_channels;

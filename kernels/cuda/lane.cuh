@@ -13,27 +13,23 @@
 
 #include <cufft.h>
 #include <mutex>
+#include <vector>
 
 /* ---- devices and strips ------------------------------------------------------------------------------------------ */
 
-/* A strip as kernels see it: the rows that there are, one behind the other, and where each row of the image is. */
+/* A strip as kernels see it: where each of its rows lies. */
 struct NotchStripView {
-  const unsigned char *pixels;
-  const int32_t *row; /* n_rows: which of the rows in memory holds image row y + i, or is nearest to it */
-  size_t pitch;       /* bytes from a row to the next */
-  int64_t y;          /* image row of row[0] */
+  const unsigned char *const *row; /* n_rows: image row y + i, or the nearest one that the strip holds */
+  int64_t y;                       /* image row of row[0] */
   int32_t width, n_rows;
   int32_t sample; /* NotchSample */
 };
 
 struct NotchStripMem {
-  NotchDevice *device;
-  NotchStripView view;
-  unsigned char *memory; /* rows, then the table of rows */
-  size_t bytes;          /* of memory */
-  cudaEvent_t ready;     /* all of it has arrived; a stream that reads it waits for this first */
-  NotchStripMem *next;   /* in the device's list of those that are free */
+  NotchStripView view; /* the rest is strip.cu's */
 };
+
+struct NotchCudaStrips; /* strip.cu */
 
 /* A buffer of a lane, or one that waits for the next lane that wants as much. */
 struct NotchCudaMemory {
@@ -43,20 +39,29 @@ struct NotchCudaMemory {
   NotchCudaMemory *next;
 };
 
-enum { NOTCH_CUDA_RING = 4 }; /* pinned buffers that strips go up through */
+/* Transforms of cuFFT (fft.cuh). */
+struct NotchCudaPlan {
+  cufftHandle handle;
+  bool made;
+  size_t bytes; /* of work area */
+  cufftType type;
+  int side, n;
+};
+
+struct NotchCudaBank; /* filter.cu: transfer functions that lanes share */
 
 struct NotchDevice {
   int index;
   char name[256];
   int major, minor, processors;
-  size_t memory;       /* bytes */
-  std::mutex lock;     /* guards what follows */
-  cudaStream_t copies; /* strips go up on it, beside what lanes compute */
-  unsigned char *ring[NOTCH_CUDA_RING];
-  cudaEvent_t ring_free[NOTCH_CUDA_RING];
-  int turn;                     /* the buffer to use next */
-  NotchStripMem *free_strip;    /* memory of strips that went, kept for those to come */
-  NotchCudaMemory *free_memory; /* and of lanes: a survey makes and frees many of one size */
+  size_t memory;                /* bytes */
+  cudaStream_t copies;          /* strips go up on it, beside what lanes compute */
+  std::mutex lock;              /* guards what follows */
+  NotchCudaStrips *strips;      /* that are up, and rows kept for those to come */
+  NotchCudaMemory *free_memory; /* of lanes that went: a survey makes and frees many of one size */
+  std::vector<NotchCudaPlan> free_plan;
+  std::mutex bank_lock; /* guards the next; whoever holds it may take `lock`, and not the other way round */
+  NotchCudaBank *bank;  /* the latest one */
 };
 
 /* ---- lanes ----------------------------------------------------------------------------------------------------------- */
@@ -90,7 +95,7 @@ struct NotchCudaShift;  /* shift.cu */
 struct NotchLane {
   NotchDevice *device;
   NotchLaneSize is; /* its channels are the lane's own copy */
-  char fault[256];
+  NotchFault fault;
   cudaStream_t stream;
   NotchCudaMemory *memory; /* all that was allocated */
   size_t area;             /* size x size */
@@ -139,6 +144,8 @@ struct NotchLane {
 
   void *copy_from, *copy_to; /* of `copy`, copy_bytes each */
   size_t copy_bytes;
+  void *up_from, *up_to; /* of `up` */
+  size_t up_bytes;
 
   NotchCudaRefer *refer;
   NotchCudaFit *fitting;
@@ -151,7 +158,7 @@ struct NotchLane {
 int notch_cuda_fail (NotchLane *lane, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
 int notch_cuda_fail_at (NotchLane *lane, cudaError_t error, const char *doing);
 /* The same where there is no lane. */
-void notch_cuda_tell (char fault[256], const char *doing, cudaError_t error);
+void notch_cuda_tell (NotchFault *fault, const char *doing, cudaError_t error);
 
 /* Leaves the function with -1 and a fault where a call of the runtime does not work; `doing` is what was tried. */
 #define NOTCH_CUDA(lane, doing, call)                                                                                  \
@@ -170,9 +177,27 @@ void notch_cuda_tell (char fault[256], const char *doing, cudaError_t error);
 /* Makes the lane's device that of the calling thread; first thing in every stage. */
 int notch_cuda_enter (NotchLane *lane);
 
-/* Memory of a device that is the caller's, who frees it by cudaFree; what is kept for lanes to come goes where there is not
- * enough. */
+/* Gives back what is kept for lanes and strips to come, where a library found no memory for what it allocates itself; false
+ * where there was nothing. */
+bool notch_cuda_make_room (NotchDevice *device);
+
+/* Memory of a device that is the caller's, who frees it by cudaFree; what is kept for lanes and strips to come goes where there
+ * is not enough. */
 cudaError_t notch_cuda_device_memory (NotchDevice *device, void **memory, size_t bytes);
+
+/* For those who hold the device's lock, and are on it: the same, of the device or, pinned, of the host; bytes that are free, or
+ * would be without what is kept. */
+cudaError_t notch_cuda_allocate_held (NotchDevice *device, void **memory, size_t bytes, bool pinned);
+size_t notch_cuda_available (const NotchDevice *device);
+
+/* The strips of a device, when it is opened and closed; and, for those who hold its lock, bytes of rows that no strip has, and
+ * giving some of them back: false where there are none. */
+cudaError_t notch_cuda_strips_new (NotchDevice *device);
+void notch_cuda_strips_free (NotchDevice *device);
+size_t notch_cuda_strips_spare (const NotchDevice *device);
+bool notch_cuda_strips_release (NotchDevice *device);
+bool notch_cuda_plans_release (NotchDevice *device); /* likewise */
+void notch_cuda_bank_forget (NotchDevice *device);   /* when the device is closed */
 
 /* Memory that lane_free gives back; its values are anything at first. -1 and a fault where there is none. */
 int notch_cuda_allocate_bytes (NotchLane *lane, void **memory, size_t bytes, bool pinned);
@@ -217,12 +242,25 @@ int notch_cuda_wander (NotchLane *lane, int reach);
 /* Has the lane's stream wait until a strip has arrived. */
 int notch_cuda_await (NotchLane *lane, const NotchStripMem *mem);
 
+int notch_cuda_count (NotchFault *fault);
+NotchDevice *notch_cuda_open (int index, NotchFault *fault);
+void notch_cuda_close (NotchDevice *device);
+bool notch_cuda_works (NotchDevice *device, NotchFault *fault);
+void notch_cuda_describe (NotchDevice *device, char text[256]);
+int notch_cuda_workers (NotchDevice *device, int jobs);
+int notch_cuda_batch (NotchDevice *device);
+NotchStripMem *notch_cuda_strip_up (NotchDevice *device, const NotchPixels *pixels, NotchFault *fault);
+void notch_cuda_strip_free (NotchStripMem *mem);
+uint64_t notch_cuda_sent (NotchDevice *device);
+
+int notch_cuda_transform (NotchLane *lane); /* filter.cu */
+
 extern const NotchNetKernels notch_cuda_net;
 
 enum { NOTCH_CUDA_TREES_ROWS = 1 << 17 };
-NotchTreesMem *notch_cuda_trees_up (NotchDevice *device, const NotchTrees *trees, char fault[256]);
+NotchTreesMem *notch_cuda_trees_up (NotchDevice *device, const NotchTrees *trees, NotchFault *fault);
 void notch_cuda_trees_free (NotchTreesMem *mem);
-int notch_cuda_trees_sum (NotchTreesMem *mem, const float *row, size_t n, float *sum, char fault[256]);
+int notch_cuda_trees_sum (NotchTreesMem *mem, const float *row, size_t n, float *sum, NotchFault *fault);
 
 #define NOTCH_STAGE(name, Args) int notch_cuda_##name (NotchLane *, const Args *);
 NOTCH_STAGES (NOTCH_STAGE)
@@ -253,7 +291,7 @@ notch_cuda_row (const NotchStripView &strip, int64_t y)
 {
   int64_t i = y - strip.y;
   i = i < 0 ? 0 : i >= strip.n_rows ? strip.n_rows - 1 : i;
-  return strip.pixels + (size_t) strip.row[i] * strip.pitch;
+  return strip.row[i];
 }
 
 /* Pixel x of a row; beyond the image's edge the edge's pixel is repeated. */

@@ -18,7 +18,7 @@ struct NetMemory {
 
 struct NotchNetLane {
   NotchDevice *device;
-  char fault[256];
+  NotchFault fault;
   cudaStream_t stream;
   cublasHandle_t blas;
   NetMemory *memory;
@@ -28,12 +28,13 @@ struct NotchNetLane {
 
 /* ---- faults and memory ------------------------------------------------------------------------------------------- */
 
-static int __attribute__ ((format (printf, 2, 3))) fail (NotchNetLane *lane, const char *format, ...)
+static int __attribute__ ((format (printf, 3, 4))) fail (NotchNetLane *lane, bool full, const char *format, ...)
 {
   va_list arguments;
   va_start (arguments, format);
-  vsnprintf (lane->fault, sizeof lane->fault, format, arguments);
+  vsnprintf (lane->fault.text, sizeof lane->fault.text, format, arguments);
   va_end (arguments);
+  lane->fault.full = full;
   cudaGetLastError ();
   return -1;
 }
@@ -41,8 +42,10 @@ static int __attribute__ ((format (printf, 2, 3))) fail (NotchNetLane *lane, con
 #define TRY(lane, doing, call)                                                                                         \
   do {                                                                                                                 \
     cudaError_t error_ = (call);                                                                                       \
-    if (error_ != cudaSuccess)                                                                                         \
-      return fail (lane, "%s: %s (%s)", doing, cudaGetErrorString (error_), cudaGetErrorName (error_));                \
+    if (error_ != cudaSuccess) {                                                                                       \
+      notch_cuda_tell (&lane->fault, doing, error_);                                                                   \
+      return -1;                                                                                                       \
+    }                                                                                                                  \
   } while (0)
 
 static int
@@ -88,7 +91,7 @@ allocate (NotchNetLane *lane, size_t n, float **memory)
   *memory = nullptr;
   if (!is || n > SIZE_MAX / sizeof (float) - 1) {
     free (is);
-    return fail (lane, "out of memory for %zu numbers of a network", n);
+    return fail (lane, true, "out of memory for %zu numbers of a network", n);
   }
   cudaError_t error = notch_cuda_device_memory (lane->device, (void **) &is->at, (n + 1) * sizeof (float));
   if (error != cudaSuccess)
@@ -99,6 +102,13 @@ allocate (NotchNetLane *lane, size_t n, float **memory)
   TRY (lane, "memory of a network", cudaMemsetAsync (is->at, 0, (n + 1) * sizeof (float), lane->stream));
   *memory = is->at;
   return 0;
+}
+
+/* A handle of cuBLAS that cannot be made for want of memory says either. */
+static bool
+is_full (cublasStatus_t status)
+{
+  return status == CUBLAS_STATUS_ALLOC_FAILED || status == CUBLAS_STATUS_NOT_INITIALIZED;
 }
 
 static int
@@ -113,11 +123,15 @@ fill_lane (NotchNetLane *lane, const NotchNetSize *is)
   if (enter (lane) != 0)
     return -1;
   TRY (lane, "a stream", cudaStreamCreateWithFlags (&lane->stream, cudaStreamNonBlocking));
-  cublasStatus_t status = cublasCreate (&lane->blas);
+  cublasStatus_t status;
+  do
+    status = cublasCreate (&lane->blas);
+  while (is_full (status) && notch_cuda_make_room (lane->device));
   if (status == CUBLAS_STATUS_SUCCESS)
     status = cublasSetStream (lane->blas, lane->stream);
+  TRY (lane, "setting up cuBLAS", cudaStreamSynchronize (lane->stream));
   if (status != CUBLAS_STATUS_SUCCESS)
-    return fail (lane, "cuBLAS cannot be set up (%d)", (int) status);
+    return fail (lane, is_full (status), "cuBLAS cannot be set up (%d)", (int) status);
   float *sums = nullptr;
   if (allocate (lane, surroundings, &lane->surroundings) != 0
       || allocate (lane, PARTS * 2 * channels * sizeof (double) / sizeof (float), &sums) != 0)
@@ -127,25 +141,25 @@ fill_lane (NotchNetLane *lane, const NotchNetSize *is)
 }
 
 static NotchNetLane *
-lane_new (NotchDevice *device, const NotchNetSize *is, char fault[256])
+lane_new (NotchDevice *device, const NotchNetSize *is, NotchFault *fault)
 {
   NotchNetLane *lane = (NotchNetLane *) calloc (1, sizeof *lane);
   if (!lane) {
-    snprintf (fault, 256, "out of memory");
+    *fault = { "out of memory", true };
     return nullptr;
   }
   lane->device = device;
   if (fill_lane (lane, is) == 0)
     return lane;
-  snprintf (fault, 256, "%s", lane->fault);
+  *fault = lane->fault;
   lane_free (lane);
   return nullptr;
 }
 
-static const char *
+static const NotchFault *
 fault_of (NotchNetLane *lane)
 {
-  return lane->fault;
+  return &lane->fault;
 }
 
 /* Both wait, so that the host's memory is free again. */
@@ -243,7 +257,8 @@ multiply (NotchNetLane *lane, int m, int n, int k, const float *a, bool turn_a, 
   cublasStatus_t status =
       cublasSgemm (lane->blas, turn_b ? CUBLAS_OP_T : CUBLAS_OP_N, turn_a ? CUBLAS_OP_T : CUBLAS_OP_N, n, m, k, &one, b,
                    turn_b ? k : n, a, turn_a ? m : k, &zero, c, n);
-  return status == CUBLAS_STATUS_SUCCESS ? 0 : fail (lane, "cuBLAS: a product failed (%d)", (int) status);
+  return status == CUBLAS_STATUS_SUCCESS ? 0
+                                         : fail (lane, is_full (status), "cuBLAS: a product failed (%d)", (int) status);
 }
 
 /* A matrix of surroundings; what comes in itself where that is the same. -1 where it cannot be made. */

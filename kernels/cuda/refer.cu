@@ -473,7 +473,7 @@ notch_cuda_refer_new (NotchLane *lane)
 {
   NotchCudaRefer *refer = new (std::nothrow) NotchCudaRefer ();
   if (!refer)
-    return notch_cuda_fail (lane, "out of memory");
+    return notch_cuda_fail_at (lane, cudaErrorMemoryAllocation, "memory of the host");
   lane->refer = refer;
   refer->max_layers = 2 * NOTCH_MAX_PIECES;
   refer->max_blocks = 64 * lane->is.batch + 192;

@@ -312,7 +312,7 @@ notch_cuda_shift_new (NotchLane *lane)
     return 0;
   NotchCudaShift *s = lane->shift = new (std::nothrow) NotchCudaShift{};
   if (!s)
-    return notch_cuda_fail (lane, "out of memory");
+    return notch_cuda_fail_at (lane, cudaErrorMemoryAllocation, "memory of the host");
   size_t pixels = (size_t) n * n, bins = (size_t) n * (n / 2 + 1);
   s->n_pairs = (int) std::clamp<size_t> (MOST_PIXELS / pixels, 1, MOST_PAIRS);
   size_t pairs = (size_t) s->n_pairs;
@@ -338,8 +338,8 @@ notch_cuda_shift_free (NotchLane *lane)
 {
   if (!lane->shift)
     return;
-  notch_cuda_plan_free (&lane->shift->forward);
-  notch_cuda_plan_free (&lane->shift->inverse);
+  notch_cuda_plan_free (lane, &lane->shift->forward);
+  notch_cuda_plan_free (lane, &lane->shift->inverse);
   delete lane->shift;
   lane->shift = nullptr;
 }

@@ -123,11 +123,11 @@ send_all (NotchTreesMem *mem)
 }
 
 NotchTreesMem *
-notch_cuda_trees_up (NotchDevice *device, const NotchTrees *trees, char fault[256])
+notch_cuda_trees_up (NotchDevice *device, const NotchTrees *trees, NotchFault *fault)
 {
   NotchTreesMem *mem = new (std::nothrow) NotchTreesMem ();
   if (!mem) {
-    snprintf (fault, 256, "out of memory");
+    *fault = { "out of memory", true };
     return nullptr;
   }
   mem->device = device;
@@ -194,7 +194,7 @@ start_rows (NotchTreesMem *mem, const float *row, size_t n, float *sum)
 
 /* Waits in any case, so that nothing comes to the caller's memory later. */
 int
-notch_cuda_trees_sum (NotchTreesMem *mem, const float *row, size_t n, float *sum, char fault[256])
+notch_cuda_trees_sum (NotchTreesMem *mem, const float *row, size_t n, float *sum, NotchFault *fault)
 {
   std::lock_guard<std::mutex> guard (mem->lock);
   size_t features = (size_t) mem->trees.n_features, classes = (size_t) mem->trees.n_classes;

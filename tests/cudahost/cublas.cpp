@@ -5,6 +5,7 @@
 
 struct cublasContext {
   cudaStream_t stream;
+  void *own; /* memory of the device */
 };
 
 namespace {
@@ -22,13 +23,17 @@ bytes_of (int rows, int columns, int stride)
 cublasStatus_t
 cublasCreate (cublasHandle_t *handle)
 {
-  *handle = new cublasContext ();
+  void *own = nullptr;
+  if (cudaMalloc (&own, 4 << 20) != cudaSuccess)
+    return CUBLAS_STATUS_ALLOC_FAILED;
+  *handle = new cublasContext{ nullptr, own };
   return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t
 cublasDestroy (cublasHandle_t handle)
 {
+  cudaFree (handle->own);
   delete handle;
   return CUBLAS_STATUS_SUCCESS;
 }

@@ -92,6 +92,7 @@ cudaError_t cudaHostAlloc (void **memory, size_t bytes, unsigned flags);
 cudaError_t cudaFreeHost (void *memory);
 cudaError_t cudaMemGetInfo (size_t *available, size_t *total);
 bool cudahost_on_device (const void *address, size_t bytes); /* all in one allocation there */
+void cudahost_count_plan ();
 /* ---- streams ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct CUstream_st *cudaStream_t;

@@ -9,10 +9,13 @@
  *                     stream is given until something waits for it. New memory holds other garbage in each
  *   CUDAHOST_DEVICES  how many there are, 1
  *   CUDAHOST_MEMORY   bytes of each, 512 MiB
- *   CUDAHOST_FAULT    this launch of the process, counted from 1, spoils its device for good */
+ *   CUDAHOST_COUNTS   a file that is told at the end how often memory of a device was allocated, and how many plans of cuFFT were
+ *                     made: "allocations plans"
+ *   CUDAHOST_FAULT    this launch of the process, counted from 1, or the next one, spoils its device for good */
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <deque>
 #include <map>
@@ -408,15 +411,16 @@ run_grid (const char *kernel, dim3 grid, dim3 size, size_t shared, const std::fu
 
 /* ---- what the devices are -------------------------------------------------------------------------------------------- */
 
+const int most_devices = 16;
 thread_local int device;
 thread_local cudaError_t last;
-cudaError_t broken; /* what spoiled the devices for good */
+std::atomic<cudaError_t> broken[most_devices]; /* what spoiled a device for good */
 
 cudaError_t
 tell (cudaError_t error)
 {
-  if (broken)
-    error = broken;
+  if (broken[device])
+    error = broken[device];
   if (error)
     last = error;
   return error;
@@ -425,6 +429,7 @@ tell (cudaError_t error)
 }
 
 struct CUstream_st {
+  int device;
   std::deque<std::function<void ()> > work;
   uint64_t given, done;
 };
@@ -447,7 +452,7 @@ advance (cudaStream_t stream, uint64_t until)
     stream->work.pop_front ();
     stream->done++;
     acquire (stream);
-    if (!broken)
+    if (!broken[stream->device])
       work ();
   }
 }
@@ -493,18 +498,33 @@ used (int by)
   return sum;
 }
 
+/* Tells them when the process ends. */
+struct Counts {
+  size_t allocations, plans;
+  ~Counts ()
+  {
+    const char *path = getenv ("CUDAHOST_COUNTS");
+    FILE *file = path ? fopen (path, "w") : nullptr; /* lint: allow: there is no GLib here */
+    if (file) {
+      fprintf (file, "%zu %zu\n", allocations, plans);
+      fclose (file);
+    }
+  }
+} counts;
+
 cudaError_t
 allocate (void **memory, size_t bytes, int by)
 {
   std::lock_guard<std::recursive_mutex> lock (machine);
   *memory = nullptr;
-  if (broken || bytes == 0)
+  if (broken[device] || bytes == 0)
     return tell (cudaSuccess);
   if ((by >= 0 && bytes > setting ("CUDAHOST_MEMORY", 512 << 20) - used (by))
       || posix_memalign (memory, 256, bytes) != 0)
     return tell (cudaErrorMemoryAllocation);
   memset (*memory, order ().garbage, bytes);
   memories[static_cast<char *> (*memory)] = { bytes, by };
+  counts.allocations += by >= 0;
   return tell (cudaSuccess);
 }
 
@@ -524,6 +544,13 @@ give_back (void *memory, bool pinned)
 }
 
 size_t launches;
+
+bool
+is_fault ()
+{
+  const char *which = getenv ("CUDAHOST_FAULT");
+  return ++launches == setting ("CUDAHOST_FAULT", 0) || (which && strcmp (which, "next") == 0);
+}
 
 cudaError_t
 copy (void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
@@ -546,7 +573,7 @@ cudaError_t
 cudahost_enqueue (cudaStream_t stream, std::function<void ()> work)
 {
   std::lock_guard<std::recursive_mutex> lock (machine);
-  if (broken || (stream && !streams.count (stream)))
+  if (broken[device] || (stream && !streams.count (stream)))
     return tell (cudaErrorInvalidResourceHandle);
   if (!stream) { /* the default stream waits for none: all others are cudaStreamNonBlocking */
     work ();
@@ -572,11 +599,18 @@ cudahost_run (const char *name, dim3 grid, dim3 size, size_t shared, cudaStream_
     tell (cudaErrorInvalidValue);
   else
     cudahost_enqueue (stream, [=] {
-      if (++launches == setting ("CUDAHOST_FAULT", 0))
-        broken = cudaErrorIllegalAddress;
+      if (is_fault ())
+        broken[stream ? stream->device : device] = cudaErrorIllegalAddress;
       else
         run_grid (name, grid, size, shared, thread);
     });
+}
+
+void
+cudahost_count_plan ()
+{
+  std::lock_guard<std::recursive_mutex> lock (machine);
+  counts.plans++;
 }
 
 void *
@@ -647,7 +681,7 @@ cudahost_fence ()
 cudaError_t
 cudaGetLastError ()
 {
-  cudaError_t error = broken ? broken : last;
+  cudaError_t error = broken[device] ? broken[device].load () : last;
   last = cudaSuccess;
   return error;
 }
@@ -687,14 +721,14 @@ cudaGetErrorName (cudaError_t error)
 cudaError_t
 cudaGetDeviceCount (int *n)
 {
-  *n = static_cast<int> (setting ("CUDAHOST_DEVICES", 1));
+  *n = static_cast<int> (std::min<size_t> (setting ("CUDAHOST_DEVICES", 1), most_devices));
   return tell (*n > 0 ? cudaSuccess : cudaErrorNoDevice);
 }
 
 cudaError_t
 cudaSetDevice (int index)
 {
-  if (index < 0 || static_cast<size_t> (index) >= setting ("CUDAHOST_DEVICES", 1))
+  if (index < 0 || index >= most_devices || static_cast<size_t> (index) >= setting ("CUDAHOST_DEVICES", 1))
     return tell (cudaErrorInvalidDevice);
   device = index;
   return tell (cudaSuccess);
@@ -781,6 +815,7 @@ cudaStreamCreateWithFlags (cudaStream_t *stream, unsigned flags)
   if (flags != cudaStreamNonBlocking)
     return tell (cudaErrorInvalidValue);
   *stream = new CUstream_st{};
+  (*stream)->device = device;
   streams.insert (*stream);
   return tell (cudaSuccess);
 }

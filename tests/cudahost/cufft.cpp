@@ -19,6 +19,7 @@ struct Plan {
   cudaStream_t stream;
   void *work;
   size_t work_bytes; /* 0: it is not made yet */
+  void *own;         /* memory of the device, besides */
   fftwf_plan fftw;
 };
 
@@ -113,6 +114,7 @@ cufftDestroy (cufftHandle handle)
     return result;
   if (plan.stream)
     cudaStreamSynchronize (plan.stream);
+  cudaFree (plan.own);
   std::lock_guard<std::mutex> hold (lock);
   if (plan.fftw)
     fftwf_destroy_plan (plan.fftw);
@@ -127,6 +129,10 @@ cufftMakePlanMany (cufftHandle handle, int rank, int *n, int *inembed, int istri
   if (rank != 2 || batch < 1 || n[0] < 1 || n[1] < 1 || !inembed || !onembed)
     return CUFFT_INVALID_VALUE;
   *work_bytes = static_cast<size_t> (batch) * 256;
+  void *own = nullptr;
+  if (cudaMalloc (&own, 64 << 10) != cudaSuccess)
+    return CUFFT_ALLOC_FAILED;
+  cudahost_count_plan ();
   return change (handle, [=] (Plan &plan) {
     plan.n[0] = n[0], plan.n[1] = n[1];
     plan.batch = batch;
@@ -134,6 +140,7 @@ cufftMakePlanMany (cufftHandle handle, int rank, int *n, int *inembed, int istri
     plan.in = { { inembed[0], inembed[1] }, istride, idist };
     plan.out = { { onembed[0], onembed[1] }, ostride, odist };
     plan.work_bytes = *work_bytes;
+    plan.own = own;
   });
 }
 
