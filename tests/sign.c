@@ -346,6 +346,25 @@ test_scratch (void)
   g_assert_cmpint (taken, <=, 6);
 }
 
+/* Two pieces in line, 16 px long and 26 px apart: a scratch that fades between them if they are faint themselves, two defects if
+ * they are so strong that what is between would have been seen, or one of them is much stronger. */
+static void
+test_strong_pieces (void)
+{
+  static const struct {
+    double peak, other, apart;
+    guint left;
+  } pieces[] = { { 9, 9, 42, 1 }, { 18, 18, 42, 2 }, { 18, 18, 22, 1 }, { 18, 8, 42, 1 }, { 30, 8, 42, 2 } };
+  for (gsize i = 0; i < G_N_ELEMENTS (pieces); i++) {
+    g_autoptr (GArray) blobs = blobs_new ();
+    add_piece (blobs, 700, 900, 16, 0.4, pieces[i].peak, 0, -1);
+    add_piece (blobs, 700 + pieces[i].apart * cos (0.4), 900 + pieces[i].apart * sin (0.4), 16, 0.4, pieces[i].other, 0,
+               -1);
+    notch_scratch_link (blobs, NULL, &context, (double) FIELD * FIELD, 0, G_MAXDOUBLE);
+    g_assert_cmpuint (blobs->len, ==, pieces[i].left);
+  }
+}
+
 /* Pieces that lie side by side, or of two signs, or turned, are not one scratch. */
 static void
 test_no_scratch (void)
@@ -441,6 +460,7 @@ main (int argc, char **argv)
   g_test_add_func ("/sign/repeat/ghosts", test_ghosts);
   g_test_add_func ("/sign/scratch/pieces", test_scratch);
   g_test_add_func ("/sign/scratch/none", test_no_scratch);
+  g_test_add_func ("/sign/scratch/strong", test_strong_pieces);
   g_test_add_func ("/sign/scratch/gap", test_gap);
   g_test_add_func ("/sign/scratch/dirt", test_dirt);
   g_test_add_func ("/sign/scratch/promotion", test_promotion);

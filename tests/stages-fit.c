@@ -198,7 +198,7 @@ test_fit_nothing (void)
   bench_close (&bench);
 }
 
-/* A shift that changes over a piece is followed to a twentieth of a pixel where it is gentle, to half of 8 px of it where it is
+/* A shift that changes over a piece is followed to a fiftieth of a pixel where it is gentle, to half of 8 px of it where it is
  * steep; all pixels of the piece are filled. */
 static void
 test_refer_bent (void)
@@ -213,7 +213,7 @@ test_refer_bent (void)
   NotchPiece piece = { 4, 6, SIZE - 9, SIZE - 20, 0, 1, 0 };
   static float ref[AREA];
   for (int steep = 0; steep < 2; steep++) {
-    double slope = steep ? 0.05 : 0.004, most = steep ? 4 * slope : 0.05;
+    double slope = steep ? 0.05 : 0.004, most = steep ? 4 * slope : 0.02;
     NotchSourceShift source = {
       .dx = -200.3, .dy = 2, .zoom = 1, .xx = slope, .xy = -slope / 2, .yx = slope / 3, .yy = slope
     };
@@ -228,6 +228,37 @@ test_refer_bent (void)
         double from_y = 50 + y + source.dy + source.yx * u + source.yy * v;
         g_assert_cmpfloat_with_epsilon (ref[y * SIZE + x], 3 * from_x + 2 * from_y, 1.5 * 5 * most);
       }
+  }
+  bench_close (&bench);
+}
+
+/* Sources that are lit differently are made equally bright over all of a piece, also where shifts that change cut it into
+ * blocks; not so, their median would be that of the middle two. */
+static void
+test_refer_even (void)
+{
+  enum { K = 4, APART = 160 };
+  static const double light[K] = { 1, 0.8, 0.6, 1 };
+  Bench bench;
+  bench_open (&bench, &tile_size, K * APART, 200);
+  for (int y = 0; y < 200; y++)
+    for (int x = 0; x < K * APART; x++)
+      bench.pixel[y * K * APART + x] = (float) (light[x / APART] * (100 + 0.1 * (x % APART)));
+  bench_changed (&bench);
+  NotchTile tile = tile_at (20, 30);
+  NotchPiece piece = { 2, 3, SIZE - 6, SIZE - 5, 0, K, 0 };
+  static float ref[AREA];
+  for (int bent = 0; bent < 2; bent++) {
+    NotchSourceShift source[K];
+    for (int j = 0; j < K; j++)
+      source[j] = (NotchSourceShift){ .dx = j * APART, .zoom = 1, .xx = bent * 0.004, .xy = bent * 0.002 };
+    NotchBatch batch = { 1, &tile, &piece, source, { bench.mem } };
+    bench.k->gather (bench.lane, &(NotchGather){ &batch });
+    g_assert_cmpint (bench.k->refer (bench.lane, &(NotchRefer){ &batch }), ==, 0);
+    bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
+    for (int y = piece.y; y < piece.y + piece.h; y++)
+      for (int x = piece.x; x < piece.x + piece.w; x++)
+        g_assert_cmpfloat_with_epsilon (ref[y * SIZE + x], 0.85 * (100 + 0.1 * (20 + x)), 0.05);
   }
   bench_close (&bench);
 }
@@ -422,6 +453,7 @@ main (int argc, char **argv)
   backend_add ("/stages/fit", (BackendTest){ .plain = test_fit });
   backend_add ("/stages/fit/nothing", (BackendTest){ .plain = test_fit_nothing });
   backend_add ("/stages/refer/bent", (BackendTest){ .plain = test_refer_bent });
+  backend_add ("/stages/refer/even", (BackendTest){ .plain = test_refer_even });
   backend_add ("/stages/fit/quiet", (BackendTest){ .plain = test_fit_quiet });
   backend_add ("/stages/fit/poked", (BackendTest){ .plain = test_fit_poked });
   backend_add ("/stages/fit/pad", (BackendTest){ .plain = test_fit_pad });

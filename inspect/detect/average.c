@@ -166,6 +166,8 @@ visible (const NotchAverage *average, const NotchGoldenDie *die, gint64 width, g
   return box;
 }
 
+#define GAIN_SIDE 16 /* places a side of a die that it is asked at */
+
 /* What interpolation with these taps leaves of the variance of white noise. */
 static double
 noise_gain (const NotchSourceShift *shift)
@@ -190,8 +192,7 @@ notch_average_die_new (NotchAverage *average, const NotchGoldenDie *die, const N
   NotchAverageDie *made = g_new0 (NotchAverageDie, 1);
   const NotchBox *frame = &average->frame;
   Context context = { average->golden, die };
-  NotchPieceMaker maker = { average->tile.x, average->tile.y, 1,       0, notch_golden_slope (average->golden, die),
-                            FALSE,           shift_at,        &context };
+  NotchPieceMaker maker = { average->tile.x, average->tile.y, 1, 0, 0, shift_at, &context };
   made->average = average;
   made->strip = strip;
   made->piece = g_array_new (FALSE, FALSE, sizeof (NotchPiece));
@@ -199,8 +200,13 @@ notch_average_die_new (NotchAverage *average, const NotchGoldenDie *die, const N
   made->valid = visible (average, die, width, height);
   notch_reference_append (&maker, frame->x0, frame->y0, frame->x1 - frame->x0, frame->y1 - frame->y0, made->piece,
                           made->source);
-  for (guint i = 0; i < made->source->len; i++)
-    made->noise_gain += noise_gain (&g_array_index (made->source, NotchSourceShift, i)) / made->source->len;
+  for (int i = 0; i < GAIN_SIDE * GAIN_SIDE; i++) {
+    NotchSourceShift shift;
+    double u = (i % GAIN_SIDE + 0.5) / GAIN_SIDE, v = (i / GAIN_SIDE + 0.5) / GAIN_SIDE;
+    shift_at (&context, (double) (average->tile.x + frame->x0) + u * (double) (frame->x1 - frame->x0),
+              (double) (average->tile.y + frame->y0) + v * (double) (frame->y1 - frame->y0), 0, &shift);
+    made->noise_gain += noise_gain (&shift) / (GAIN_SIDE * GAIN_SIDE);
+  }
   return made;
 }
 

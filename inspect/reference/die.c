@@ -150,10 +150,7 @@ add_piece (const NotchPlan *plan, int at, const NotchCut *cut, gpointer data)
   const Tile *tile = data;
   const NotchNeighbours *neighbours = &plan->neighbours[at];
   Context context = { plan, at };
-  double own = notch_warp_steepness (&plan->warp[at]);
-  NotchPieceMaker maker = { tile->x, tile->y, neighbours->n, 0, own, FALSE, shift_at, &context };
-  for (int k = 0; k < neighbours->n; k++)
-    maker.slope = MAX (maker.slope, own + notch_warp_steepness (&plan->warp[neighbours->die[k]]));
+  const NotchPieceMaker maker = { tile->x, tile->y, neighbours->n, 0, 0, shift_at, &context };
   notch_reference_append (&maker, (int) (cut->x - tile->x), (int) (cut->y - tile->y), (int) cut->w, (int) cut->h,
                           tile->piece, tile->source);
 }

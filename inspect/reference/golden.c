@@ -214,10 +214,7 @@ add_piece (const NotchPlan *plan, int at, const NotchCut *cut, gpointer data)
   Context context = context_of (plan, at, die);
   gboolean inspected = notch_die_inspected (plan, die);
   gint64 left = tile->columns.y, top = tile->rows.y;
-  NotchPieceMaker maker = {
-    left,  top,      inspected, inspected && plan->spread_trust > 0, notch_golden_slope (plan->golden, &context.die),
-    FALSE, shift_at, &context
-  };
+  NotchPieceMaker maker = { left, top, inspected, inspected && plan->spread_trust > 0, 0, shift_at, &context };
   notch_reference_append (&maker, (int) (cut->x - left), (int) (cut->y - top), (int) cut->w, (int) cut->h, tile->piece,
                           tile->source);
 }

@@ -221,8 +221,7 @@ add_slopes (const NotchPieceMaker *maker, double x, double y, int w, int h, int 
 void
 notch_reference_append (const NotchPieceMaker *maker, int x, int y, int w, int h, GArray *piece, GArray *source)
 {
-  if (maker->slope * MAX (w, h) > 0.04
-      && MAX (w, h) >= 64) { /* the middle's shift is off by half of that at the ends */
+  if (maker->uneven * MAX (w, h) > 0.04 && MAX (w, h) >= 64) { /* the middle's is off by half of that at the ends */
     int left = w >= h ? w / 2 : w, top = w >= h ? h : h / 2;
     notch_reference_append (maker, x, y, left, top, piece, source);
     if (w >= h)
@@ -237,8 +236,7 @@ notch_reference_append (const NotchPieceMaker *maker, int x, int y, int w, int h
   for (int k = 0; k < maker->n_sources + maker->n_spreads; k++) {
     NotchSourceShift shift = { 0 };
     maker->shift_at (maker->context, middle_x, middle_y, k, &shift);
-    if (maker->bent)
-      add_slopes (maker, middle_x, middle_y, w, h, k, &shift);
+    add_slopes (maker, middle_x, middle_y, w, h, k, &shift);
     g_array_append_val (source, shift);
   }
   g_array_append_val (piece, added);

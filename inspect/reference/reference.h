@@ -70,14 +70,13 @@ gboolean notch_reference_shifts (NotchCrew *crew, const NotchCompute *compute, c
 int notch_reference_patch_size (double width, double height);
 /* Is a shift to be believed? */
 gboolean notch_reference_trusted (const NotchShiftFound *found);
-/* Appends one piece, cut finer where the shift of any of its sources changes by more than a fiftieth of a pixel.
- * shift_at (x, y, k) gives source k's shift for the image position. */
+/* Appends one piece, within which shifts go on changing as they do across its middle; it is cut finer where that is off by more
+ * than a fiftieth of a pixel. shift_at (x, y, k) gives source k's shift for the image position. */
 typedef struct {
   gint64 tile_x, tile_y;
   int n_sources;
   int n_spreads; /* 1: source n_sources is where a sigma comes from */
-  double slope;  /* px a px: the steepest change of any source's shift */
-  gboolean bent; /* within a piece the shift goes on changing as it does across its middle */
+  double uneven; /* px a px: by what any source's shift changes more in one place than in another; 0: along a plane */
   void (*shift_at) (const void *context, double x, double y, int k, NotchSourceShift *shift);
   const void *context;
 } NotchPieceMaker;

@@ -390,12 +390,6 @@ notch_register_dice (NotchPlan *plan, const NotchCompute *compute, const NotchAn
 
 /* ---- which dice ------------------------------------------------------------------------------------------------ */
 
-double
-notch_warp_steepness (const NotchWarp *warp)
-{
-  return MAX (fabs (warp->xx) + fabs (warp->xy), fabs (warp->yx) + fabs (warp->yy));
-}
-
 void
 notch_die_cell (const NotchGrid *grid, const NotchDie *die, gint64 *x0, gint64 *y0, gint64 *x1, gint64 *y1)
 {

@@ -35,8 +35,6 @@ gboolean notch_die_inspected (const NotchPlan *plan, const NotchDie *die);
 /* The box around a die's cell in whole pixels, first and one beyond last; without a gap between neighbours, and where dice
  * are turned they overlap. */
 void notch_die_cell (const NotchGrid *grid, const NotchDie *die, gint64 *x0, gint64 *y0, gint64 *x1, gint64 *y1);
-/* The steepest change of a warp's shift, px a px. */
-double notch_warp_steepness (const NotchWarp *warp);
 
 /* Calls `each` for every die whose cell meets the pixels (x, y) to (x + w, y + h), row by row; `at` is its index. */
 typedef void (*NotchDieFunc) (const NotchPlan *plan, int at, const NotchDie *die, gpointer data);

@@ -140,7 +140,7 @@ pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArr
   double near_y = CLAMP (plan->outline.y, (double) y0, (double) y1);
   if (care.radius > 0 && hypot (near_x - plan->outline.x, near_y - plan->outline.y) > care.radius)
     return;
-  NotchPieceMaker maker = { x, y, 1, 0, 0, FALSE, shift_at, plan->mesh };
+  NotchPieceMaker maker = { x, y, 1, 0, 0, shift_at, plan->mesh };
   notch_reference_append (&maker, (int) (x0 - x), (int) (y0 - y), (int) (x1 - x0), (int) (y1 - y0), piece, source);
 }
 

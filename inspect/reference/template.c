@@ -181,13 +181,12 @@ shift_at (const void *data, double x, double y, int k, NotchSourceShift *shift)
 static void
 pieces (const NotchPlan *plan, gint64 x, gint64 y, int size, GArray *piece, GArray *source)
 {
-  const NotchWarp *warp = &plan->template_warp;
-  double slope = MAX (fabs (warp->xx) + fabs (warp->xy), fabs (warp->yx) + fabs (warp->yy));
+  double uneven = 0;
   gint64 x0 = MAX (x, 0), y0 = MAX (y, 0);
   gint64 x1 = MIN (x + size, plan->source->width), y1 = MIN (y + size, plan->source->height);
   if (plan->distortion)
-    slope += notch_distortion_steepness (plan->distortion, (double) x0, (double) y0, (double) x1, (double) y1);
-  NotchPieceMaker maker = { x, y, 1, 0, slope, plan->distortion != NULL, shift_at, plan };
+    uneven = notch_distortion_steepness (plan->distortion, (double) x0, (double) y0, (double) x1, (double) y1);
+  NotchPieceMaker maker = { x, y, 1, 0, uneven, shift_at, plan };
   notch_reference_append (&maker, (int) (x0 - x), (int) (y0 - y), (int) (x1 - x0), (int) (y1 - y0), piece, source);
 }
 

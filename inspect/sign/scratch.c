@@ -6,15 +6,18 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define REACH       100        /* px: no gap is wider */
-#define GAP         4          /* nor than so many lengths */
-#define SLACK       2.5        /* px: that a piece may lie beside the line */
-#define SAME_PLACE  3          /* px */
-#define AROUND      256        /* px: where the density of pieces is counted */
-#define LIKELY      0.3        /* a neighbour by chance: no link */
-#define FALSE_LINKS 0.3        /* chains of found blobs, an image */
-#define FALSE_TAILS 0.01       /* of one found blob and candidates: all of a speck's place and shape is at stake */
-#define LINK_WAYS   5000       /* places and shapes that a link can lead to, as different to the noise */
+#define REACH       100  /* px: no gap is wider */
+#define GAP         4    /* nor than so many lengths */
+#define SLACK       2.5  /* px: that a piece may lie beside the line */
+#define SEEN        12   /* sigmas: what ends two pieces as strong as that would be seen between them, at half of it */
+#define ALIKE       3    /* times as strong as the next piece is one at most, where the two do not touch */
+#define UNSEEN      10   /* px: but in a gap no wider */
+#define SAME_PLACE  3    /* px */
+#define AROUND      256  /* px: where the density of pieces is counted */
+#define LIKELY      0.3  /* a neighbour by chance: no link */
+#define FALSE_LINKS 0.3  /* chains of found blobs, an image */
+#define FALSE_TAILS 0.01 /* of one found blob and candidates: all of a speck's place and shape is at stake */
+#define LINK_WAYS   5000 /* places and shapes that a link can lead to, as different to the noise */
 #define SLOPE       0.26794919 /* tan 15 degrees */
 #define OPEN_SLOPE  0.57735027 /* tan 30 degrees: where a piece has no direction, but the chain has */
 
@@ -176,8 +179,10 @@ leads_to (const Node *a, const Node *b)
 static gboolean
 fit (const Node *a, const Node *b)
 {
+  double gap = gap_between (a, b), weak = MIN (a->peak, b->peak), strong = MAX (a->peak, b->peak);
   return a->bright == b->bright && leads_to (a, b) && leads_to (b, a)
-         && gap_between (a, b) <= MIN (GAP * MAX (a->length, b->length), REACH);
+         && gap <= MIN (GAP * MAX (a->length, b->length), REACH)
+         && (gap <= UNSEEN || (weak < SEEN && strong < ALIKE * weak));
 }
 
 /* How many nodes chance puts where b is seen from a, and as near: of b's kind, sign and, if it has one, direction.

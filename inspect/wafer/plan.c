@@ -177,12 +177,13 @@ notch_warp_fit (NotchWarp *warp, int n, const double *x, const double *y, const 
   gboolean better = FALSE;
   if (kept >= 5 && fit_plane (n, u, v, dx, w, 3, affine[0]) && fit_plane (n, u, v, dy, w, 3, affine[1])) {
     double after = residual2 (n, u, v, dx, w, affine[0]) + residual2 (n, u, v, dy, w, affine[1]);
-    /* An F test in plain words: each of the four terms must take off more than three times what is left a degree of
-     * freedom, and what is taken off must be worth having (a hundredth of a pixel rms). */
+    /* An F test in plain words: each of the four terms must take off more than ten times what is left a degree of freedom (of
+     * nine patches, chance does that once in a thousand dice), and what is taken off must be worth having (a hundredth of a
+     * pixel rms). A warp that is not there is not undone later: `fit` has one shift for a whole die. */
     double total = 0;
     for (int i = 0; i < n; i++)
       total += w[i];
-    better = before - after > 3 * 4 * after / (2 * kept - 6) && before - after > 1e-4 * total;
+    better = before - after > 10 * 4 * after / (2 * kept - 6) && before - after > 1e-4 * total;
   }
   const double (*best)[3] = better ? (const double (*)[3]) affine : (const double (*)[3]) rigid;
   warp->dx = best[0][0], warp->dy = best[1][0];

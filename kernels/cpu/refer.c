@@ -125,21 +125,24 @@ take_rim (NotchLane *lane, int p, const NotchPiece *piece)
   return lane->rim + lane->rim_at[p];
 }
 
-/* Puts a row of a piece with its rim where it belongs; y counts from the piece's first row. */
+/* Puts a row of a block where it belongs: into the plane what is of its piece, and what is beside that into the piece's rim.
+ * (block->x, y): the row's first pixel, in the tile. */
 static void
-store_row (const float *row, const NotchPiece *piece, const NotchPiece *wide, int y, int size, float *plane, float *rim)
+store_row (const float *row, const NotchPiece *block, const NotchPiece *piece, int y, int size, float *plane,
+           float *rim)
 {
-  int left = piece->x - wide->x, right = wide->x + wide->w - piece->x - piece->w;
-  if (y < 0 || y == piece->h) {
-    memcpy (rim + (y < 0 ? 0 : piece->w + 2) + 1 - left, row, sizeof (float) * (size_t) wide->w);
+  bool left = block->x < piece->x;
+  bool right = block->x + block->w > piece->x + piece->w;
+  int w = block->w - left - right;
+  if (y < piece->y || y >= piece->y + piece->h) {
+    memcpy (rim + notch_rim_at (piece, block->x, y), row, sizeof (float) * (size_t) block->w);
     return;
   }
-  memcpy (plane + (ptrdiff_t) (piece->y + y) * size + piece->x, row + left, sizeof (float) * (size_t) piece->w);
-  float *beside = rim + 2 * (piece->w + 2) + 2 * y;
+  memcpy (plane + (ptrdiff_t) y * size + block->x + left, row + left, sizeof (float) * (size_t) w);
   if (left)
-    beside[0] = row[0];
+    rim[notch_rim_at (piece, block->x, y)] = row[0];
   if (right)
-    beside[1] = row[wide->w - 1];
+    rim[notch_rim_at (piece, block->x + block->w - 1, y)] = row[block->w - 1];
 }
 
 void
@@ -157,65 +160,63 @@ notch_cpu_swap_rim (float *plane, const NotchPiece *piece, int size, float *rim)
     }
 }
 
-/* The median over the k sources of a piece, and of its rim if that is kept. */
+/* The median over k sources in a block of a piece. */
 static void
-refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *inner, const NotchSourceShift *shift, int k,
-             float *plane, NotchRefNoise *noise, float *rim)
+refer_block (NotchLane *lane, NotchSource *source, int k, const NotchPiece *block, const NotchPiece *piece,
+             float *plane, float *rim)
 {
-  NotchPiece wide = rim ? notch_piece_with_rim (inner, lane->is.size) : *inner;
-  const NotchPiece *piece = &wide;
-  int size = lane->is.size, stride = size + NOTCH_SOURCE_PAD;
-  NotchSource source[NOTCH_MAX_SOURCES];
+  int size = lane->is.size;
   Network network;
   median_network (&network, k);
   bool floats = false;
-  for (int j = 0; j < k; j++) {
-    notch_cpu_source_start (&source[j], batch, lane->tile, piece, &shift[j],
-                            lane->stack + (ptrdiff_t) j * NOTCH_SOURCE_ROWS * stride, stride);
+  for (int j = 0; j < k; j++)
     floats |= source[j].pixels->sample == NOTCH_SAMPLE_F32;
-  }
-  notch_cpu_equalise (source, k, piece);
-  for (int j = 0; j < k && noise; j++)
-    notch_source_noise (&source[j].place, piece, noise);
   uint8_t *lost = (uint8_t *) lane->response; /* of a row, and then the row */
-  float *row = lane->response + stride;
-  for (int y = 0; y < piece->h && k > 0; y++) {
-    int from_inner = piece->y + y - inner->y;
+  float *row = lane->response + size + NOTCH_SOURCE_PAD;
+  for (int v = 0; v < block->h && k > 0; v++) {
+    int y = block->y + v;
     for (int j = 0; j < k; j++)
-      notch_cpu_source_row (&source[j], y, piece);
-    bool any_lost = median_row (source, &network, k, piece->w, floats, row, lost);
-    store_row (row, inner, piece, from_inner, size, plane, rim);
-    if (!any_lost || from_inner < 0 || from_inner >= inner->h)
+      notch_cpu_source_row (&source[j], v, block);
+    bool any_lost = median_row (source, &network, k, block->w, floats, row, lost);
+    store_row (row, block, piece, y, size, plane, rim);
+    if (!any_lost || y < piece->y || y >= piece->y + piece->h)
       continue;
-    for (int x = inner->x - piece->x; x < inner->x - piece->x + inner->w; x++)
-      if (lost[x])
-        notch_cpu_lose (lane, (ptrdiff_t) (piece->y + y) * size + piece->x + x, NOTCH_KNOWN_REF_LOST);
+    for (int x = piece->x; x < piece->x + piece->w; x++)
+      if (x >= block->x && x < block->x + block->w && lost[x - block->x])
+        notch_cpu_lose (lane, (ptrdiff_t) y * size + x, NOTCH_KNOWN_REF_LOST);
   }
 }
 
-/* The same for piece p of the tile, whose shifts may change over it. It has no rim then, for beyond it the shift just goes
- * on. */
+/* The same over the k sources of a piece, and of its rim if that is kept, block by block where their shifts change. */
 static void
-refer_bent (NotchLane *lane, const NotchBatch *batch, int p, const NotchSourceShift *shift)
+refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, const NotchSourceShift *shift, int k,
+             float *plane, NotchRefNoise *noise, float *rim)
 {
-  const NotchPiece *piece = &batch->piece[lane->tile->first_piece + p];
-  float *plane = lane->plane[NOTCH_PLANE_REF];
-  NotchRefNoise *noise = &lane->ref_noise[p];
-  int k = piece->n_sources;
-  NotchBlocks blocks = notch_source_blocks (piece, shift, lane->is.size);
-  *noise = (NotchRefNoise){ 0 };
-  if (!blocks.bent) {
-    refer_piece (lane, batch, piece, shift, k, plane, noise, take_rim (lane, p, piece));
-    return;
-  }
+  int size = lane->is.size, stride = size + NOTCH_SOURCE_PAD;
+  NotchPiece wide = rim ? notch_piece_with_rim (piece, size) : *piece;
+  NotchBlocks blocks = notch_source_blocks (piece, shift, k, size);
+  NotchSource source[NOTCH_MAX_SOURCES];
+  NotchSourcePlace whole[NOTCH_MAX_SOURCES];
+  for (int j = 0; j < k; j++)
+    notch_cpu_source_start (&source[j], batch, lane->tile, &wide, &shift[j],
+                            lane->stack + (ptrdiff_t) j * NOTCH_SOURCE_ROWS * stride, stride);
+  notch_cpu_equalise (source, k, &wide);
+  for (int j = 0; j < k; j++)
+    whole[j] = source[j].place;
   for (int i = 0; i < blocks.n_x * blocks.n_y; i++) {
-    NotchPiece block = notch_source_block (piece, &blocks, i);
-    NotchSourceShift at[NOTCH_MAX_SOURCES];
+    NotchPiece block = notch_source_block (&wide, &blocks, i);
+    double share = (double) (block.w * block.h) / (double) (wide.w * wide.h);
     NotchRefNoise part = { 0 };
-    for (int j = 0; j < k; j++)
-      at[j] = notch_source_bend (&shift[j], piece, &block);
-    refer_piece (lane, batch, &block, at, k, plane, &part, NULL);
-    notch_ref_noise_add (noise, &part, (double) (block.w * block.h) / (double) (piece->w * piece->h));
+    for (int j = 0; j < k; j++) {
+      NotchSourceShift bent = notch_source_bend (&shift[j], piece, &block);
+      if (blocks.bent)
+        notch_cpu_source_start (&source[j], batch, lane->tile, &block, &bent,
+                                lane->stack + (ptrdiff_t) j * NOTCH_SOURCE_ROWS * stride, stride);
+      notch_equal_part (&whole[j], block.x - wide.x, block.y - wide.y, &source[j].place);
+      notch_source_noise (&source[j].place, piece, &part);
+    }
+    notch_ref_noise_add (noise, &part, share);
+    refer_block (lane, source, k, &block, piece, plane, rim);
   }
 }
 
@@ -240,9 +241,12 @@ notch_cpu_refer (NotchLane *lane, const NotchRefer *a)
       for (int x = piece->x; x < piece->x + piece->w; x++)
         lane->known[(ptrdiff_t) y * lane->is.size + x] &= (uint8_t) ~NOTCH_KNOWN_REF_LOST;
     const NotchSourceShift *shift = &a->batch->source[piece->first_source];
-    refer_bent (lane, a->batch, p, shift);
+    NotchRefNoise unused = { 0 };
+    lane->ref_noise[p] = unused;
+    refer_piece (lane, a->batch, piece, shift, piece->n_sources, lane->plane[NOTCH_PLANE_REF], &lane->ref_noise[p],
+                 take_rim (lane, p, piece));
     if (piece->n_spreads > 0)
-      refer_piece (lane, a->batch, piece, shift + piece->n_sources, 1, lane->plane[NOTCH_PLANE_SPREAD], NULL, NULL);
+      refer_piece (lane, a->batch, piece, shift + piece->n_sources, 1, lane->plane[NOTCH_PLANE_SPREAD], &unused, NULL);
   }
   if (lane->any_lost)
     notch_cpu_judge (lane);

@@ -49,7 +49,7 @@ struct NotchCudaRefer {
   Layer *layer, *home_layer;
   int64_t *home_piece_rim;
   Source *source;        /* NOTCH_MAX_SOURCES a block */
-  double *sum;           /* NOTCH_EQUAL_CELLS a source */
+  double *sum;           /* NOTCH_EQUAL_CELLS a source of a layer */
   NotchRefNoise *noise;  /* a block */
   Taps *taps;            /* 2 (size + 2) a coarse source */
   int *n_coarse;         /* tables of them in use */
@@ -61,6 +61,7 @@ struct Range {
   const Layer *layer;
   int n_layers, k;
   int first_block, n_blocks, first_cell;
+  int first_layer, n_touched; /* the layers that its blocks are of */
   Source *source;
   double *sum;
   NotchRefNoise *noise;
@@ -91,7 +92,7 @@ find_layer (const Range &range, int which)
 static __device__ __forceinline__ NotchPiece
 block_of (const Layer *layer, int i)
 {
-  return layer->blocks.bent ? notch_source_block (&layer->piece, &layer->blocks, i) : layer->wide;
+  return notch_source_block (&layer->wide, &layer->blocks, i);
 }
 
 /* ---- sources ------------------------------------------------------------------------------------------------------------ */
@@ -131,14 +132,22 @@ place_taps (Range range)
 
 /* ---- equal brightness ----------------------------------------------------------------------------------------------------- */
 
-/* Can a block's sources be made equally bright? */
+/* Can a layer's sources be made equally bright? */
 static __device__ bool
-is_comparable (const Range &range, int block, const NotchPiece *at)
+is_comparable (const NotchLane &lane, const Layer *layer)
 {
-  bool fine = range.k > 2 && at->w >= NOTCH_EQUAL_LEAST && at->h >= NOTCH_EQUAL_LEAST;
-  for (int j = 0; j < range.k && fine; j++)
-    fine = !range.source[(ptrdiff_t) block * NOTCH_MAX_SOURCES + j].place.coarse;
+  int k = layer->n_sources;
+  bool fine = k > 2 && layer->wide.w >= NOTCH_EQUAL_LEAST && layer->wide.h >= NOTCH_EQUAL_LEAST;
+  for (int j = 0; j < k && fine; j++)
+    fine = lane.source[layer->piece.first_source + j].zoom == 1;
   return fine;
+}
+
+/* The sums of a layer's sources. */
+static __device__ __forceinline__ double *
+sums_of (const Range &range, const Layer *layer)
+{
+  return range.sum + (layer - range.layer - range.first_layer) * NOTCH_MAX_SOURCES * NOTCH_EQUAL_CELLS;
 }
 
 /* The mean of a row's numbers over a CUDA block of SUM_THREADS; NAN where there are none. `sum` and `n`: a word a warp. */
@@ -164,21 +173,22 @@ mean_of_row (const NotchStripView &strip, const unsigned char *row, int64_t x, i
 }
 
 /* Sums of a source over a row of cells; whole pixels do. Eight threads a cell add by turns what the CPU's vector units do, in
- * the same order. blockIdx.x: the block, .y: the source, .z: the row of cells. */
+ * the same order. blockIdx.x: the layer, .y: the source, .z: the row of cells. */
 static __global__ void
-sum_cells (Range range)
+sum_cells (NotchLane lane, Range range)
 {
   NOTCH_SHARED (double, row_sum, 2);
   NOTCH_SHARED (int, row_n, 2);
-  int block = blockIdx.x, j = blockIdx.y, b = blockIdx.z, c = threadIdx.x / 8, part = threadIdx.x % 8;
-  const Layer *layer = find_layer<&Layer::first_block> (range, range.first_block + block);
-  NotchPiece at = block_of (layer, range.first_block + block - layer->first_block);
-  if (!is_comparable (range, block, &at))
+  int j = blockIdx.y, b = blockIdx.z, c = threadIdx.x / 8, part = threadIdx.x % 8;
+  const Layer *layer = &range.layer[range.first_layer + (int) blockIdx.x];
+  if (!is_comparable (lane, layer))
     return;
-  ptrdiff_t which = (ptrdiff_t) block * NOTCH_MAX_SOURCES + j;
-  const NotchSourcePlace *place = &range.source[which].place;
-  const NotchStripView &strip = range.strip[place->mem];
-  int64_t x = (int64_t) floor (place->left + 0.5), y = (int64_t) floor (place->top + 0.5);
+  const NotchPiece &at = layer->wide;
+  const NotchTile *tile = &lane.tile[layer->tile];
+  const NotchSourceShift *shift = &lane.source[layer->piece.first_source + j];
+  const NotchStripView &strip = range.strip[shift->mem];
+  int64_t x = (int64_t) floor ((double) (tile->x + at.x) + shift->dx + 0.5);
+  int64_t y = (int64_t) floor ((double) (tile->y + at.y) + shift->dy + 0.5);
   int first = c * at.w / NOTCH_EQUAL_BLOCKS, end = (c + 1) * at.w / NOTCH_EQUAL_BLOCKS;
   int whole = first + (end - first) / 8 * 8;
   double sum = 0;
@@ -202,12 +212,12 @@ sum_cells (Range range)
     none |= isnan (mean);
   }
   if (part == 0)
-    range.sum[which * NOTCH_EQUAL_CELLS + b * NOTCH_EQUAL_BLOCKS + c] = none ? 0 : sum;
+    sums_of (range, layer)[j * NOTCH_EQUAL_CELLS + b * NOTCH_EQUAL_BLOCKS + c] = none ? 0 : sum;
 }
 
 /* What each source of a block is multiplied by, and the noise of their median. A CUDA block of SUM_THREADS a block. */
 static __global__ void
-settle (Range range)
+settle (NotchLane lane, Range range)
 {
   NOTCH_SHARED (double, ratio, NOTCH_MAX_SOURCES *NOTCH_EQUAL_CELLS);
   NOTCH_SHARED (NotchRefNoise, part, NOTCH_MAX_SOURCES);
@@ -215,8 +225,8 @@ settle (Range range)
   const Layer *layer = find_layer<&Layer::first_block> (range, range.first_block + block);
   NotchPiece at = block_of (layer, range.first_block + block - layer->first_block);
   Source *source = range.source + (ptrdiff_t) block * NOTCH_MAX_SOURCES;
-  const double *sum = range.sum + (ptrdiff_t) block * NOTCH_MAX_SOURCES * NOTCH_EQUAL_CELLS;
-  int equal = is_comparable (range, block, &at);
+  const double *sum = sums_of (range, layer);
+  int equal = is_comparable (lane, layer);
   if (equal) {
     double mean = notch_equal_mean (sum, range.k, cell);
     for (int i = 0; i < range.k; i++) {
@@ -231,8 +241,11 @@ settle (Range range)
     notch_source_noise (&source[j].place, &layer->piece, &part[j]);
   }
   equal = __syncthreads_and (equal);
-  if (j < range.k && equal)
-    notch_equal_plane (ratio + j * NOTCH_EQUAL_CELLS, at.w, at.h, &source[j].place);
+  if (j < range.k && equal) {
+    NotchSourcePlace whole;
+    notch_equal_plane (ratio + j * NOTCH_EQUAL_CELLS, layer->wide.w, layer->wide.h, &whole);
+    notch_equal_part (&whole, at.x - layer->wide.x, at.y - layer->wide.y, &source[j].place);
+  }
   if (threadIdx.x > 0)
     return;
   NotchRefNoise noise = { 0, 0, 0, 0, 0 };
@@ -257,9 +270,9 @@ join_noise (NotchLane lane, Range range)
       continue;
     if (b == 0)
       *whole = noise;
-    NotchPiece at = notch_source_block (&layer->piece, &layer->blocks, b);
+    NotchPiece at = block_of (layer, b);
     notch_ref_noise_add (whole, &range.noise[block - range.first_block],
-                         (double) (at.w * at.h) / (double) (layer->piece.w * layer->piece.h));
+                         (double) (at.w * at.h) / (double) (layer->wide.w * layer->wide.h));
   }
 }
 
@@ -504,12 +517,13 @@ make_layers (NotchLane *lane, int begin[NOTCH_MAX_SOURCES + 1])
       continue;
     Layer layer = {};
     layer.piece = layer.wide = *piece;
-    layer.blocks = notch_source_blocks (piece, lane->home_source + piece->first_source, size);
+    const NotchSourceShift *shift = lane->home_source + piece->first_source;
+    layer.blocks = notch_source_blocks (piece, shift, piece->n_sources, size);
     layer.owner = p - lane->home_tile[t].first_piece;
     layer.tile = t, layer.whole = p;
     layer.n_sources = piece->n_sources;
     layer.rim = -1;
-    if (!layer.blocks.bent && n_rim + notch_rim_length (piece) <= lane->max_rim) {
+    if (n_rim + notch_rim_length (piece) <= lane->max_rim) {
       layer.wide = notch_piece_with_rim (piece, size);
       layer.rim = refer->home_piece_rim[p] = t * lane->max_rim + n_rim;
       n_rim += notch_rim_length (piece);
@@ -519,7 +533,7 @@ make_layers (NotchLane *lane, int begin[NOTCH_MAX_SOURCES + 1])
       continue;
     layer.spread = true;
     layer.wide = *piece, layer.rim = -1;
-    layer.blocks = { false, 1, 1 };
+    layer.blocks = notch_source_blocks (piece, shift + piece->n_sources, 1, size);
     layer.piece.first_source += piece->n_sources;
     layer.n_sources = 1;
     refer->home_layer[n++] = layer;
@@ -543,13 +557,19 @@ make_layers (NotchLane *lane, int begin[NOTCH_MAX_SOURCES + 1])
   begin[NOTCH_MAX_SOURCES] = at;
 }
 
+static int
+blocks_of (const Layer *layer)
+{
+  return layer->blocks.n_x * layer->blocks.n_y;
+}
+
 /* How many cells of a group of layers lie before a block. */
 static int
 cells_before (const Layer *layer, int n, int block)
 {
   int cell = 0;
   for (int i = 0; i < n; i++) {
-    int blocks = layer[i].blocks.n_x * layer[i].blocks.n_y, first = layer[i].first_block;
+    int blocks = blocks_of (&layer[i]), first = layer[i].first_block;
     int of_it = block >= first + blocks ? blocks : block > first ? block - first : 0;
     cell += of_it * layer[i].cells_x * layer[i].cells_y;
   }
@@ -561,8 +581,13 @@ static int
 draw_range (NotchLane *lane, Range *range, const Layer *home, bool coarse)
 {
   unsigned blocks = (unsigned) range->n_blocks, k = (unsigned) range->k;
+  int end_block = range->first_block + range->n_blocks, end = cells_before (home, range->n_layers, end_block);
   range->first_cell = cells_before (home, range->n_layers, range->first_block);
-  int end = cells_before (home, range->n_layers, range->first_block + range->n_blocks);
+  while (home[range->first_layer].first_block + blocks_of (&home[range->first_layer]) <= range->first_block)
+    range->first_layer++;
+  range->n_touched = 0;
+  for (int i = range->first_layer; i < range->n_layers && home[i].first_block < end_block; i++)
+    range->n_touched++;
   NOTCH_CUDA (lane, "interpolating", cudaMemsetAsync (lane->refer->n_coarse, 0, sizeof (int), lane->stream));
   NOTCH_LAUNCH (place_sources, dim3 ((blocks * k + 63) / 64), dim3 (64), 0, lane->stream, *lane, *range,
                 lane->refer->n_coarse);
@@ -570,8 +595,9 @@ draw_range (NotchLane *lane, Range *range, const Layer *home, bool coarse)
     NOTCH_LAUNCH (place_taps, dim3 ((2 * ((unsigned) lane->is.size + 2) + 63) / 64, blocks * k), dim3 (64), 0,
                   lane->stream, *range);
   if (k > 2)
-    NOTCH_LAUNCH (sum_cells, dim3 (blocks, k, NOTCH_EQUAL_BLOCKS), dim3 (SUM_THREADS), 0, lane->stream, *range);
-  NOTCH_LAUNCH (settle, dim3 (blocks), dim3 (SUM_THREADS), 0, lane->stream, *range);
+    NOTCH_LAUNCH (sum_cells, dim3 ((unsigned) range->n_touched, k, NOTCH_EQUAL_BLOCKS), dim3 (SUM_THREADS), 0,
+                  lane->stream, *lane, *range);
+  NOTCH_LAUNCH (settle, dim3 (blocks), dim3 (SUM_THREADS), 0, lane->stream, *lane, *range);
   NOTCH_LAUNCH (join_noise, dim3 (((unsigned) range->n_layers + 63) / 64), dim3 (64), 0, lane->stream, *lane, *range);
   Draw kernel = draw_for (range->k, std::make_index_sequence<NOTCH_MAX_SOURCES> ());
   NOTCH_LAUNCH (kernel, dim3 ((unsigned) (end - range->first_cell)), dim3 (CELL_THREADS), 0, lane->stream, *lane,
@@ -620,11 +646,11 @@ notch_cuda_refer (NotchLane *lane, const NotchRefer *a)
   for (int k = 1; k <= NOTCH_MAX_SOURCES; k++) {
     const Layer *home = refer->home_layer + begin[k - 1];
     range.layer = refer->layer + begin[k - 1];
-    range.n_layers = begin[k] - begin[k - 1], range.k = k;
+    range.n_layers = begin[k] - begin[k - 1], range.k = k, range.first_layer = 0;
     if (range.n_layers == 0)
       continue;
     const Layer *last = &home[range.n_layers - 1];
-    int n_blocks = last->first_block + last->blocks.n_x * last->blocks.n_y;
+    int n_blocks = last->first_block + blocks_of (last);
     int most = coarse ? std::min (refer->max_blocks, refer->max_coarse / k) : refer->max_blocks;
     for (range.first_block = 0; range.first_block < n_blocks; range.first_block += most) {
       range.n_blocks = std::min (most, n_blocks - range.first_block);

@@ -40,29 +40,27 @@ notch_source_place (NotchSourcePlace *place, int64_t x, int64_t y, const NotchSo
 
 /* ---- shifts that change ------------------------------------------------------------------------------------------------ */
 
-/* A piece whose shifts change over it is made of n_x x n_y blocks, at whose ends they are off by no more than a twentieth of a
- * pixel, if that leaves them 8 px. */
+/* A piece whose k sources' shifts change over it is made of n_x x n_y blocks, at whose ends they are off by no more than a
+ * fiftieth of a pixel, if that leaves them 8 px. */
 typedef struct {
   bool bent;
   int n_x, n_y;
 } NotchBlocks;
 
 NOTCH_FN NotchBlocks
-notch_source_blocks (const NotchPiece *piece, const NotchSourceShift *shift, int size)
+notch_source_blocks (const NotchPiece *piece, const NotchSourceShift *shift, int k, int size)
 {
   NotchBlocks blocks = { false, 1, 1 };
   double slope = 0;
-  for (int j = 0; j < piece->n_sources; j++) {
+  for (int j = 0; j < k; j++) {
     double x = fabs (shift[j].xx) + fabs (shift[j].xy), y = fabs (shift[j].yx) + fabs (shift[j].yy);
     slope = x > slope ? x : slope;
     slope = y > slope ? y : slope;
   }
-  if (slope == 0)
-    return blocks;
-  int side = slope > 0.1 / 8 ? 8 : slope > 0.1 / size ? (int) (0.1 / slope) : size;
-  blocks.bent = true;
+  int side = slope > 0.04 / 8 ? 8 : slope > 0.04 / size ? (int) (0.04 / slope) : size;
   blocks.n_x = (piece->w - 1) / side + 1;
   blocks.n_y = (piece->h - 1) / side + 1;
+  blocks.bent = blocks.n_x * blocks.n_y > 1;
   return blocks;
 }
 
@@ -140,6 +138,15 @@ notch_equal_plane (const double ratio[NOTCH_EQUAL_CELLS], int w, int h, NotchSou
   place->step = (float) (slope_x / w);
 }
 
+/* What a block of a piece is multiplied by, whose first pixel is (x, y) of the piece. */
+NOTCH_FN void
+notch_equal_part (const NotchSourcePlace *whole, int x, int y, NotchSourcePlace *block)
+{
+  block->first = whole->first + whole->down * y + (double) whole->step * x;
+  block->down = whole->down;
+  block->step = whole->step;
+}
+
 /* What row y of a source is multiplied by in its first column. */
 NOTCH_FN float
 notch_source_factor (const NotchSourcePlace *place, int y)
@@ -173,8 +180,8 @@ NOTCH_FN void
 notch_source_noise (const NotchSourcePlace *place, const NotchPiece *piece, NotchRefNoise *noise)
 {
   int k = piece->n_sources;
-  /* A median of k Gaussians varies more than their mean; beyond two it is a sixth to a half, here what eight have. */
-  double share = (k > 2 ? 1.25 : 1.0) / ((double) k * (double) k);
+  /* A median of k Gaussians varies more than their mean; beyond two it is a fifth to a half, here what eight have. */
+  double share = (k > 2 ? 1.34 : 1.0) / ((double) k * (double) k);
   if (place->coarse || (place->mem != NOTCH_MEM_IMAGE && piece->n_spreads > 0))
     return;
   double x[3], y[3];
