@@ -37,11 +37,13 @@ is "a fast tile is more than the stages told" "$(awk -F, '$2 == "stage" && $3 ~ 
 is "the fast speed has fewer sources and filters" "$(awk -F, '$2 == "stage" && $4 == 1 { b[$3] = $10 }
   END { if (b["refer fast"] < b["refer"] && b["filter fast"] < b["filter"]) print "both" }' bench.csv)" both
 
-is "a table that cannot be written is trouble" "$("$NOTCH" bench --device cpu -j1 --size 1024 --rounds 1 --csv no/b.csv >table.txt 2>said.txt; echo $?)" 2
+is "a table that cannot be written is trouble" "$("$NOTCH" bench --device cpu -j1 --size 1024 --rounds 1 --csv /dev/full >table.txt 2>said.txt; echo $?)" 2
 ok "one lane is no lanes together" sh -c '! grep -q "lanes together" table.txt'
 for name in copy $stages tile "filter fast" "tile fast" "memory reports" "tiff fast"; do
   ok "the table has $name" grep -q "^$name  *[0-9]*\\.[0-9]" table.txt
 done
+is "a table in a folder that is not there is known before anything is timed" "$("$NOTCH" bench -v --csv no/b.csv 2>&1)" \
+  "notch: no/b.csv: cannot be written (No such file or directory); check the folder and its permissions"
 is "a tiny image" "$(status "$NOTCH" bench --size 1023)" 2
 is "no rounds" "$(status "$NOTCH" bench --rounds 0)" 2
 is "a device that is not there" "$(status "$NOTCH" bench --device cuda:63)" 2

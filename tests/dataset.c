@@ -97,6 +97,9 @@ test_table (Fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpfloat (notch_example (dataset, i)->value[NOTCH_FEATURE_AREA], ==, i + 1);
     g_assert_true (isnan (notch_example (dataset, i)->value[NOTCH_FEATURE_CONTRAST]));
   }
+  static const int index[] = { 1, 0, -1, -1, 1 };
+  g_autofree int *class_index = notch_dataset_class_index (dataset);
+  g_assert_cmpmem (class_index, sizeof index, index, sizeof index);
 }
 
 static void

@@ -99,48 +99,4 @@ is "where there is something to find" \
   "$(for found in cpu/*/defects.csv; do [ "$(wc -l <"$found")" -gt 3 ] || echo "$found"; done)" cpu/clean/defects.csv
 compare cudahost "$built/tests/cudahost/.libs"
 compare cuda "$built/kernels/.libs"
-
-# ---- trouble on a device, which only the stand-in can make ---------------------------------------------------------------
-if [ -f "$built/tests/cudahost/.libs/notch-cuda.so" ]; then
-  NOTCH_MODULES=$built/tests/cudahost/.libs
-  export NOTCH_MODULES
-  is "two devices are listed" "$(CUDAHOST_DEVICES=2 "$NOTCH" devices | grep -c '^cuda:')" 2
-  is "without one, auto takes the CPU and says why" \
-    "$(CUDAHOST_DEVICES=0 "$NOTCH" devices | grep -c '^auto .*cpu, as no GPU can be used: this machine has no CUDA device')" 1
-  "$NOTCH" simulate -q --size 192x320 --die 64x64 --defects 6 --snr 14:40 --seed 7 -o rows.tif || exit 1
-  rows () { # NAME: several rows of tiles
-    CUDAHOST_DEVICES=$2 "$NOTCH" inspect -q --device cuda --set detect.tile_px=128 --format defects,dice -o "$1" rows.tif
-  }
-  rows one 1
-  ok "on two devices" rows two 2
-  ok "two devices find what one does" cmp one/rows/defects.csv two/rows/defects.csv
-  ok "and are named" grep -q '"cuda: cudahost.*; cudahost.*"' two/summary.csv
-
-  # A forest says the same wherever it is walked.
-  with_model () { # NAME, whose results are there already, DEVICE
-    "$NOTCH" classify -q --device "$2" --model shipped "$1"
-  }
-  "$NOTCH" inspect -q --device cuda --set detect.tile_px=128 --format defects,json -o device rows.tif
-  cp -r device processors
-  ok "a model on a device" with_model device cuda
-  ok "the model on the CPU" with_model processors cpu
-  ok "says the same" cmp device/rows/defects.csv processors/rows/defects.csv
-  "$NOTCH" inspect -q --device cuda --model shipped --set detect.tile_px=128 --format defects,json -o at-once rows.tif
-  ok "as it does in an inspection" cmp device/rows/defects.csv at-once/rows/defects.csv
-  is "and not on a device that is not there" "$(status with_model device cuda:9)" 2
-
-  # A card that holds the known answer, but no lane of an inspection.
-  ok "where a device is full, the CPU takes over" \
-    env CUDAHOST_MEMORY=24000000 "$NOTCH" inspect -q --device cuda --format defects -o full die.tif
-  ok "says so" grep -q 'inspected on the CPU, for the GPU could not take it: .*out of memory' full/summary.csv
-  ok "and finds what it always does" cmp cpu/die/defects.csv full/die/defects.csv
-  ok "learning" "$NOTCH" learn -q --device cpu -o cpu-golden.tif clean.tif
-  ok "learning where a device is full" \
-    env CUDAHOST_MEMORY=24000000 "$NOTCH" learn -q --device cuda -o full-golden.tif clean.tif
-  ok "gives the CPU's bytes" cmp cpu-golden.tif full-golden.tif
-  status=$(CUDAHOST_FAULT=200 "$NOTCH" inspect -q --device cuda --format defects -o broken die.tif >out 2>&1; echo $?)
-  is "a device that breaks in an image ends it" "$status $(grep -c 'illegal memory access' out)" "2 1"
-else
-  skip "trouble on a device" "the stand-in for CUDA was not built"
-fi
 done_testing

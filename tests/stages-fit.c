@@ -97,15 +97,12 @@ check_fit (int samples, float shift[2])
     for (int x = 290; x < 295; x++)
       bench.pixel[y * 400 + x] += 500;
   bench_changed (&bench);
-  NotchTile tile = tile_at (250, 50);
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchSourceShift source = { .dx = -200, .zoom = 1 };
-  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+  bench_place (&bench, 250, 50, (NotchSourceShift){ .dx = -200, .zoom = 1 });
   static float res[AREA], ref[AREA], test[AREA];
   int terms = NOTCH_FIT_GAIN | NOTCH_FIT_SHADE | NOTCH_FIT_SHIFT | NOTCH_FIT_FOCUS;
-  bench.k->gather (bench.lane, &(NotchGather){ &batch });
-  bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, terms, 1, 0, 0, 0, samples }), ==, 0);
+  bench.k->gather (bench.lane, &(NotchGather){ &bench.batch });
+  bench.k->refer (bench.lane, &(NotchRefer){ &bench.batch });
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &bench.batch, terms, 1, 0, 0, 0, samples }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);
@@ -183,14 +180,11 @@ test_fit_nothing (void)
     for (int x = 0; x < 400; x++)
       bench.pixel[y * 400 + x] = (float) (x < 200 ? pattern (x, y) : 3 * pattern (x - 200, y) + 7);
   bench_changed (&bench);
-  NotchTile tile = tile_at (250, 50);
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchSourceShift source = { .dx = -200, .zoom = 1 };
-  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+  bench_place (&bench, 250, 50, (NotchSourceShift){ .dx = -200, .zoom = 1 });
   static float res[AREA];
-  bench.k->gather (bench.lane, &(NotchGather){ &batch });
-  bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 3, 0, 0, 0, 0 }), ==, 0);
+  bench.k->gather (bench.lane, &(NotchGather){ &bench.batch });
+  bench.k->refer (bench.lane, &(NotchRefer){ &bench.batch });
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &bench.batch, NOTCH_FIT_NOTHING, 3, 0, 0, 0, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   for (int y = 2; y < SIZE - 2; y++)
     for (int x = 2; x < SIZE - 2; x++) /* values up to 500 in 24 bits */
@@ -315,15 +309,12 @@ test_fit_quiet (void)
     for (int x = 0; x < 400; x++) /* black, and a white block near the corner */
       bench.pixel[y * 400 + x] = x % 200 >= 62 && x % 200 < 70 && y >= 55 && y < 65 ? 255 : 0;
   bench_changed (&bench);
-  NotchTile tile = tile_at (250, 50);
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchSourceShift source = { .dx = -199.7, .zoom = 1 };
-  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+  bench_place (&bench, 250, 50, (NotchSourceShift){ .dx = -199.7, .zoom = 1 });
   static float ref[AREA];
-  bench.k->gather (bench.lane, &(NotchGather){ &batch });
-  bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_GAIN | NOTCH_FIT_SHIFT, 1, 0, 60, 0, 0 }),
-                   ==, 0);
+  bench.k->gather (bench.lane, &(NotchGather){ &bench.batch });
+  bench.k->refer (bench.lane, &(NotchRefer){ &bench.batch });
+  g_assert_cmpint (
+      bench.k->fit (bench.lane, &(NotchFit){ &bench.batch, NOTCH_FIT_GAIN | NOTCH_FIT_SHIFT, 1, 0, 60, 0, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   g_assert_cmpfloat (ref[10 * SIZE + 16], >, 200);
   g_assert_cmpfloat (fabsf (ref[30 * SIZE + 30]), <, 5);
@@ -343,10 +334,9 @@ test_fit_poked (void)
     ref[i] = (float) g_rand_double_range (bench.random, 90, 110);
     test[i] = ref[i] + (float) gaussian (bench.random);
   }
-  NotchTile tile = tile_at (100, 50);
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchSourceShift source = { .dx = 100.3, .dy = 0.4, .zoom = 1 };
-  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } }, bare = { 1, &tile, &piece, &source, { NULL } };
+  bench_place (&bench, 100, 50, (NotchSourceShift){ .dx = 100.3, .dy = 0.4, .zoom = 1 });
+  NotchBatch bare = bench.batch;
+  bare.mem[0] = NULL;
   for (int k = 0; k < 2; k++) {
     bench.k->gather (bench.lane, &(NotchGather){ &bare });
     bench.k->poke (bench.lane, 0, NOTCH_PLANE_TEST, test);
@@ -354,8 +344,8 @@ test_fit_poked (void)
     g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &bare, NOTCH_FIT_GAIN | NOTCH_FIT_FOCUS, 1, 0, 0, 0, 0 }),
                      ==, 0);
     bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res[k]);
-    bench.k->gather (bench.lane, &(NotchGather){ &batch }); /* another tile, whose reference is noisy */
-    g_assert_cmpint (bench.k->refer (bench.lane, &(NotchRefer){ &batch }), ==, 0);
+    bench.k->gather (bench.lane, &(NotchGather){ &bench.batch }); /* another tile, whose reference is noisy */
+    g_assert_cmpint (bench.k->refer (bench.lane, &(NotchRefer){ &bench.batch }), ==, 0);
   }
   g_assert_cmpmem (res[0], sizeof res[0], res[1], sizeof res[1]);
   bench_close (&bench);
@@ -371,15 +361,13 @@ test_fit_wander (void)
     for (int x = 0; x < 400; x++)
       bench.pixel[y * 400 + x] = (float) (100 * g_rand_double (bench.random));
   bench_changed (&bench);
-  NotchTile tile = tile_at (250, 50);
-  NotchPiece piece = { 0, 0, SIZE, SIZE - 20, 0, 1, 0 };
-  NotchSourceShift source = { .dx = -200, .zoom = 1 };
-  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+  bench_place (&bench, 250, 50, (NotchSourceShift){ .dx = -200, .zoom = 1 });
+  bench.piece.h = SIZE - 20;
   static float res[AREA], ref[AREA], test[AREA];
   int n_beyond = 0;
-  bench.k->gather (bench.lane, &(NotchGather){ &batch });
-  bench.k->refer (bench.lane, &(NotchRefer){ &batch });
-  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &batch, NOTCH_FIT_NOTHING, 1.02f, 2, 0, 0, 0 }), ==, 0);
+  bench.k->gather (bench.lane, &(NotchGather){ &bench.batch });
+  bench.k->refer (bench.lane, &(NotchRefer){ &bench.batch });
+  g_assert_cmpint (bench.k->fit (bench.lane, &(NotchFit){ &bench.batch, NOTCH_FIT_NOTHING, 1.02f, 2, 0, 0, 0 }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, res);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_REF, ref);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_TEST, test);
@@ -405,7 +393,6 @@ test_follow (void)
   enum { LEFT = 12, RIGHT = 44, TOP = 10, BOTTOM = 50, BAD_X = 11, BAD_Y = 30 };
   Bench bench;
   bench_open (&bench, &tile_size, 200, 200);
-  NotchTile tile = tile_at (0, 0);
   static float weight[AREA], ref[AREA], res[AREA], left[AREA];
   double off2 = 0, left2 = 0;
   for (int y = 0; y < SIZE; y++)
@@ -420,15 +407,13 @@ test_follow (void)
     }
   res[BAD_Y * SIZE + BAD_X] += 20;
   res[5 * SIZE + 5] = 9;
-  tile.weight = weight;
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchSourceShift source = { .zoom = 1 };
-  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+  bench_place (&bench, 0, 0, (NotchSourceShift){ .zoom = 1 });
+  bench.tile.weight = weight;
   const NotchNoise noise = { .a = 1, .b = 0.01f, .c = 0.01f };
-  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->gather (bench.lane, &(NotchGather){ &bench.batch });
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_REF, ref);
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_RES, res);
-  g_assert_cmpint (bench.k->follow (bench.lane, &(NotchFollow){ &batch, noise }), ==, 0);
+  g_assert_cmpint (bench.k->follow (bench.lane, &(NotchFollow){ &bench.batch, noise }), ==, 0);
   bench.k->peek (bench.lane, 0, NOTCH_PLANE_RES, left);
   for (int y = 1; y < SIZE - 1; y++)
     for (int x = 1; x < SIZE - 1; x++) {

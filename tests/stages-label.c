@@ -11,10 +11,7 @@ test_label (void)
   NotchLaneSize size = tile_size;
   size.n_channels = 1, size.channel = bank;
   bench_open (&bench, &size, 200, 200);
-  NotchTile tile = tile_at (0, 0);
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchSourceShift source = { .zoom = 1 };
-  NotchBatch batch = { 1, &tile, &piece, &source, { bench.mem } };
+  bench_place (&bench, 0, 0, (NotchSourceShift){ .zoom = 1 });
   static float score[AREA], fine[AREA], flat[AREA];
   for (int i = 0; i < AREA; i++)
     flat[i] = 10;
@@ -27,13 +24,13 @@ test_label (void)
   fine[50 * SIZE + 50] = 5;   /* no seed, inside: dropped */
   fine[40 * SIZE + HALO] = 5; /* no seed, at the seam: kept for the neighbour to claim */
   score[5 * SIZE + 5] = 20;   /* in the halo: the neighbour's */
-  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->gather (bench.lane, &(NotchGather){ &bench.batch });
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_REF, flat);
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_SCORE, score);
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_FINE, fine);
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_RES, fine);
-  g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &batch, 6, 3, 2 }), ==, 0);
-  g_assert_cmpint (bench.k->patch (bench.lane, &(NotchPatch){ &batch, 8, 8 }), ==, 0);
+  g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &bench.batch, 6, 3, 2 }), ==, 0);
+  g_assert_cmpint (bench.k->patch (bench.lane, &(NotchPatch){ &bench.batch, 8, 8 }), ==, 0);
   NotchTileFound found;
   bench.k->finish (bench.lane, &found);
   g_assert_cmpint (found.n_blobs, ==, 3);
@@ -59,11 +56,11 @@ test_label (void)
   g_assert_cmpfloat (found.patch[8 * 8], ==, 10); /* the reference follows the test */
 
   /* Where the image ends a crop has no pixels, where the pieces end it has no reference. */
-  tile.inside_x = 40, tile.inside_w = SIZE - 40;
-  piece.h = 33;
-  bench.k->gather (bench.lane, &(NotchGather){ &batch });
-  g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &batch, 6, 3, 2 }), ==, 0);
-  g_assert_cmpint (bench.k->patch (bench.lane, &(NotchPatch){ &batch, 8, 8 }), ==, 0);
+  bench.tile.inside_x = 40, bench.tile.inside_w = SIZE - 40;
+  bench.piece.h = 33;
+  bench.k->gather (bench.lane, &(NotchGather){ &bench.batch });
+  g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &bench.batch, 6, 3, 2 }), ==, 0);
+  g_assert_cmpint (bench.k->patch (bench.lane, &(NotchPatch){ &bench.batch, 8, 8 }), ==, 0);
   bench.k->finish (bench.lane, &found);
   g_assert_cmpint (found.n_patches, >=, 1);
   const float *crop = found.patch;
@@ -97,9 +94,7 @@ test_label_skirts (void)
   NotchLaneSize size = tile_size;
   size.n_channels = G_N_ELEMENTS (bank), size.channel = bank;
   bench_open (&bench, &size, 200, 200);
-  NotchTile tile = tile_at (0, 0);
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchBatch batch = { 1, &tile, &piece, NULL, { bench.mem } };
+  bench_place (&bench, 0, 0, (NotchSourceShift){ .zoom = 1 });
   static float score[AREA], fine[AREA];
   const int wide = 3, y = 60, left = HALO + 5, right = HALO + 26;
   const NotchTemplate own = notch_template_of (&bank[wide]), of = notch_template_of (&bank[0]);
@@ -115,10 +110,10 @@ test_label_skirts (void)
   score[y * SIZE + left] = scored (30, 0);
   score[y * SIZE + right] = scored (25, 0);
   fine[y * SIZE + left] = 30, fine[y * SIZE + right] = 25;
-  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->gather (bench.lane, &(NotchGather){ &bench.batch });
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_SCORE, score);
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_FINE, fine);
-  g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &batch, 6, 3, 2 }), ==, 0);
+  g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &bench.batch, 6, 3, 2 }), ==, 0);
   NotchTileFound found;
   bench.k->finish (bench.lane, &found);
   g_assert_cmpint (found.n_blobs, ==, 2);
@@ -149,9 +144,7 @@ test_label_place (void)
   NotchLaneSize size = tile_size;
   size.n_channels = G_N_ELEMENTS (bank), size.channel = bank;
   bench_open (&bench, &size, 200, 200);
-  NotchTile tile = tile_at (0, 0);
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchBatch batch = { 1, &tile, &piece, NULL, { bench.mem } };
+  bench_place (&bench, 0, 0, (NotchSourceShift){ .zoom = 1 });
   for (gsize k = 0; k < 2 * G_N_ELEMENTS (spot); k++) {
     const int s = (int) k / 2, x = (int) spot[s].x, y = (int) spot[s].y; /* the peak is a pixel beside the middle */
     const gboolean other_sign = k % 2;
@@ -162,11 +155,11 @@ test_label_place (void)
       score[i] = 0;
     }
     score[y * SIZE + x] = scored ((spot[s].height > 0) == other_sign ? -9 : 9, spot[s].channel);
-    bench.k->gather (bench.lane, &(NotchGather){ &batch });
+    bench.k->gather (bench.lane, &(NotchGather){ &bench.batch });
     bench.k->poke (bench.lane, 0, NOTCH_PLANE_SCORE, score);
     bench.k->poke (bench.lane, 0, NOTCH_PLANE_FINE, zero);
     bench.k->poke (bench.lane, 0, NOTCH_PLANE_Z, z);
-    g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &batch, 6, 3, 2 }), ==, 0);
+    g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &bench.batch, 6, 3, 2 }), ==, 0);
     NotchTileFound found;
     bench.k->finish (bench.lane, &found);
     g_assert_cmpint (found.n_blobs, ==, 1);
@@ -203,18 +196,16 @@ test_label_swamped (void)
   size.max_blobs = 4;
   size.n_channels = 1, size.channel = bank;
   bench_open (&bench, &size, 200, 200);
-  NotchTile tile = tile_at (0, 0);
-  NotchPiece piece = { 0, 0, SIZE, SIZE, 0, 1, 0 };
-  NotchBatch batch = { 1, &tile, &piece, NULL, { bench.mem } };
+  bench_place (&bench, 0, 0, (NotchSourceShift){ .zoom = 1 });
   static float score[AREA], zero[AREA];
   int n = 0;
   for (int y = HALO; y < SIZE - HALO; y += 4)
     for (int x = HALO; x < SIZE - HALO; x += 4, n++)
       score[y * SIZE + x] = 10;
-  bench.k->gather (bench.lane, &(NotchGather){ &batch });
+  bench.k->gather (bench.lane, &(NotchGather){ &bench.batch });
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_SCORE, score);
   bench.k->poke (bench.lane, 0, NOTCH_PLANE_FINE, zero);
-  g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &batch, 6, 3, 1 }), ==, 0);
+  g_assert_cmpint (bench.k->label (bench.lane, &(NotchLabel){ &bench.batch, 6, 3, 1 }), ==, 0);
   NotchTileFound found;
   bench.k->finish (bench.lane, &found);
   g_assert_true (found.swamped);

@@ -10,7 +10,7 @@
 #define HALO 16
 #define AREA (SIZE * SIZE)
 
-/* A backend with one device and one lane, and a strip made of floats. */
+/* A backend with one device and one lane, a strip made of floats, and a tile of it that is one piece, compared with one source. */
 typedef struct {
   const NotchKernels *k;
   NotchDevice *device;
@@ -20,6 +20,10 @@ typedef struct {
   const void **row;
   NotchPixels pixels;
   NotchStripMem *mem;
+  NotchTile tile;
+  NotchPiece piece;
+  NotchSourceShift source;
+  NotchBatch batch; /* of them */
   GRand *random;
 } Bench;
 
@@ -84,6 +88,16 @@ tile_at (int64_t x, int64_t y)
 {
   const int core = SIZE - 2 * HALO;
   return (NotchTile){ x, y, HALO, HALO, core, core, 0, 0, SIZE, SIZE, 0, 1, NULL };
+}
+
+/* Puts the tile there: its piece is all of it. */
+static inline void
+bench_place (Bench *bench, int64_t x, int64_t y, NotchSourceShift source)
+{
+  bench->tile = tile_at (x, y);
+  bench->piece = (NotchPiece){ 0, 0, SIZE, SIZE, 0, 1, 0 };
+  bench->source = source;
+  bench->batch = (NotchBatch){ 1, &bench->tile, &bench->piece, &bench->source, { bench->mem } };
 }
 
 /* Filters of every kind and scale. */

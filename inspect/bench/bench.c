@@ -205,7 +205,7 @@ notch_bench (const NotchBenchOptions *options, NotchBenchStep step, gpointer dat
     .data = data,
   };
   *report = NULL;
-  if (!check_options (&bench, error))
+  if (!check_options (&bench, error) || (options->csv && !notch_can_write (options->csv, error)))
     return FALSE;
   if (!notch_compute_open (&bench.compute, options->device, 1, options->jobs, NULL, error))
     return FALSE;

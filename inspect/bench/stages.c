@@ -14,7 +14,8 @@
 #define LEAST_COPY_BYTES ((gsize) 16 << 20)
 #define COPIES           4
 
-#define CHAINS    12 /* batches a round */
+#define CHAINS    12 /* batches a round; fewer where the image that is inspected has fewer than WHOLE px a side */
+#define WHOLE     4096
 #define PAIRS     32 /* that `shift` registers a batch */
 #define COLS      9  /* dice of the strip */
 #define ROWS      3
@@ -62,6 +63,7 @@ typedef struct {
   const NotchBench *bench;
   int speed;     /* FULL or FAST */
   int n_sources; /* dice that one is compared with */
+  int chains;    /* batches a round */
   NotchRecipe *recipe;
   NotchPlan *plan;
   NotchLaneSize size;
@@ -160,6 +162,7 @@ scene_new (const NotchBench *bench, int speed, GError **error)
   scene->bench = bench;
   scene->speed = speed;
   scene->n_sources = MIN (MOST_SOURCES, speeds[speed]->sources);
+  scene->chains = (int) (CHAINS * MIN (bench->size, WHOLE) / WHOLE);
   scene->plan = g_new0 (NotchPlan, 1);
   scene->plan->speed = speeds[speed];
   const NotchRecipe *recipe = scene->plan->recipe = scene->recipe = notch_recipe_new ();
@@ -352,7 +355,7 @@ drive_lane (NotchLane *lane, gpointer data, GError **error)
   place_batch (drive, 0);
   well = well && run_chain (drive, lane, warm);
   gate_pass (drive->gate);
-  for (int chain = 0; chain < CHAINS && well; chain++) {
+  for (int chain = 0; chain < drive->scene->chains && well; chain++) {
     place_batch (drive, chain);
     well = run_chain (drive, lane, drive->spent);
     for (int t = 0; t < drive->batch.n_tiles && well; t++)
@@ -399,7 +402,7 @@ static double
 pixels_of (const Scene *scene, int stage)
 {
   double side = stage == STAGE_shift ? scene->size.shift_size : scene->die;
-  return CHAINS * (stage == STAGE_shift ? PAIRS : scene->size.batch) * side * side;
+  return scene->chains * (stage == STAGE_shift ? PAIRS : scene->size.batch) * side * side;
 }
 
 static void
@@ -411,7 +414,7 @@ note_round (NotchBench *bench, const Scene *scene, const GPtrArray *drives)
     const Drive *drive = drives->pdata[i];
     start = MIN (start, drive->copy_start), end = MAX (end, drive->copy_end);
     copied += COPIES * (double) drive->copy_bytes;
-    crops += (double) drive->crops / (lanes * CHAINS * scene->size.batch);
+    crops += (double) drive->crops / (lanes * scene->chains * scene->size.batch);
     for (int s = 0; s < N_STAGES; s++)
       spent[s] += drive->spent[s] / lanes;
   }

@@ -244,13 +244,10 @@ notch_boost_train (const NotchDataset *dataset, const guint8 *part, const NotchT
       g_ptr_array_add (feature, (gpointer) notch_feature_info[f].name);
     }
   g_autofree float *row = g_new (float, (gsize) n * feature->len + 1);
-  g_autofree int *class_index = g_new (int, n + 1);
-  for (guint i = 0; i < n; i++) {
-    const NotchExample *example = notch_example (dataset, i);
-    class_index[i] = example->class_index;
+  g_autofree int *class_index = notch_dataset_class_index (dataset);
+  for (guint i = 0; i < n; i++)
     for (guint f = 0; f < feature->len; f++)
-      row[(gsize) i * feature->len + f] = (float) example->value[column[f]];
-  }
+      row[(gsize) i * feature->len + f] = (float) notch_example (dataset, i)->value[column[f]];
   const NotchBoostData data = { .feature = feature,
                                 .class_name = dataset->class_name,
                                 .row = row,

@@ -187,6 +187,15 @@ notch_dataset_folds (const NotchDataset *dataset, int k, guint64 seed)
   return fold;
 }
 
+int *
+notch_dataset_class_index (const NotchDataset *dataset)
+{
+  int *class_index = g_new (int, dataset->example->len + 1);
+  for (guint i = 0; i < dataset->example->len; i++)
+    class_index[i] = notch_example (dataset, i)->class_index;
+  return class_index;
+}
+
 gint64 *
 notch_dataset_count (const NotchDataset *dataset, const guint8 *parts, int part)
 {

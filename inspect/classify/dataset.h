@@ -75,6 +75,8 @@ guint8 *notch_dataset_split (NotchDataset *dataset, double share, guint64 seed);
 /* Likewise k parts for cross-validation: the part of each example, 0 to k - 1; -1: no class. */
 int *notch_dataset_folds (const NotchDataset *dataset, int k, guint64 seed);
 
+/* The class of each example, an index of class_name; -1: no class. Freed with g_free. */
+int *notch_dataset_class_index (const NotchDataset *dataset);
 /* Examples of each class, for those of one part (or all, with parts NULL); class_name->len numbers, freed with g_free. */
 gint64 *notch_dataset_count (const NotchDataset *dataset, const guint8 *parts, int part);
 /* Adds notes about classes that are too small, and examples that are the same: twice in one part, in both parts, or with

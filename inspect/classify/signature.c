@@ -64,9 +64,7 @@ train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how
   const guint n = dataset->example->len;
   g_autoptr (GPtrArray) feature = feature_names ();
   g_autofree float *row = measure_maps ((const NotchExample *) (gpointer) dataset->example->data, n, how->jobs);
-  g_autofree int *class_index = g_new (int, n + 1);
-  for (guint i = 0; i < n; i++)
-    class_index[i] = notch_example (dataset, i)->class_index;
+  g_autofree int *class_index = notch_dataset_class_index (dataset);
   const NotchBoostData data = { .feature = feature,
                                 .class_name = dataset->class_name,
                                 .row = row,
