@@ -5,11 +5,14 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "inspect/detect/smooth.h"
+
 enum {
   COARSE = 20,      /* side of the window where discs are fitted, in steps of several px */
   WAVES = 4,        /* of a disc's outline: two to five around it */
   NORMAL_REACH = 5, /* sigmas */
-  NORMAL_STEPS = 256
+  NORMAL_STEPS = 256,
+  MOST_TAPS = 16 /* to one side: 3 sigmas of the coarser smoothing */
 };
 
 #define FINE_PX   1.2 /* sigmas that what a disc leaves is smoothed with */
@@ -172,23 +175,6 @@ make_coarse (const double *residual, int n, Coarse *c)
 
 /* ---- what it leaves -------------------------------------------------------------------------------------------------- */
 
-/* Smooths lines that are `stride` apart in steps of `along`. */
-static void
-blur_lines (const double *from, int n, int along, int stride, double sigma, double *to)
-{
-  double tap[16], whole = 0;
-  const int reach = MIN ((int) ceil (3 * sigma), (int) G_N_ELEMENTS (tap) - 1);
-  for (int k = -reach; k <= reach; k++)
-    whole += tap[ABS (k)] = exp (-0.5 * k * k / (sigma * sigma));
-  for (int line = 0; line < n; line++)
-    for (int i = 0; i < n; i++) {
-      double sum = 0;
-      for (int k = MAX (i - reach, 0); k <= MIN (i + reach, n - 1); k++)
-        sum += tap[ABS (k - i)] * from[line * stride + k * along];
-      to[line * stride + i * along] = sum / whole;
-    }
-}
-
 /* Mean squares of what the disc leaves once that is smoothed, over those of as smooth noise: within it, and around its rim. */
 static void
 measure_lumps (const double *left, int n, double x0, double y0, double radius, double sigma, double variance,
@@ -196,8 +182,14 @@ measure_lumps (const double *left, int n, double x0, double y0, double radius, d
 {
   double sum[2] = { 0 }, count[2] = { 0 };
   g_autofree double *work = g_new (double, (gsize) n *(gsize) n), *smooth = g_new (double, (gsize) n *(gsize) n);
-  blur_lines (left, n, 1, n, sigma, work);
-  blur_lines (work, n, n, 1, sigma, smooth);
+  const int reach = (int) ceil (3 * sigma);
+  double tap[MOST_TAPS], whole = 0;
+  for (int k = -reach; k <= reach; k++)
+    whole += tap[ABS (k)] = exp (-0.5 * k * k / (sigma * sigma));
+  for (int k = 0; k <= reach; k++)
+    tap[k] /= whole;
+  notch_smooth_lines (left, n, 1, n, tap, reach, work);
+  notch_smooth_lines (work, n, n, 1, tap, reach, smooth);
   for (int y = 0; y < n; y++)
     for (int x = 0; x < n; x++) {
       const double r = hypot (x - x0, y - y0) / radius;

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "inspect/detect/smooth.h"
+
 #define SIGMA_PX 0.9 /* of the optics' spot, in pixels that are twice as wide each time */
 #define NEAR_PX  6   /* px, or 1.5 radii: near */
 
@@ -16,18 +18,6 @@ typedef struct {
   double *plane, *work, *blur; /* the residual, and that smoothed */
 } Level;
 
-static void
-blur_lines (const double *from, int n, int along, int stride, const double *tap, double *to)
-{
-  for (int line = 0; line < n; line++)
-    for (int i = 0; i < n; i++) {
-      double sum = 0;
-      for (int k = MAX (i - REACH, 0); k <= MIN (i + REACH, n - 1); k++)
-        sum += tap[ABS (k - i)] * from[line * stride + k * along];
-      to[line * stride + i * along] = sum;
-    }
-}
-
 /* Response of a matched filter of Gaussian shape: white noise has the same sigma at each scale. */
 static void
 respond (Level *level)
@@ -39,8 +29,8 @@ respond (Level *level)
   }
   for (int k = 0; k <= REACH; k++)
     tap[k] /= sqrt (square);
-  blur_lines (level->plane, level->side, 1, level->side, tap, level->work);
-  blur_lines (level->work, level->side, level->side, 1, tap, level->blur);
+  notch_smooth_lines (level->plane, level->side, 1, level->side, tap, REACH, level->work);
+  notch_smooth_lines (level->work, level->side, level->side, 1, tap, REACH, level->blur);
 }
 
 /* Four pixels become one; white noise stays as it is. */
