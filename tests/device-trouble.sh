@@ -42,12 +42,12 @@ is "and not on a device that is not there" "$(status with_model device cuda:9)" 
 "$NOTCH" simulate -q --size 512x512 --die 128x128 --defects 0 --seed 5 -o clean.tif || exit 1
 "$NOTCH" inspect -q --device cpu --format defects -o cpu die.tif
 ok "where a device is full, the CPU takes over" \
-  env CUDAHOST_MEMORY=24000000 "$NOTCH" inspect -q --device cuda --format defects -o full die.tif
+  env CUDAHOST_MEMORY=27000000 "$NOTCH" inspect -q --device cuda --format defects -o full die.tif
 ok "says so" grep -q 'inspected on the CPU, for the GPU could not take it: .*out of memory' full/summary.csv
 ok "and finds what it always does" cmp cpu/die/defects.csv full/die/defects.csv
 ok "learning" "$NOTCH" learn -q --device cpu -o cpu-golden.tif clean.tif
 ok "learning where a device is full" \
-  env CUDAHOST_MEMORY=24000000 "$NOTCH" learn -q --device cuda -o full-golden.tif clean.tif
+  env CUDAHOST_MEMORY=27000000 "$NOTCH" learn -q --device cuda -o full-golden.tif clean.tif
 ok "gives the CPU's bytes" cmp cpu-golden.tif full-golden.tif
 
 # Plans and lanes' memory are made once: the next image allocates its rows, and filters for its own noise.

@@ -351,15 +351,17 @@ static void
 test_names (void)
 {
   static const char *const name[] = {
-    "x_px",      "y_px",       "width_px",   "height_px",  "area_px",   "die_col",    "die_row",     "die_x_um",
-    "die_y_um",  "wafer_x_um", "wafer_y_um", "size_um",    "area_um2",  "peak_snr",   "contrast",    "elongation",
-    "angle_deg", "cluster",    "repeater",   "seed_px",    "flux",      "bipolarity", "scale_px",    "fill",
-    "reference", "edge",       "line",       "parts",      "length_um", "dice",       "die_edge_px", "polarity",
-    "core_px",   "roundness",  "stretch",    "holes",      "hollow",    "skirt",      "roughness",   "clarity",
-    "step",      "tone",       "bright",     "changed",    "touched",   "left",       "taken",       "rim",
-    "edge_fit",  "tone_fit",   "spot_px",    "spot_ratio", "spot_snr",  "box_long",   "box_short",   "box_gain",
-    "both_loss", "one_loss",   "four_loss",  "gap_px",     "gap_fill",  "gap_off",    "edges",       "disc_px",
-    "disc_soft", "disc_gain",  "wavy",       "wavy_gain"
+    "x_px",       "y_px",       "width_px",    "height_px",  "area_px",      "die_col",    "die_row",     "die_x_um",
+    "die_y_um",   "wafer_x_um", "wafer_y_um",  "size_um",    "area_um2",     "peak_snr",   "contrast",    "elongation",
+    "angle_deg",  "cluster",    "repeater",    "seed_px",    "flux",         "bipolarity", "scale_px",    "fill",
+    "reference",  "edge",       "line",        "parts",      "length_um",    "dice",       "die_edge_px", "polarity",
+    "core_px",    "roundness",  "stretch",     "holes",      "hollow",       "skirt",      "roughness",   "clarity",
+    "step",       "tone",       "bright",      "changed",    "touched",      "left",       "taken",       "rim",
+    "edge_fit",   "tone_fit",   "spot_px",     "spot_ratio", "spot_snr",     "box_long",   "box_short",   "box_gain",
+    "both_loss",  "one_loss",   "four_loss",   "gap_px",     "gap_fill",     "gap_off",    "edges",       "disc_px",
+    "disc_soft",  "disc_gain",  "wavy",        "wavy_gain",  "box_share",    "both_share", "one_share",   "four_share",
+    "disc_share", "wavy_share", "disc_rim_px", "lumps_fine", "lumps_coarse", "rim_fine",   "rim_coarse",  "far_1",
+    "far_2",      "far_4",      "far_8",       "wide_px",    "wide_off"
   };
 
   g_assert_cmpuint (G_N_ELEMENTS (name), ==, NOTCH_N_FEATURES);

@@ -200,6 +200,76 @@ test_shapes (void)
   g_assert_true (isnan (shape[1].box_gain)); /* larger than parts of a pattern are */
 }
 
+/* Lines close to each other look sharper than the optics are; how sharp those are, the edge of a pad beside them tells, and so
+ * how large a small defect is. */
+static void
+test_dense (void)
+{
+  Patch patch;
+  GRand *rand = g_rand_new_with_seed (5);
+  for (int i = 0; i < SIDE * SIDE; i++) {
+    const double x = i % SIDE + 0.5, y = i / SIDE + 0.5;
+    double tone = 60 + 30 * (1 + erf ((x - 48) / G_SQRT2));
+    for (int line = 0; line < 7; line++)
+      tone += 30 * (erf ((x - 2 - 6 * line) / G_SQRT2) - erf ((x - 5 - 6 * line) / G_SQRT2));
+    patch.value[SIDE * SIDE + i] = (float) tone;
+    patch.value[i] = (float) (tone
+                              + 15 * (erf ((x - 30) / G_SQRT2) - erf ((x - 33) / G_SQRT2))
+                                    * (erf ((y - 31) / G_SQRT2) - erf ((y - 34) / G_SQRT2))
+                              + g_rand_double_range (rand, -2, 2));
+  }
+  g_rand_free (rand);
+  patch.place = (NotchLookPlace){ 28, 29, 35, 36, 1, 0 };
+  const NotchShape shape = look_at (&patch).shape;
+  g_assert_cmpfloat_with_epsilon (shape.box_long, 3, 0.3);
+  g_assert_cmpfloat_with_epsilon (shape.box_short, 3, 0.3);
+}
+
+/* What a disc leaves of one that is even is noise, of one with a hole in it and of one that is ragged it is not. */
+static void
+test_lumps (void)
+{
+  NotchShape shape[3];
+  for (int kind = 0; kind < 3; kind++) {
+    Patch patch;
+    GRand *rand = g_rand_new_with_seed (7);
+    for (int i = 0; i < SIDE * SIDE; i++) {
+      const double x = i % SIDE - 32, y = i / SIDE - 31, r = hypot (x, y);
+      const double outline = kind == 2 ? 11 * (1 + 0.2 * cos (8 * atan2 (y, x))) : 11;
+      const double hole = kind == 1 ? exp (-((x - 4) * (x - 4) + y * y) / 8) : 0;
+      patch.value[SIDE * SIDE + i] = 90;
+      patch.value[i] = (float) (90 + 5 * (1 + erf (outline - r) - 2 * hole) + g_rand_double_range (rand, -3, 3));
+    }
+    g_rand_free (rand);
+    patch.place = (NotchLookPlace){ 20, 20, 44, 44, 4, 0 };
+    shape[kind] = look_at (&patch).shape;
+  }
+  g_assert_cmpfloat (shape[0].lumps_fine, <, 2);
+  g_assert_cmpfloat (shape[0].lumps_coarse, <, 3);
+  g_assert_cmpfloat (shape[0].rim_coarse, <, 3);
+  g_assert_cmpfloat (shape[1].lumps_fine, >, 3 * shape[0].lumps_fine);
+  g_assert_cmpfloat (shape[1].lumps_coarse, >, 3 * shape[0].lumps_coarse);
+  g_assert_cmpfloat (shape[2].rim_fine, >, 2 * shape[0].rim_fine);
+}
+
+/* A spot alone is all that there is; beside a line it is not. */
+static void
+test_scales (void)
+{
+  Patch patch;
+  draw_wires (&patch);
+  add (&patch, 30, 30, 34, 34, 60);
+  const NotchScales alone = look_at (&patch).scales;
+  for (int k = 0; k < NOTCH_N_SCALES; k++)
+    g_assert_cmpfloat (alone.far[k], <=, 1);
+  g_assert_cmpfloat (alone.wide_off, <, 1.5);
+  add (&patch, 4, 50, 60, 53, 60);
+  const NotchScales beside = look_at (&patch).scales;
+  g_assert_cmpfloat (beside.far[2], >, 1.1);
+  g_assert_cmpfloat (beside.wide_px, >, 1.5 * alone.wide_px);
+  g_assert_cmpfloat (beside.wide_off, >, 10);
+}
+
 /* What the reference has near is no difference, where it may wander. */
 static void
 test_wander (void)
@@ -250,6 +320,9 @@ main (int argc, char **argv)
   g_test_add_func ("/look/outline", test_outline);
   g_test_add_func ("/look/edges", test_edges);
   g_test_add_func ("/look/shapes", test_shapes);
+  g_test_add_func ("/look/dense", test_dense);
+  g_test_add_func ("/look/lumps", test_lumps);
+  g_test_add_func ("/look/scales", test_scales);
   g_test_add_func ("/look/wander", test_wander);
   g_test_add_func ("/look/nothing", test_nothing);
   return g_test_run ();

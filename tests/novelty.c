@@ -72,7 +72,7 @@ test_distance (void)
   }
   g_assert_true (isinf (novelty->limit));
   /* 99.5 % of a chi distribution of three are within 3.583; the nearer of two classes takes little off */
-  notch_novelty_set_limit (novelty, vector, N);
+  notch_novelty_set_limit (novelty, vector, NULL, N);
   g_assert_cmpfloat_with_epsilon (novelty->limit, 3.583, 0.08);
   gsize within = 0;
   for (gsize i = 0; i < N; i++)
@@ -99,6 +99,41 @@ test_unknown (void)
   g_assert_cmpfloat (notch_auroc (score, unknown, N), >, 0.99);
 }
 
+/* What lies among the known ones and has nothing that speaks for it is strange, what is far too; and how much so, bytes say as
+ * well. */
+static void
+test_evidence (void)
+{
+  enum { N = 4000 };
+  int class_index[N];
+  double evidence[N], score[N];
+  gboolean unknown[N];
+  g_autofree float *vector = draw_all (N, 12, class_index), *test = draw_all (N, 13, class_index);
+  GRand *rand = g_rand_new_with_seed (3);
+  for (int i = 0; i < N; i++)
+    evidence[i] = 4 + g_rand_double (rand) + g_rand_double (rand) + g_rand_double (rand);
+  g_autoptr (NotchNovelty) novelty = notch_novelty_new (vector, class_index, N, LENGTH, CLASSES);
+  notch_novelty_set_limit (novelty, vector, evidence, N);
+  g_assert_cmpfloat_with_epsilon (novelty->evidence_mean, 5.5, 0.05);
+  g_assert_cmpfloat_with_epsilon (novelty->evidence_sd, 0.5, 0.02); /* of three, each of 1 / 12 */
+  g_autoptr (GBytes) bytes = notch_novelty_to_bytes (novelty);
+  g_autoptr (NotchNovelty) again = notch_novelty_from_bytes (bytes, LENGTH, CLASSES);
+  gsize beyond = 0;
+  for (int i = 0; i < N; i++) {
+    beyond += notch_novelty_strangeness (novelty, vector + i * LENGTH, evidence[i]) > novelty->limit;
+    unknown[i] = i % 3 == 0;
+    if (unknown[i] && i % 2 == 0)
+      test[i * LENGTH + 1] += 15;
+    score[i] = notch_novelty_strangeness (novelty, test + i * LENGTH, unknown[i] && i % 2 ? 2 : evidence[i]);
+    g_assert_cmpfloat (score[i], ==,
+                       notch_novelty_strangeness (again, test + i * LENGTH, unknown[i] && i % 2 ? 2 : evidence[i]));
+  }
+  g_rand_free (rand);
+  g_assert_cmpuint (beyond, ==, N - (gsize) (NOTCH_NOVELTY_SHARE * N));
+  g_assert_cmpfloat (notch_auroc (score, unknown, N), >, 0.97);
+  g_assert_true (isfinite (notch_novelty_strangeness (novelty, vector, -1e6)));
+}
+
 static void
 test_few (void)
 {
@@ -123,7 +158,7 @@ test_bytes (void)
   int class_index[100];
   g_autofree float *vector = draw_all (100, 4, class_index);
   g_autoptr (NotchNovelty) novelty = notch_novelty_new (vector, class_index, 100, LENGTH, CLASSES);
-  notch_novelty_set_limit (novelty, vector, 100);
+  notch_novelty_set_limit (novelty, vector, NULL, 100);
   g_autoptr (GBytes) bytes = notch_novelty_to_bytes (novelty);
   g_autoptr (NotchNovelty) again = notch_novelty_from_bytes (bytes, LENGTH, CLASSES);
   g_assert_nonnull (again);
@@ -135,10 +170,10 @@ test_bytes (void)
   g_assert_null (notch_novelty_from_bytes (bytes, LENGTH + 1, CLASSES));
   gsize n = 0;
   g_autofree double *lie = g_memdup2 (g_bytes_get_data (bytes, &n), g_bytes_get_size (bytes));
-  lie[1 + LENGTH] = 0; /* a scale */
+  lie[5 + LENGTH] = 0; /* a scale */
   g_autoptr (GBytes) lied = g_bytes_new (lie, n);
   g_assert_null (notch_novelty_from_bytes (lied, LENGTH, CLASSES));
-  lie[1 + LENGTH] = 1;
+  lie[5 + LENGTH] = 1;
   lie[0] = NAN; /* the limit */
   g_autoptr (GBytes) lied_again = g_bytes_new (lie, n);
   g_assert_null (notch_novelty_from_bytes (lied_again, LENGTH, CLASSES));
@@ -150,6 +185,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/novelty/distance", test_distance);
   g_test_add_func ("/novelty/unknown", test_unknown);
+  g_test_add_func ("/novelty/evidence", test_evidence);
   g_test_add_func ("/novelty/few", test_few);
   g_test_add_func ("/novelty/bytes", test_bytes);
   return g_test_run ();

@@ -36,6 +36,10 @@ typedef struct {
    * the classifier needs gets equal ones. `compute` as for notch_net_apply. FALSE where memory or a device does not do. */
   gboolean (*classify) (gconstpointer state, const NotchExample *example, guint n, int patch_side,
                         const NotchCompute *compute, float *probability, GError **error);
+  /* NULL, or how much speaks for any of the classes, n numbers: what is like nothing that was learned has little of it, also
+   * where one class has most of that little. */
+  gboolean (*evidence) (gconstpointer state, const NotchExample *example, guint n, const NotchCompute *compute,
+                        double *evidence, GError **error);
   /* NULL, or the length of an embedding and its values, n x length: near is alike. */
   int (*embedding_length) (gconstpointer state);
   gboolean (*embed) (gconstpointer state, const NotchExample *example, guint n, int patch_side,

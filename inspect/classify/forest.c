@@ -296,6 +296,17 @@ notch_forest_new (const NotchModel *model, GError **error)
   return g_steal_pointer (&forest);
 }
 
+static double
+log_sum (const float *sum, int n)
+{
+  double most = (double) sum[0], whole = 0;
+  for (int c = 1; c < n; c++)
+    most = MAX (most, (double) sum[c]);
+  for (int c = 0; c < n; c++)
+    whole += exp ((double) sum[c] - most);
+  return most + log (whole);
+}
+
 /* In place: sums become probabilities, as XGBoost rounds them. */
 static void
 softmax (float *sum, int n)
@@ -314,8 +325,9 @@ typedef struct {
   NotchForest *forest;
   const float *row;
   gsize n;
-  float *probability;
-  GMutex lock; /* guards: */
+  float *sum;       /* n x classes, which become probabilities */
+  double *evidence; /* n, or NULL; then the sums stay */
+  GMutex lock;      /* guards: */
   GError *error;
 } Rows;
 
@@ -326,9 +338,9 @@ classify_rows (gpointer data, int i)
   const NotchForest *forest = rows->forest;
   const gsize at_once = forest->kernels->trees_rows, first = (gsize) i * at_once, n = MIN (rows->n - first, at_once);
   const gsize n_features = (gsize) forest->trees.n_features, n_classes = (gsize) forest->trees.n_classes;
-  float *probability = rows->probability + first * n_classes;
+  float *sum = rows->sum + first * n_classes;
   NotchFault fault = { 0 };
-  if (forest->kernels->trees_sum (forest->mem, rows->row + first * n_features, n, probability, &fault) != 0) {
+  if (forest->kernels->trees_sum (forest->mem, rows->row + first * n_features, n, sum, &fault) != 0) {
     g_mutex_lock (&rows->lock);
     if (!rows->error)
       notch_fault_error (&fault, "a forest cannot be computed", &rows->error);
@@ -336,7 +348,10 @@ classify_rows (gpointer data, int i)
     return;
   }
   for (gsize r = 0; r < n; r++)
-    softmax (probability + r * n_classes, forest->trees.n_classes);
+    if (rows->evidence)
+      rows->evidence[first + r] = log_sum (sum + r * n_classes, forest->trees.n_classes);
+    else
+      softmax (sum + r * n_classes, forest->trees.n_classes);
 }
 
 /* Has the trees where they are to be walked; the ones of a place are kept. Holds the lock. */
@@ -358,23 +373,38 @@ send_trees (NotchForest *forest, const NotchCompute *compute, GError **error)
   return forest->mem != NULL;
 }
 
+static gboolean
+walk (Rows *rows, const NotchCompute *compute, GError **error)
+{
+  NotchForest *own = rows->forest;
+  g_mutex_lock (&own->lock);
+  if (send_trees (own, compute, &rows->error)) {
+    const gsize at_once = own->kernels->trees_rows;
+    g_mutex_init (&rows->lock);
+    notch_parallel (notch_compute_jobs (compute), (int) ((rows->n + at_once - 1) / at_once), classify_rows, rows);
+    g_mutex_clear (&rows->lock);
+  }
+  g_mutex_unlock (&own->lock);
+  if (rows->error)
+    g_propagate_error (error, rows->error);
+  return !rows->error;
+}
+
 gboolean
 notch_forest_probabilities (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
                             float *probability, GError **error)
 {
   NotchForest *own = (NotchForest *) forest; /* what it says does not change: only where its trees are kept */
-  Rows rows = { .forest = own, .row = row, .n = n, .probability = probability };
-  g_mutex_lock (&own->lock);
-  if (send_trees (own, compute, &rows.error)) {
-    const gsize at_once = own->kernels->trees_rows;
-    g_mutex_init (&rows.lock);
-    notch_parallel (notch_compute_jobs (compute), (int) ((n + at_once - 1) / at_once), classify_rows, &rows);
-    g_mutex_clear (&rows.lock);
-  }
-  g_mutex_unlock (&own->lock);
-  if (rows.error)
-    g_propagate_error (error, rows.error);
-  return !rows.error;
+  return walk (&(Rows){ .forest = own, .row = row, .n = n, .sum = probability }, compute, error);
+}
+
+gboolean
+notch_forest_evidence (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
+                       double *evidence, GError **error)
+{
+  g_autofree float *sum = g_new (float, n *(gsize) forest->trees.n_classes + 1);
+  NotchForest *own = (NotchForest *) forest;
+  return walk (&(Rows){ .forest = own, .row = row, .n = n, .sum = sum, .evidence = evidence }, compute, error);
 }
 
 /* ---- defects --------------------------------------------------------------------------------------------------- */
@@ -406,16 +436,32 @@ state_new (const NotchModel *model, GError **error)
   return state;
 }
 
+static float *
+make_rows (const State *state, const NotchExample *example, guint n)
+{
+  float *row = g_new (float, (gsize) n * state->n_features + 1);
+  for (gsize r = 0; r < n; r++)
+    for (gsize f = 0; f < state->n_features; f++)
+      row[r * state->n_features + f] = (float) example[r].value[state->column[f]];
+  return row;
+}
+
 static gboolean
 classify (gconstpointer data, const NotchExample *example, guint n, G_GNUC_UNUSED int patch_side,
           const NotchCompute *compute, float *probability, GError **error)
 {
   const State *state = data;
-  g_autofree float *row = g_new (float, (gsize) n * state->n_features + 1);
-  for (gsize r = 0; r < n; r++)
-    for (gsize f = 0; f < state->n_features; f++)
-      row[r * state->n_features + f] = (float) example[r].value[state->column[f]];
+  g_autofree float *row = make_rows (state, example, n);
   return notch_forest_probabilities (state->forest, row, n, compute, probability, error);
+}
+
+static gboolean
+find_evidence (gconstpointer data, const NotchExample *example, guint n, const NotchCompute *compute, double *evidence,
+               GError **error)
+{
+  const State *state = data;
+  g_autofree float *row = make_rows (state, example, n);
+  return notch_forest_evidence (state->forest, row, n, compute, evidence, error);
 }
 
 const NotchClassifier notch_classifier_forest = {
@@ -424,5 +470,6 @@ const NotchClassifier notch_classifier_forest = {
   .train = notch_boost_train,
   .open = state_new,
   .classify = classify,
+  .evidence = find_evidence,
   .close = state_free,
 };

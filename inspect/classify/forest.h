@@ -35,3 +35,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchForest, notch_forest_free)
  * do. */
 gboolean notch_forest_probabilities (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
                                      float *probability, GError **error);
+/* Likewise how much speaks for any class, n numbers: the logarithm of the sum of the exponentials of a row's sums (Liu et al.,
+ * NeurIPS 2020). */
+gboolean notch_forest_evidence (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
+                                double *evidence, GError **error);

@@ -34,18 +34,30 @@ make_vectors (const NotchTrained *trained, const NotchExample *example, guint n,
   return vector;
 }
 
+/* What speaks for any class, a number an example; *evidence is NULL where the classifier does not tell. */
+static gboolean
+find_evidence (const NotchTrained *trained, const NotchExample *example, guint n, const NotchCompute *compute,
+               double **evidence, GError **error)
+{
+  const NotchClassifier *classifier = trained->classifier;
+  *evidence = classifier->evidence ? g_new (double, n + 1) : NULL;
+  return !classifier->evidence || classifier->evidence (trained->state, example, n, compute, *evidence, error);
+}
+
 gboolean
 notch_known_distances (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
                        const NotchCompute *compute, double *distance, GError **error)
 {
   int length = 0;
+  g_autofree double *evidence = NULL;
   g_autofree float *vector =
       trained->novelty ? make_vectors (trained, example, n, patch_side, compute, &length, error) : NULL;
-  if (trained->novelty && !vector)
+  if (trained->novelty && (!vector || !find_evidence (trained, example, n, compute, &evidence, error)))
     return FALSE;
   for (guint i = 0; i < n; i++)
     distance[i] = trained->classifier->patches && !example[i].patch ? INFINITY
-                  : vector ? notch_novelty_distance (trained->novelty, vector + i * (gsize) length)
+                  : vector ? notch_novelty_strangeness (trained->novelty, vector + i * (gsize) length,
+                                                        evidence ? evidence[i] : NAN)
                            : NAN;
   return TRUE;
 }
@@ -69,12 +81,11 @@ notch_known_places (const NotchTrained *trained, const NotchExample *example, gu
   return place;
 }
 
-/* The vectors, and classes as the model counts them, of the examples of a part; -1 where it does not know the class. */
-static float *
-take_part (const NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int which,
-           const NotchCompute *compute, GArray *class_index, int *length, GError **error)
+/* The examples of a part, and their classes as the model counts them; -1 where it does not know the class. */
+static GArray *
+take_part (const NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, int which, GArray *class_index)
 {
-  g_autoptr (GArray) example = g_array_new (FALSE, FALSE, sizeof (NotchExample));
+  GArray *example = g_array_new (FALSE, FALSE, sizeof (NotchExample));
   for (guint i = 0; i < dataset->example->len; i++)
     if (part[i] == which && notch_example (dataset, i)->class_index >= 0) {
       const char *name = dataset->class_name->pdata[notch_example (dataset, i)->class_index];
@@ -82,8 +93,22 @@ take_part (const NotchTrained *trained, const NotchDataset *dataset, const guint
       g_array_append_val (example, *notch_example (dataset, i));
       g_array_append_val (class_index, known);
     }
-  return make_vectors (trained, (const NotchExample *) (gpointer) example->data, example->len, dataset->patch_side,
-                       compute, length, error);
+  return example;
+}
+
+/* By the examples of a part. */
+static gboolean
+set_limit (const NotchTrained *trained, const GArray *examples, int patch_side, const NotchCompute *compute,
+           GError **error)
+{
+  int length = 0;
+  const NotchExample *example = (const NotchExample *) (gpointer) examples->data;
+  g_autofree double *evidence = NULL;
+  g_autofree float *vector = make_vectors (trained, example, examples->len, patch_side, compute, &length, error);
+  if (!vector || !find_evidence (trained, example, examples->len, compute, &evidence, error))
+    return FALSE;
+  notch_novelty_set_limit (trained->novelty, vector, evidence, examples->len);
+  return TRUE;
 }
 
 static gboolean
@@ -91,19 +116,21 @@ learn_novelty (NotchTrained *trained, const NotchDataset *dataset, const guint8 
                GError **error)
 {
   int length = 0;
-  g_autoptr (GArray) known = g_array_new (FALSE, FALSE, sizeof (int)), held = g_array_new (FALSE, FALSE, sizeof (int));
-  g_autofree float *learned = take_part (trained, dataset, part, NOTCH_PART_TRAIN, compute, known, &length, error);
-  g_autofree float *others =
-      learned ? take_part (trained, dataset, part, NOTCH_PART_HELD_OUT, compute, held, &length, error) : NULL;
-  if (!others)
+  g_autoptr (GArray) known = g_array_new (FALSE, FALSE, sizeof (int)), other = g_array_new (FALSE, FALSE, sizeof (int));
+  g_autoptr (GArray) learned = take_part (trained, dataset, part, NOTCH_PART_TRAIN, known);
+  g_autoptr (GArray) held = take_part (trained, dataset, part, NOTCH_PART_HELD_OUT, other);
+  g_autofree float *vector = make_vectors (trained, (const NotchExample *) (gpointer) learned->data, learned->len,
+                                           dataset->patch_side, compute, &length, error);
+  if (!vector)
     return FALSE;
   g_clear_pointer (&trained->novelty, notch_novelty_free);
   if (length > 0)
-    trained->novelty = notch_novelty_new (learned, (const int *) (gpointer) known->data, known->len, length,
+    trained->novelty = notch_novelty_new (vector, (const int *) (gpointer) known->data, known->len, length,
                                           (int) trained->model->class_name->len);
   if (!trained->novelty)
     return TRUE;
-  notch_novelty_set_limit (trained->novelty, held->len > 0 ? others : learned, held->len > 0 ? held->len : known->len);
+  if (!set_limit (trained, held->len > 0 ? held : learned, dataset->patch_side, compute, error))
+    return FALSE;
   g_autoptr (GBytes) bytes = notch_novelty_to_bytes (trained->novelty);
   notch_model_set_section (trained->model, NOTCH_NOVELTY_SECTION, bytes);
   return TRUE;

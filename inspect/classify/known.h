@@ -27,7 +27,7 @@ GPtrArray *notch_known_profile (const NotchModel *model);
 GPtrArray *notch_known_profile_of (const NotchModel *model, const GPtrArray *profile, const NotchExample *example,
                                    const int *called, guint n);
 
-/* How far each of n examples is from what is known; NAN where the model cannot tell. FALSE where the classifier cannot embed
+/* How far each of n examples is from what is known, or how strange it is where the classifier has evidence (novelty.h); NAN where the model cannot tell. FALSE where the classifier cannot embed
  * them. */
 gboolean notch_known_distances (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
                                 const NotchCompute *compute, double *distance, GError **error);

@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define EVIDENCE_WEIGHT 2
+#define LEAST_SD        1e-3
+
+enum { HEAD = 5 }; /* doubles before the arrays */
+
 static NotchNovelty *
 allocate (int length, int n_classes)
 {
@@ -18,6 +23,8 @@ allocate (int length, int n_classes)
   novelty->scale = g_new0 (double, n);
   novelty->factor = g_new0 (double, n *n);
   novelty->mean = g_new0 (double, n *(gsize) n_classes);
+  novelty->evidence_mean = NAN;
+  novelty->far_sd = novelty->evidence_sd = 1;
   novelty->limit = INFINITY;
   return novelty;
 }
@@ -215,24 +222,65 @@ notch_novelty_distance (const NotchNovelty *novelty, const float *vector)
   return sqrt (least);
 }
 
-void
-notch_novelty_set_limit (NotchNovelty *novelty, const float *vector, gsize n)
+static double
+log_far (const NotchNovelty *novelty, const float *vector)
 {
-  g_autofree double *distance = g_new (double, n + 1);
+  return log (MAX (notch_novelty_distance (novelty, vector), 1e-9));
+}
+
+/* - ln of the share of a normal distribution that is z sigmas or more above its mean. */
+static double
+rareness (double z)
+{
+  return z < 20 ? -log (0.5 * erfc (z / G_SQRT2)) : 0.5 * z * z + log (z * sqrt (2 * G_PI));
+}
+
+double
+notch_novelty_strangeness (const NotchNovelty *novelty, const float *vector, double evidence)
+{
+  if (isnan (novelty->evidence_mean))
+    return notch_novelty_distance (novelty, vector);
+  return rareness ((log_far (novelty, vector) - novelty->far_mean) / novelty->far_sd)
+         + EVIDENCE_WEIGHT * rareness ((novelty->evidence_mean - evidence) / novelty->evidence_sd);
+}
+
+static void
+mean_and_sd (const double *value, gsize n, double *mean, double *sd)
+{
+  double sum = 0, squares = 0;
   for (gsize i = 0; i < n; i++)
-    distance[i] = notch_novelty_distance (novelty, vector + i * (gsize) novelty->length);
-  qsort (distance, n, sizeof *distance, notch_compare_up);
-  novelty->limit = n > 0 ? distance[MIN ((gsize) ceil (NOTCH_NOVELTY_SHARE * (double) n), n) - 1] : INFINITY;
+    sum += value[i];
+  *mean = sum / (double) n;
+  for (gsize i = 0; i < n; i++)
+    squares += (value[i] - *mean) * (value[i] - *mean);
+  *sd = MAX (sqrt (squares / (double) n), LEAST_SD);
+}
+
+void
+notch_novelty_set_limit (NotchNovelty *novelty, const float *vector, const double *evidence, gsize n)
+{
+  const gsize d = (gsize) novelty->length;
+  g_autofree double *strange = g_new (double, n + 1);
+  if (evidence && n > 0) {
+    for (gsize i = 0; i < n; i++)
+      strange[i] = log_far (novelty, vector + i * d);
+    mean_and_sd (strange, n, &novelty->far_mean, &novelty->far_sd);
+    mean_and_sd (evidence, n, &novelty->evidence_mean, &novelty->evidence_sd);
+  }
+  for (gsize i = 0; i < n; i++)
+    strange[i] = notch_novelty_strangeness (novelty, vector + i * d, evidence ? evidence[i] : NAN);
+  qsort (strange, n, sizeof *strange, notch_compare_up);
+  novelty->limit = n > 0 ? strange[MIN ((gsize) ceil (NOTCH_NOVELTY_SHARE * (double) n), n) - 1] : INFINITY;
 }
 
 /* ---- bytes --------------------------------------------------------------------------------------------------------- */
 
-/* Doubles, little-endian: the limit, then centre, scale, factor and means. */
+/* Doubles, little-endian: the limit, means and sigmas of distances and of evidence, then centre, scale, factor and means. */
 static gsize
 n_doubles (int length, int n_classes)
 {
   gsize d = (gsize) length;
-  return 1 + 2 * d + d * d + d * (gsize) n_classes;
+  return HEAD + 2 * d + d * d + d * (gsize) n_classes;
 }
 
 static void
@@ -248,11 +296,13 @@ notch_novelty_to_bytes (const NotchNovelty *novelty)
 {
   gsize d = (gsize) novelty->length, n = n_doubles (novelty->length, novelty->n_classes);
   guint64 *to = g_new (guint64, n);
-  swap_into (to, &novelty->limit, 1);
-  swap_into (to + 1, novelty->centre, d);
-  swap_into (to + 1 + d, novelty->scale, d);
-  swap_into (to + 1 + 2 * d, novelty->factor, d * d);
-  swap_into (to + 1 + 2 * d + d * d, novelty->mean, d * (gsize) novelty->n_classes);
+  const double head[HEAD] = { novelty->limit, novelty->far_mean, novelty->far_sd, novelty->evidence_mean,
+                              novelty->evidence_sd };
+  swap_into (to, head, HEAD);
+  swap_into (to + HEAD, novelty->centre, d);
+  swap_into (to + HEAD + d, novelty->scale, d);
+  swap_into (to + HEAD + 2 * d, novelty->factor, d * d);
+  swap_into (to + HEAD + 2 * d + d * d, novelty->mean, d * (gsize) novelty->n_classes);
   return g_bytes_new_take (to, n * sizeof *to);
 }
 
@@ -274,12 +324,17 @@ notch_novelty_from_bytes (GBytes *bytes, int length, int n_classes)
     return NULL;
   g_autofree guint64 *from = g_memdup2 (g_bytes_get_data (bytes, &size), g_bytes_get_size (bytes));
   g_autoptr (NotchNovelty) novelty = allocate (length, n_classes);
-  swap_out (&novelty->limit, from, 1);
-  swap_out (novelty->centre, from + 1, d);
-  swap_out (novelty->scale, from + 1 + d, d);
-  swap_out (novelty->factor, from + 1 + 2 * d, d * d);
-  swap_out (novelty->mean, from + 1 + 2 * d + d * d, d * (gsize) n_classes);
-  if (!(novelty->limit >= 0))
+  double head[HEAD];
+  swap_out (head, from, HEAD);
+  novelty->limit = head[0];
+  novelty->far_mean = head[1], novelty->far_sd = head[2];
+  novelty->evidence_mean = head[3], novelty->evidence_sd = head[4];
+  swap_out (novelty->centre, from + HEAD, d);
+  swap_out (novelty->scale, from + HEAD + d, d);
+  swap_out (novelty->factor, from + HEAD + 2 * d, d * d);
+  swap_out (novelty->mean, from + HEAD + 2 * d + d * d, d * (gsize) n_classes);
+  if (!(novelty->limit >= 0) || !isfinite (novelty->far_mean) || !(novelty->far_sd > 0)
+      || isinf (novelty->evidence_mean) || !(novelty->evidence_sd > 0))
     return NULL;
   for (gsize j = 0; j < d; j++)
     if (!isfinite (novelty->centre[j]) || !(novelty->scale[j] > 0) || !(novelty->factor[j * d + j] > 0))

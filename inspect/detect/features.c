@@ -72,6 +72,14 @@ die_edge (const Measured *m)
   return MIN (MIN (u, 1 - u) * hypot (grid->ax, grid->ay), MIN (v, 1 - v) * hypot (grid->bx, grid->by));
 }
 
+/* Of what the spot explains; a spot of one sigma or less explains one. */
+static double
+share (const Measured *m, double gain)
+{
+  const double snr = m->blob->look.shape.spot_snr;
+  return gain / MAX (snr * snr, 1);
+}
+
 /* clang-format off */
 #define FEATURES(F)                                                                                                    \
   F (X, "x_px", "px", 3, OWN, "SNR-weighted centroid in the image, to the right", m->x)                                \
@@ -148,7 +156,24 @@ die_edge (const Measured *m)
   F (DISC_SOFT, "disc_soft", "", 3, ALL, "sigma of its rim over the radius", m->blob->look.shape.disc_soft) \
   F (DISC_GAIN, "disc_gain", "sigma2", 3, ALL, "what the disc explains more than the spot", m->blob->look.shape.disc_gain) \
   F (WAVY, "wavy", "", 3, ALL, "rms of the waves of its outline over the radius", m->blob->look.shape.wavy) \
-  F (WAVY_GAIN, "wavy_gain", "sigma2", 3, ALL, "what a wavy outline explains more than a round one", m->blob->look.shape.wavy_gain)
+  F (WAVY_GAIN, "wavy_gain", "sigma2", 3, ALL, "what a wavy outline explains more than a round one", m->blob->look.shape.wavy_gain) \
+  F (BOX_SHARE, "box_share", "", 5, ALL, "box_gain over what the spot explains", share (m, m->blob->look.shape.box_gain)) \
+  F (BOTH_SHARE, "both_share", "", 5, ALL, "both_loss over the same", share (m, m->blob->look.shape.both_loss)) \
+  F (ONE_SHARE, "one_share", "", 5, ALL, "one_loss over the same", share (m, m->blob->look.shape.one_loss)) \
+  F (FOUR_SHARE, "four_share", "", 5, ALL, "four_loss over the same", share (m, m->blob->look.shape.four_loss)) \
+  F (DISC_SHARE, "disc_share", "", 5, ALL, "disc_gain over the same", share (m, m->blob->look.shape.disc_gain)) \
+  F (WAVY_SHARE, "wavy_share", "", 5, ALL, "wavy_gain over the same", share (m, m->blob->look.shape.wavy_gain)) \
+  F (DISC_RIM_PX, "disc_rim_px", "px", 3, ALL, "sigma of the disc's rim", m->blob->look.shape.disc_px * m->blob->look.shape.disc_soft) \
+  F (LUMPS_FINE, "lumps_fine", "", 3, ALL, "what the wavy disc leaves inside, over noise, smoothed by 1.2 px", m->blob->look.shape.lumps_fine) \
+  F (LUMPS_COARSE, "lumps_coarse", "", 3, ALL, "the same, smoothed by 3.2 px", m->blob->look.shape.lumps_coarse) \
+  F (RIM_FINE, "rim_fine", "", 3, ALL, "what it leaves at its rim, over noise, smoothed by 1.2 px", m->blob->look.shape.rim_fine) \
+  F (RIM_COARSE, "rim_coarse", "", 3, ALL, "the same, smoothed by 3.2 px", m->blob->look.shape.rim_coarse) \
+  F (FAR_1, "far_1", "", 3, ALL, "largest response of a Gaussian of 1 px in the patch, over the largest near the defect", m->blob->look.scales.far[0]) \
+  F (FAR_2, "far_2", "", 3, ALL, "the same of one of 2 px", m->blob->look.scales.far[1]) \
+  F (FAR_4, "far_4", "", 3, ALL, "the same of one of 4 px", m->blob->look.scales.far[2]) \
+  F (FAR_8, "far_8", "", 3, ALL, "the same of one of 8 px", m->blob->look.scales.far[3]) \
+  F (WIDE_PX, "wide_px", "px", 3, ALL, "radius of a disc as large as what is above half of the peak, smoothed by 4 px", m->blob->look.scales.wide_px) \
+  F (WIDE_OFF, "wide_off", "px", 3, ALL, "from the middle of that to the core's", m->blob->look.scales.wide_off)
 /* clang-format on */
 
 /* Clusters and repeaters are known once all defects are (inspect/sign/). */

@@ -28,8 +28,27 @@ typedef struct {
 NotchLook
 notch_look_none (void)
 {
-  return (NotchLook){ NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN,
-                      NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, notch_shape_none () };
+  return (NotchLook){ NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      NAN,
+                      notch_shape_none (),
+                      notch_scales_none () };
 }
 
 /* ---- residual -------------------------------------------------------------------------------------------------- */
@@ -430,6 +449,7 @@ notch_look_measure (const float *patch, int side, const NotchLookPlace *place)
   count_holes (&l, &look);
   find_profile (&l, &look);
   look.shape = notch_shape_measure (l.res, l.reference, side, l.sign, l.x, l.y, l.radius, l.sigma);
+  look.scales = notch_scales_measure (l.res, side, l.sign, l.x, l.y, l.radius);
   find_tones (&l);
   if (l.step <= 0)
     return look;

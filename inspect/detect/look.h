@@ -3,6 +3,7 @@
 
 #include <glib.h>
 
+#include "inspect/detect/scales.h"
 #include "inspect/detect/shape.h"
 
 /* All without unit unless they say otherwise, so that they mean the same whatever the camera; NAN: cannot be told.
@@ -33,6 +34,7 @@ typedef struct {
   double edge_fit;  /* correlation of the residual, times polarity, with the reference's gradient */
   double tone_fit;  /* the same with the reference */
   NotchShape shape; /* of the residual */
+  NotchScales scales;
 } NotchLook;
 
 NotchLook notch_look_none (void); /* all NAN */

@@ -2,19 +2,18 @@
 #include "inspect/detect/shape.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <string.h>
 
+#include "inspect/detect/disc.h"
+
 enum {
-  MOST = 64,        /* px: side of the window at most */
-  COARSE = 20,      /* of that where discs are fitted, in steps of several px */
-  WAVES = 4,        /* of a disc's outline: two to five around it */
-  NORMAL_REACH = 5, /* sigmas */
-  NORMAL_STEPS = 256
+  MOST = NOTCH_DISC_MOST, /* px: side of the window at most */
+  EDGE_STEPS = 6          /* px: what an edge is looked at over */
 };
 
 #define MOST_BOX   9    /* px: radius; what is larger is no part of a pattern */
-#define LEAST_DISC 3    /* px: radius; what is smaller has no outline */
+#define LEAST_DISC 1    /* px: radius; what is smaller has no outline */
+#define EDGE_FLAT  0.05 /* of an edge's step: what a px at its ends may rise */
 #define LEAST_STEP 0.12 /* of the reference's range: less is no edge */
 
 /* A square around the defect, and what is the same all over it. */
@@ -38,28 +37,6 @@ typedef struct {
   double explained; /* of the residual's sum of squares */
 } Fit;
 
-static double normal[2 * NORMAL_REACH * NORMAL_STEPS + 2];
-
-static void
-make_normal (void)
-{
-  for (gsize i = 0; i < G_N_ELEMENTS (normal); i++)
-    normal[i] = 0.5 * (1 + erf (((double) i / NORMAL_STEPS - NORMAL_REACH) / G_SQRT2));
-}
-
-/* The share of a normal distribution below t sigmas: an edge, blurred; to 1e-6. */
-static double
-normal_below (double t)
-{
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once (&once, make_normal);
-  if (!(t > -NORMAL_REACH)) /* nor what is no number */
-    return 0;
-  const double at = (MIN (t, NORMAL_REACH) + NORMAL_REACH) * NORMAL_STEPS;
-  const int i = (int) at;
-  return normal[i] + (at - i) * (normal[i + 1] - normal[i]);
-}
-
 /* ---- spots and boxes: a function of x times one of y --------------------------------------------------------------- */
 
 static void
@@ -67,8 +44,9 @@ draw_axis (Kind kind, const Axis *axis, double blur, int n, double *to)
 {
   for (int i = 0; i < n; i++) {
     const double t = i - axis->middle;
-    to[i] = kind == SPOT ? exp (-0.5 * t * t / (axis->width * axis->width))
-                         : normal_below ((t + axis->width / 2) / blur) - normal_below ((t - axis->width / 2) / blur);
+    to[i] = kind == SPOT
+                ? exp (-0.5 * t * t / (axis->width * axis->width))
+                : notch_blurred_edge ((t + axis->width / 2) / blur) - notch_blurred_edge ((t - axis->width / 2) / blur);
   }
 }
 
@@ -257,8 +235,8 @@ measure_box (const Window *w, const Fit *spot, double sigma, NotchShape *shape)
   if (!(w->range > 4 * sigma)) /* no pattern */
     return;
   const Across x = measure_across (w, &box, TRUE), y = measure_across (w, &box, FALSE);
-  const Across *a = x.both > y.both || (x.both == y.both && x.one > y.one) ? &x : &y;
-  shape->both_loss = (box.explained - a->both) / variance;
+  const Across *a = x.one > y.one || (x.one == y.one && x.both > y.both) ? &x : &y;
+  shape->both_loss = (box.explained - MAX (x.both, y.both)) / variance;
   shape->one_loss = (box.explained - MAX (x.one, y.one)) / variance;
   shape->four_loss = (box.explained - explained_by_four (w, &x.gap, &y.gap)) / variance;
   shape->gap_px = a->gap.high - a->gap.low;
@@ -267,181 +245,41 @@ measure_box (const Window *w, const Fit *spot, double sigma, NotchShape *shape)
   shape->edges = a->gap.step / w->range;
 }
 
-/* ---- discs ------------------------------------------------------------------------------------------------------ */
-
-/* The residual, step x step px together. */
-typedef struct {
-  int n, step;
-  double residual[COARSE * COARSE];
-} Coarse;
-
-/* A disc's parameters: its height, middle and radius; the rim's sigma over the radius; the outline's waves. */
-enum { HEIGHT, MIDDLE_X, MIDDLE_Y, RADIUS, SOFT, WAVE, MOST_PARAMETERS = WAVE + 2 * WAVES };
-
-/* What it is at a place, and how that grows with each parameter. */
-static double
-disc_at (const double *p, int n_waves, double x, double y, double *slope)
-{
-  const double dx = x - p[MIDDLE_X], dy = y - p[MIDDLE_Y], r = hypot (dx, dy) + 1e-9, cx = dx / r, cy = dy / r;
-  double c = cx, s = cy, out = 1, turn = 0;
-  for (int k = 0; k < n_waves; k++) {
-    const double next = c * cx - s * cy;
-    s = s * cx + c * cy, c = next; /* of k + 2 times the angle */
-    out += p[WAVE + 2 * k] * c + p[WAVE + 2 * k + 1] * s;
-    turn += (k + 2) * (p[WAVE + 2 * k + 1] * c - p[WAVE + 2 * k] * s);
-    slope[WAVE + 2 * k] = c, slope[WAVE + 2 * k + 1] = s;
-  }
-  const double rim = p[SOFT] * p[RADIUS], t = (p[RADIUS] * out - r) / rim, value = normal_below (t);
-  const double steep = fabs (t) < NORMAL_REACH ? p[HEIGHT] * exp (-0.5 * t * t) / sqrt (2 * G_PI) / rim : 0;
-  slope[HEIGHT] = value;
-  slope[MIDDLE_X] = steep * (cx + p[RADIUS] * turn * cy / r);
-  slope[MIDDLE_Y] = steep * (cy - p[RADIUS] * turn * cx / r);
-  slope[RADIUS] = steep * r / p[RADIUS];
-  slope[SOFT] = -steep * t * p[RADIUS];
-  for (int k = 0; k < 2 * n_waves; k++)
-    slope[WAVE + k] *= steep * p[RADIUS];
-  return p[HEIGHT] * value;
-}
-
-/* What is left of the residual; `a` and `b`, where they are not NULL, receive the normal equations. */
-static double
-sum_squares (const Coarse *c, const double *p, int n_waves, double *a, double *b)
-{
-  const int n = WAVE + 2 * n_waves;
-  double slope[MOST_PARAMETERS], sum = 0;
-  for (int y = 0; y < c->n; y++)
-    for (int x = 0; x < c->n; x++) {
-      const double off = c->residual[y * c->n + x] - disc_at (p, n_waves, x, y, slope);
-      sum += off * off;
-      for (int j = 0; a && j < n; j++) {
-        b[j] += slope[j] * off;
-        for (int k = 0; k <= j; k++)
-          a[j * n + k] += slope[j] * slope[k];
-      }
-    }
-  return sum;
-}
-
-/* Solves a x = b for a positive definite a, n x n, of which the lower triangle is looked at; both are overwritten. */
-static gboolean
-solve (double *a, double *b, int n)
-{
-  for (int j = 0; j < n; j++)
-    for (int k = 0; k <= j; k++) {
-      double sum = a[j * n + k];
-      for (int i = 0; i < k; i++)
-        sum -= a[j * n + i] * a[k * n + i];
-      if (j == k && !(sum > 0))
-        return FALSE;
-      a[j * n + k] = j == k ? sqrt (sum) : sum / a[k * n + k];
-    }
-  for (int j = 0; j < n; j++) {
-    for (int k = 0; k < j; k++)
-      b[j] -= a[j * n + k] * b[k];
-    b[j] /= a[j * n + j];
-  }
-  for (int j = n - 1; j >= 0; j--) {
-    for (int k = j + 1; k < n; k++)
-      b[j] -= a[k * n + j] * b[k];
-    b[j] /= a[j * n + j];
-  }
-  return TRUE;
-}
-
-/* Levenberg's and Marquardt's steps; gives what is left of the residual. */
-static double
-fit_disc (const Coarse *c, double *p, int n_waves)
-{
-  const int n = WAVE + 2 * n_waves;
-  double damp = 0.01, left = sum_squares (c, p, n_waves, NULL, NULL);
-  for (int round = 0; round < 12 && damp < 100; round++) {
-    double a[MOST_PARAMETERS * MOST_PARAMETERS] = { 0 }, b[MOST_PARAMETERS] = { 0 }, q[MOST_PARAMETERS];
-    sum_squares (c, p, n_waves, a, b);
-    for (int j = 0; j < n; j++)
-      a[j * n + j] += damp * a[j * n + j] + 1e-12;
-    if (!solve (a, b, n))
-      break;
-    for (int j = 0; j < n; j++)
-      q[j] = p[j] + b[j];
-    q[RADIUS] = CLAMP (q[RADIUS], 1, c->n);
-    q[SOFT] = CLAMP (q[SOFT], 0.05, 0.8); /* a softer one is a spot */
-    for (int j = WAVE; j < n; j++)
-      q[j] = CLAMP (q[j], -0.5, 0.5);
-    const double next = sum_squares (c, q, n_waves, NULL, NULL), gain = left - next;
-    if (gain > 0) {
-      memcpy (p, q, (gsize) n * sizeof *p);
-      left = next;
-      damp /= 5;
-      if (gain < 1e-4 * left)
-        break;
-    } else
-      damp *= 5;
-  }
-  return left;
-}
-
-static void
-measure_disc (const Window *w, const Fit *spot, double radius, double variance, NotchShape *shape)
-{
-  Coarse c = { 0 };
-  c.step = (w->n + COARSE - 1) / COARSE;
-  c.n = w->n / c.step;
-  double whole = 0, product = 0, square = 0, slope[MOST_PARAMETERS];
-  for (int y = 0; y < c.n; y++)
-    for (int x = 0; x < c.n; x++) {
-      double sum = 0;
-      for (int v = 0; v < c.step; v++)
-        for (int u = 0; u < c.step; u++)
-          sum += w->residual[(y * c.step + v) * w->n + x * c.step + u];
-      c.residual[y * c.n + x] = sum / c.step; /* noise as that of a pixel */
-      whole += sum * sum / (c.step * c.step);
-    }
-  const double aside = (c.step - 1) / 2.0;
-  double p[MOST_PARAMETERS] = { 1, (spot->x.middle - aside) / c.step, (spot->y.middle - aside) / c.step,
-                                radius / c.step, 0.3 };
-  for (int i = 0; i < c.n * c.n; i++) {
-    const double m = disc_at (p, 0, i % c.n, i / c.n, slope);
-    product += m * c.residual[i], square += m * m;
-  }
-  p[HEIGHT] = product / MAX (square, 1e-9);
-  const double round = fit_disc (&c, p, 0);
-  shape->disc_px = p[RADIUS] * c.step;
-  shape->disc_soft = p[SOFT];
-  shape->disc_gain = (whole - round - spot->explained) / variance;
-  const double waved = fit_disc (&c, p, WAVES);
-  double wave = 0;
-  for (int k = 0; k < 2 * WAVES; k++)
-    wave += p[WAVE + k] * p[WAVE + k] / 2;
-  shape->wavy = sqrt (wave);
-  shape->wavy_gain = (round - waved) / variance;
-}
-
 /* ---- all ------------------------------------------------------------------------------------------------------------ */
 
-/* Sigma of the optics: an edge that is alone rises by its step / (sigma sqrt (2 pi)) a px at most, and the sharpest one of the
- * reference tells. 1 px where it has none. */
+/* Sigma of the optics. How an edge rises that is alone, monotonous and flat on both sides, is a distribution whose variance is
+ * that of the optics and that of a step of a pixel: the mean over all such edges of the reference, which weigh as the square
+ * of their step. Two edges close to each other look sharper than the optics are. 1 px where there is none. */
 static double
 measure_blur (const float *reference, int side)
 {
-  float low = INFINITY, high = -INFINITY, sharpest = 0;
+  float low = INFINITY, high = -INFINITY;
+  double sum = 0, weight = 0;
   for (int i = 0; i < side * side; i++)
     if (isfinite (reference[i]))
       low = MIN (low, reference[i]), high = MAX (high, reference[i]);
   for (int along = 0; along < 2; along++)
     for (int y = 0; y < side; y++)
-      for (int x = 3; x < side - 3; x++) {
-        const int stride = along ? side : 1, at = along ? x * side + y : y * side + x;
-        const float step = fabsf (reference[at + 3 * stride] - reference[at - 3 * stride]);
-        const float rise = fabsf (reference[at + stride] - reference[at - stride]) / 2;
-        if (step > (high - low) / 3 && rise > sharpest * step)
-          sharpest = rise / step;
+      for (int x = 0; x + EDGE_STEPS < side; x++) {
+        const int stride = along ? side : 1;
+        const float *line = reference + (along ? x * side + y : y * side + x);
+        const double step = (double) (line[EDGE_STEPS * stride] - line[0]);
+        if (!(fabs (step) > (double) (high - low) / 3))
+          continue;
+        gboolean alone = TRUE;
+        double first = 0, second = 0;
+        for (int k = 0; k < EDGE_STEPS && alone; k++) {
+          const double rise = (double) (line[(k + 1) * stride] - line[k * stride]) / step,
+                       t = k - (EDGE_STEPS - 1) / 2.0;
+          alone = rise >= -EDGE_FLAT && (rise <= EDGE_FLAT || (k > 0 && k < EDGE_STEPS - 1));
+          first += t * rise, second += t * t * rise;
+        }
+        if (!alone || fabs (first) > 0.5)
+          continue;
+        sum += step * step * (second - first * first - 1.0 / 12);
+        weight += step * step;
       }
-  double least = 0.5, most = 3;
-  while (sharpest > 0 && most - least > 0.01) { /* normal_below falls with sigma */
-    const double blur = (least + most) / 2;
-    *(normal_below (1 / blur) - 0.5 > (double) sharpest ? &least : &most) = blur;
-  }
-  return sharpest > 0 ? (least + most) / 2 : 1;
+  return weight > 0 ? CLAMP (sqrt (MAX (sum / weight, 0)), 0.5, 3) : 1;
 }
 
 static void
@@ -468,7 +306,8 @@ open_window (Window *w, const float *residual, const float *reference, int side,
 NotchShape
 notch_shape_none (void)
 {
-  return (NotchShape){ NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN };
+  return (NotchShape){ NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN,
+                       NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN };
 }
 
 NotchShape
@@ -486,7 +325,7 @@ notch_shape_measure (const float *residual, const float *reference, int side, in
   shape.spot_ratio = MAX (spot.x.width, spot.y.width) / MIN (spot.x.width, spot.y.width);
   shape.spot_snr = sqrt (spot.explained) / sigma;
   if (radius >= LEAST_DISC)
-    measure_disc (w, &spot, radius, sigma * sigma, &shape);
+    notch_disc_measure (w->residual, w->n, spot.x.middle, spot.y.middle, radius, spot.explained, sigma * sigma, &shape);
   if (radius <= MOST_BOX)
     measure_box (w, &spot, sigma, &shape);
   return shape;

@@ -7,9 +7,9 @@
  * less, in units of the noise's variance: twice the logarithm of their likelihoods' ratio where noise is white and normal. NAN:
  * cannot be told.
  *
- * A spot is a Gaussian with axes along rows and columns; a box has sides along them, as sharp as the reference's sharpest edge; a
- * disc has a rim of any sharpness. A side of the box is on the pattern's edge where the pattern goes over, outwards, to the tone
- * that the defect makes: there they join. So a bridge or an open has its sides on two opposite edges, a spur or a mouse bite
+ * A spot is a Gaussian with axes along rows and columns; a box has sides along them, as sharp as edges of the reference that
+ * are alone; a disc has a rim of any sharpness. A side of the box is on the pattern's edge where the pattern goes over, outwards,
+ * to the tone that the defect makes: there they join. So a bridge or an open has its sides on two opposite edges, a spur or a mouse bite
  * has one there, a missing part all four, and what fell there by chance none. */
 typedef struct {
   double spot_px;             /* sigma of the spot, geometric mean of its axes */
@@ -29,6 +29,8 @@ typedef struct {
   double disc_gain;           /* of the disc over the spot */
   double wavy;                /* rms of two to five waves around the disc's outline, over the radius */
   double wavy_gain;           /* of a disc with such an outline over a round one */
+  /* What that disc leaves, smoothed: its mean square over that of as smooth noise, within the disc and around its rim. */
+  double lumps_fine, lumps_coarse, rim_fine, rim_coarse;
 } NotchShape;
 
 /* All NAN. */
