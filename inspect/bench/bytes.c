@@ -24,8 +24,9 @@ notch_bench_bytes_cpu (const NotchBenchTile *tile, double bytes[N_STAGES])
   bytes[STAGE_gather] = pixels * (sample + plane);                  /* image in; TEST out */
   bytes[STAGE_refer] = pixels * (tile->n_sources * sample + plane); /* sources in; REF out */
   bytes[STAGE_fit] = pixels * 4 * plane;                            /* TEST and REF in; REF and RES out */
-  bytes[STAGE_follow] = pixels * (2 + 4 + 4 + 1) * plane; /* RES and REF in, four planes out and in; RES out */
-  bytes[STAGE_normalise] = pixels * 3 * plane;            /* RES and REF in; Z out */
+  /* RES and REF in, four planes out, and in for cells; RES and REF in, RES out; all of the first again, and in for edges; RES out */
+  bytes[STAGE_follow] = pixels * (2 * (2 + 4 + 4) + 3 + 1) * plane;
+  bytes[STAGE_normalise] = pixels * 3 * plane; /* RES and REF in; Z out */
   /* rows: Z in, half a spectrum out; columns: in and out; the filters; FINE out */
   bytes[STAGE_filter] = pixels * (plane + 3 * half + filters + plane);
   bytes[STAGE_label] = pixels * 2 * plane;                                 /* SCORE and FINE in; blobs are few */
@@ -76,7 +77,7 @@ notch_bench_bytes_cuda (const NotchBenchTile *tile, double bytes[N_STAGES])
   bytes[STAGE_gather] = pixels * (9 + sample); /* owner, what is known, judged; samples in, floats out */
   bytes[STAGE_refer] = pixels * (10 + tile->n_sources * sample);
   bytes[STAGE_fit] = pixels * 37;
-  bytes[STAGE_follow] = pixels * 54;
+  bytes[STAGE_follow] = pixels * 112;
   bytes[STAGE_normalise] = pixels * 15;
   bytes[STAGE_filter] = notch_bench_bytes_transforms (tile) + pixels * filter;
   bytes[STAGE_label] = pixels * 10; /* the mask; all else is listed chunks */
