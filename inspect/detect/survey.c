@@ -36,7 +36,7 @@ static const NotchChannel screen[] = {
 /* px: edges that wander by less than this sigma need not be followed. */
 #define WANDER_LEAST 0.02f
 /* px: nor those of dice that are turned by less than this at their ends. */
-#define TURNED_LEAST 0.03
+#define TURNED_LEAST 0.05
 
 /* A sample tile between the rounds. */
 typedef struct {
