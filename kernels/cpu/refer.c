@@ -162,12 +162,10 @@ notch_cpu_swap_rim (float *plane, const NotchPiece *piece, int size, float *rim)
 
 /* The median over k sources in a block of a piece. */
 static void
-refer_block (NotchLane *lane, NotchSource *source, int k, const NotchPiece *block, const NotchPiece *piece,
-             float *plane, float *rim)
+refer_block (NotchLane *lane, NotchSource *source, const Network *network, int k, const NotchPiece *block,
+             const NotchPiece *piece, float *plane, float *rim)
 {
   int size = lane->is.size;
-  Network network;
-  median_network (&network, k);
   bool floats = false;
   for (int j = 0; j < k; j++)
     floats |= source[j].pixels->sample == NOTCH_SAMPLE_F32;
@@ -177,7 +175,7 @@ refer_block (NotchLane *lane, NotchSource *source, int k, const NotchPiece *bloc
     int y = block->y + v;
     for (int j = 0; j < k; j++)
       notch_cpu_source_row (&source[j], v, block);
-    bool any_lost = median_row (source, &network, k, block->w, floats, row, lost);
+    bool any_lost = median_row (source, network, k, block->w, floats, row, lost);
     store_row (row, block, piece, y, size, plane, rim);
     if (!any_lost || y < piece->y || y >= piece->y + piece->h)
       continue;
@@ -195,6 +193,8 @@ refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, 
   int size = lane->is.size, stride = size + NOTCH_SOURCE_PAD;
   NotchPiece wide = rim ? notch_piece_with_rim (piece, size) : *piece;
   NotchBlocks blocks = notch_source_blocks (piece, shift, k, size);
+  Network network;
+  median_network (&network, k);
   NotchSource source[NOTCH_MAX_SOURCES];
   NotchSourcePlace whole[NOTCH_MAX_SOURCES];
   for (int j = 0; j < k; j++)
@@ -216,7 +216,7 @@ refer_piece (NotchLane *lane, const NotchBatch *batch, const NotchPiece *piece, 
       notch_source_noise (&source[j].place, piece, &part);
     }
     notch_ref_noise_add (noise, &part, share);
-    refer_block (lane, source, k, &block, piece, plane, rim);
+    refer_block (lane, source, &network, k, &block, piece, plane, rim);
   }
 }
 
