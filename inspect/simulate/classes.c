@@ -4,7 +4,10 @@
 
 #include <string.h>
 
-#define BORDER_PX 8 /* from the cell's border */
+#define BORDER_PX 8    /* from the cell's border */
+#define SEEN      0.05 /* of a feature's tone: less of it is not seen */
+#define OPAQUE    20   /* grey levels: residue is so much brighter or darker than what it lies on */
+#define EVEN      8    /* grey levels: what differs less is of one tone */
 
 void
 notch_canvas_open (NotchCanvas *canvas, double x, double y, double reach_x, double reach_y)
@@ -220,7 +223,21 @@ draw_missing (NotchCanvas *canvas)
   return TRUE;
 }
 
-/* A feature where none should be. */
+/* Whether all that is seen of what was drawn lies on one tone: what touches a feature is a part of that. */
+static gboolean
+is_apart (const NotchCanvas *canvas)
+{
+  gsize n = (gsize) canvas->w * (gsize) canvas->h;
+  g_autofree float *clean = g_new (float, n);
+  float low = G_MAXFLOAT, high = -G_MAXFLOAT;
+  notch_scene_render (canvas->scene, canvas->x0, canvas->y0, canvas->w, canvas->h, clean);
+  for (gsize i = 0; i < n; i++)
+    if (fabsf (canvas->delta[i]) > SEEN)
+      low = MIN (low, clean[i]), high = MAX (high, clean[i]);
+  return high - low < EVEN;
+}
+
+/* A feature where none should be, apart from others. */
 static gboolean
 draw_extra (NotchCanvas *canvas)
 {
@@ -234,7 +251,7 @@ draw_extra (NotchCanvas *canvas)
   rect.x1 = rect.x0 + w, rect.y1 = rect.y0 + h;
   rect.tone = rect.tone < 0 ? -1 : 1;
   draw_rect (canvas, &rect);
-  return TRUE;
+  return is_apart (canvas);
 }
 
 /* ---- patches ----------------------------------------------------------------------------------------------------- */
@@ -320,19 +337,36 @@ draw_haze (NotchCanvas *canvas)
   return TRUE;
 }
 
-/* A blob of no regular shape. */
+/* Material that hides the pattern below it, as far as it is opaque: brighter than all of it or darker, with lumps and a
+ * ragged outline, which the optics blur. */
 static gboolean
 draw_residue (NotchCanvas *canvas)
 {
   double a = choose_radius (canvas, 4, 12, 0.05), sign = either_sign (canvas), x, y;
   choose_place (canvas, 2 * a, &x, &y);
-  notch_canvas_open (canvas, x, y, 3 * a, 3 * a);
-  g_autofree float *field = make_field (canvas, 0.7 * a, 0.7 * a);
-  for (int j = 0; j < canvas->h; j++)
-    for (int i = 0; i < canvas->w; i++) {
-      double r = distance (canvas, i, j, x, y) / a, level = exp (-r * r / 2) * (1 + 0.35 * field[j * canvas->w + i]);
-      canvas->delta[j * canvas->w + i] =
-          (float) (sign * notch_scene_edge ((level - 0.5) * 0.6 * a / canvas->die->blur));
+  notch_canvas_open (canvas, x, y, 3.5 * a, 3.5 * a);
+  int w = canvas->w, h = canvas->h;
+  gsize n = (gsize) w * (gsize) h;
+  g_autofree float *clean = g_new (float, n), *level = make_field (canvas, 0.8 * a, 0.8 * a);
+  g_autofree float *fine = make_field (canvas, 0.35 * a, 0.35 * a);
+  notch_scene_render (canvas->scene, canvas->x0, canvas->y0, w, h, clean);
+  float low = clean[0], high = clean[0];
+  for (int j = 0; j < h; j++)
+    for (int i = 0; i < w; i++) {
+      double r = distance (canvas, i, j, x, y) / a;
+      float *at = level + j * w + i;
+      *at = (float) exp (-r * r / 2) * (1 + 0.45F * *at + 0.25F * fine[j * w + i]) - 0.5F;
+      low = MIN (low, clean[j * w + i]), high = MAX (high, clean[j * w + i]);
+    }
+  double grey = sign > 0 ? high + OPAQUE : low - OPAQUE;
+  canvas->shape = g_new0 (float, n);
+  for (int j = 1; j + 1 < h; j++)
+    for (int i = 1; i + 1 < w; i++) {
+      const float *at = level + j * w + i;
+      double slope = hypot (at[1] - at[-1], at[w] - at[-w]) / 2; /* a px: the level over it is the way to the outline */
+      float cover = (float) notch_scene_edge (*at / (slope * canvas->die->blur + 1e-6));
+      canvas->shape[j * w + i] = cover;
+      canvas->delta[j * w + i] = cover * (float) (grey - clean[j * w + i]) / 100;
     }
   return TRUE;
 }
@@ -355,19 +389,23 @@ draw_ring (NotchCanvas *canvas)
   return TRUE;
 }
 
-/* A faint wide patch of another colour with a wavy outline. */
+/* A film of another thickness, with a wavy outline: the pattern below gets brighter or darker by a factor. */
 static gboolean
 draw_discoloration (NotchCanvas *canvas)
 {
   double radius = choose_radius (canvas, 8, 40, 0.12), sign = either_sign (canvas), x, y, reach = 1.6 * radius + 12;
   choose_place (canvas, 1.3 * radius, &x, &y);
   notch_canvas_open (canvas, x, y, reach, reach);
+  gsize n = (gsize) canvas->w * (gsize) canvas->h;
   g_autofree float *field = make_field (canvas, radius, radius);
+  canvas->shape = g_new (float, n);
+  notch_scene_render (canvas->scene, canvas->x0, canvas->y0, canvas->w, canvas->h, canvas->delta);
   for (int j = 0; j < canvas->h; j++)
     for (int i = 0; i < canvas->w; i++) {
-      double edge = radius * (1 + 0.12 * CLAMP (field[j * canvas->w + i], -3, 3));
-      canvas->delta[j * canvas->w + i] =
-          (float) (sign * notch_scene_edge ((edge - distance (canvas, i, j, x, y)) / 2.5));
+      gsize at = (gsize) (j * canvas->w + i);
+      double edge = radius * (1 + 0.12 * CLAMP (field[at], -3, 3));
+      canvas->shape[at] = (float) notch_scene_edge ((edge - distance (canvas, i, j, x, y)) / 2.5);
+      canvas->delta[at] *= (float) sign * canvas->shape[at] / 100;
     }
   return TRUE;
 }
