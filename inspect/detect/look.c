@@ -6,6 +6,9 @@
 
 #include "inspect/wafer/median.h"
 
+#define FILM_LEAST 3 /* px: sigma of means around, which should have some of the pattern */
+#define FILM_MOST  8
+
 /* What is worked on; planes of side x side. */
 typedef struct {
   int side, n;
@@ -29,6 +32,8 @@ NotchLook
 notch_look_none (void)
 {
   return (NotchLook){ NAN,
+                      NAN,
+                      NAN,
                       NAN,
                       NAN,
                       NAN,
@@ -114,11 +119,10 @@ blur (const Look *l, const float *from, const float *tap, int reach, float *to)
     blur_line (l->work + x, l->side, l->side, tap, reach, to + x);
 }
 
-/* Gaussian means of what is known. */
+/* Gaussian means of what is known of planes, which are 0 elsewhere. */
 static void
-smooth_residual (Look *l, double scale)
+smooth (const Look *l, double sigma, int n_planes, const float *const *from, float *const *to)
 {
-  const double sigma = CLAMP (0.6 * scale, 0.6, l->side / 8.0);
   const int reach = (int) ceil (3 * sigma);
   g_autofree float *tap = g_new (float, reach + 1), *weight = g_new (float, 2 * (gsize) l->n);
   for (int k = 0; k <= reach; k++)
@@ -126,9 +130,11 @@ smooth_residual (Look *l, double scale)
   for (int i = 0; i < l->n; i++)
     weight[l->n + i] = l->known[i];
   blur (l, weight + l->n, tap, reach, weight);
-  blur (l, l->res, tap, reach, l->smooth);
-  for (int i = 0; i < l->n; i++)
-    l->smooth[i] = l->known[i] ? l->smooth[i] / weight[i] : 0;
+  for (int p = 0; p < n_planes; p++) {
+    blur (l, from[p], tap, reach, to[p]);
+    for (int i = 0; i < l->n; i++)
+      to[p][i] = l->known[i] ? to[p][i] / weight[i] : 0;
+  }
 }
 
 /* Sigma of what is known of a plane, from the median of its sizes. */
@@ -353,6 +359,31 @@ fit_pattern (const Look *l, NotchLook *look)
   look->tone_fit = n > 8 ? correlation (n, r, tone, rr, tone2, tone_r) : NAN;
 }
 
+/* How the residual R goes with the pattern's grey level T: R = S (1 + film (T - M) / M), S and M their means around. A film that
+ * is thicker here scales the pattern, which is 1; what is only added is 0; what hides the pattern is less. */
+static void
+fit_film (const Look *l, NotchLook *look)
+{
+  g_autofree float *planes = g_new0 (float, 3 * (gsize) l->n);
+  float *level = planes, *mean = planes + l->n, *part = planes + 2 * l->n;
+  for (int i = 0; i < l->n; i++)
+    level[i] = l->known[i] ? l->reference[i] : 0;
+  smooth (l, CLAMP (l->radius / 2, FILM_LEAST, FILM_MOST), 2, (const float *const[]){ l->res, level },
+          (float *const[]){ part, mean });
+  const double reach = MAX (1.5 * l->radius, 3);
+  double qq = 0, qr = 0;
+  for (int i = 0; i < l->n; i++) {
+    if (!l->known[i] || hypot (i % l->side - l->x, i / l->side - l->y) > reach || !(mean[i] > 0))
+      continue;
+    const double q = (double) (part[i] * (level[i] / mean[i] - 1));
+    qq += q * q, qr += q * (double) (l->res[i] - part[i]);
+  }
+  if (!(qq > 0))
+    return;
+  look->film = CLAMP (qr / qq, -10, 10);
+  look->film_snr = qr / (sqrt (qq) * l->sigma);
+}
+
 static void
 measure_tones (const Look *l, NotchLook *look)
 {
@@ -442,7 +473,7 @@ notch_look_measure (const float *patch, int side, const NotchLookPlace *place)
   l.label = numbers, l.queue = numbers + n;
   find_residual (&l, place->wander);
   l.sigma = spread (&l, l.res);
-  smooth_residual (&l, place->scale);
+  smooth (&l, CLAMP (0.6 * place->scale, 0.6, side / 8.0), 1, (const float *const[]){ l.res }, (float *const[]){ l.smooth });
   l.sigma_smooth = spread (&l, l.smooth);
   if (!find_core (&l, place, &look))
     return look;
@@ -455,6 +486,7 @@ notch_look_measure (const float *patch, int side, const NotchLookPlace *place)
     return look;
   measure_tones (&l, &look);
   fit_pattern (&l, &look);
+  fit_film (&l, &look);
   find_topology (&l, &look);
   return look;
 }

@@ -19,7 +19,7 @@ typedef struct {
 } NotchCanvas;
 
 typedef enum { NOTCH_NEEDS_NOTHING, NOTCH_NEEDS_WIRES, NOTCH_NEEDS_FEATURES, NOTCH_NEEDS_PATTERN } NotchNeed;
-typedef enum { NOTCH_CLASS_BASIC, NOTCH_CLASS_FURTHER, NOTCH_CLASS_NUISANCE } NotchClassKind;
+typedef enum { NOTCH_CLASS_BASIC, NOTCH_CLASS_FURTHER, NOTCH_CLASS_NUISANCE, NOTCH_CLASS_ODD } NotchClassKind;
 
 typedef struct {
   const char *name;
@@ -38,5 +38,15 @@ void notch_canvas_open (NotchCanvas *canvas, double x, double y, double reach_x,
 /* An elliptical Gaussian of sigmas a and b, a turned by `angle` from +x towards +y. */
 void notch_canvas_add_gaussian (const NotchCanvas *canvas, double x, double y, double a, double b, double angle,
                                 double peak);
+/* A place in the canvas's die, px in the image, `margin` away from the cell's border. */
+void notch_canvas_choose_place (NotchCanvas *canvas, double margin, double *x, double *y);
+/* Opens the canvas around a rectangle of the cell and draws it, shifted and blurred as its die. */
+void notch_canvas_draw_rect (NotchCanvas *canvas, const NotchRect *rect);
+/* Smooth noise of sigma 1 on the canvas, another one each time; free with g_free. */
+float *notch_canvas_make_field (const NotchCanvas *canvas, double cell_x, double cell_y);
+/* What is there without the defect, and how it rises a px along x and y: w x h each. */
+void notch_canvas_render_slopes (const NotchCanvas *canvas, float *clean, float *along_x, float *along_y);
+/* odd.c: what is of no class. */
+gboolean notch_draw_odd (NotchCanvas *canvas);
 /* Frees what was drawn. */
 void notch_canvas_clear (NotchCanvas *canvas);

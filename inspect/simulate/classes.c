@@ -27,8 +27,8 @@ notch_canvas_clear (NotchCanvas *canvas)
 }
 
 /* A place in the canvas's die, px in the image, `margin` away from the cell's border. */
-static void
-choose_place (NotchCanvas *canvas, double margin, double *x, double *y)
+void
+notch_canvas_choose_place (NotchCanvas *canvas, double margin, double *x, double *y)
 {
   const NotchSimulation *s = canvas->scene->simulation;
   double w = (double) s->die_width, h = (double) s->die_height;
@@ -67,8 +67,8 @@ static gboolean
 draw_particle (NotchCanvas *canvas)
 {
   double size = notch_random_between (canvas->random, 0.7, 3), sign = either_sign (canvas), x, y;
-  double sigma = MAX (size, canvas->die->blur), reach = 5 * sigma;
-  choose_place (canvas, 2 * sigma, &x, &y);
+  double sigma = hypot (size, canvas->die->blur), reach = 5 * sigma;
+  notch_canvas_choose_place (canvas, 2 * sigma, &x, &y);
   notch_canvas_open (canvas, x, y, reach, reach);
   if (size < 1.5 || notch_random_unit (canvas->random) < 0.5)
     notch_canvas_add_gaussian (canvas, x, y, sigma, sigma, 0, sign);
@@ -86,7 +86,7 @@ static gboolean
 draw_pit (NotchCanvas *canvas)
 {
   double hole = notch_random_between (canvas->random, 0, 0.6), sigma = hypot (hole, canvas->die->blur), x, y;
-  choose_place (canvas, 2 * sigma, &x, &y);
+  notch_canvas_choose_place (canvas, 2 * sigma, &x, &y);
   notch_canvas_open (canvas, x, y, 5 * sigma, 5 * sigma);
   notch_canvas_add_gaussian (canvas, x, y, sigma, sigma, 0, -1);
   return TRUE;
@@ -104,7 +104,7 @@ draw_scratch (NotchCanvas *canvas)
   double sigma = hypot (width / sqrt (12), canvas->die->blur), sign = either_sign (canvas);
   double reach = length / 2 + 5 * sigma + 1;
   int n = (int) (length / step);
-  choose_place (canvas, 4, &x, &y);
+  notch_canvas_choose_place (canvas, 4, &x, &y);
   notch_canvas_open (canvas, x, y, reach, reach);
   for (int way = -1; way <= 1; way += 2) { /* from the middle to both ends */
     double px = x, py = y;
@@ -125,15 +125,15 @@ draw_stain (NotchCanvas *canvas)
   double most = CLAMP (MIN (s->die_width, s->die_height) / 20.0, 3, 12), x, y;
   double a = notch_random_between (canvas->random, MIN (5, most / 2), most), sign = either_sign (canvas);
   double b = MAX (a * notch_random_between (canvas->random, 0.7, 1), MIN (5, most / 2));
-  choose_place (canvas, 2 * a, &x, &y);
+  notch_canvas_choose_place (canvas, 2 * a, &x, &y);
   notch_canvas_open (canvas, x, y, 5 * a, 5 * a);
   notch_canvas_add_gaussian (canvas, x, y, a, b, notch_random_between (canvas->random, 0, G_PI), sign);
   return TRUE;
 }
 
 /* Opens the canvas around a rectangle of the cell and draws it, shifted and blurred as its die. */
-static void
-draw_rect (NotchCanvas *canvas, const NotchRect *rect)
+void
+notch_canvas_draw_rect (NotchCanvas *canvas, const NotchRect *rect)
 {
   const NotchSceneDie *die = canvas->die;
   double x, y, half = hypot (rect->x1 - rect->x0, rect->y1 - rect->y0) / 2 + 5 * die->blur + 1;
@@ -166,7 +166,7 @@ draw_wire_piece (NotchCanvas *canvas, const GArray *wires, double sign, double l
     else
       *low = *high - depth;
   }
-  draw_rect (canvas, &rect);
+  notch_canvas_draw_rect (canvas, &rect);
   return TRUE;
 }
 
@@ -219,7 +219,7 @@ draw_missing (NotchCanvas *canvas)
   if (!choose_feature (canvas, &rect))
     return FALSE;
   rect.tone = rect.tone < 0 ? 1 : -1;
-  draw_rect (canvas, &rect);
+  notch_canvas_draw_rect (canvas, &rect);
   return TRUE;
 }
 
@@ -250,7 +250,7 @@ draw_extra (NotchCanvas *canvas)
   rect.y0 = notch_random_between (canvas->random, margin, (double) s->die_height - margin);
   rect.x1 = rect.x0 + w, rect.y1 = rect.y0 + h;
   rect.tone = rect.tone < 0 ? -1 : 1;
-  draw_rect (canvas, &rect);
+  notch_canvas_draw_rect (canvas, &rect);
   return is_apart (canvas);
 }
 
@@ -266,8 +266,8 @@ choose_radius (const NotchCanvas *canvas, double least, double most, double part
 }
 
 /* Smooth noise of sigma 1 on the canvas, another one each time. */
-static float *
-make_field (const NotchCanvas *canvas, double cell_x, double cell_y)
+float *
+notch_canvas_make_field (const NotchCanvas *canvas, double cell_x, double cell_y)
 {
   float *field = g_new0 (float, (gsize) canvas->w *(gsize) canvas->h);
   notch_field_add (notch_random_next (canvas->random), MAX (cell_x, 1), MAX (cell_y, 1), 1, 0, 0, canvas->w, canvas->h,
@@ -287,7 +287,7 @@ static void
 open_patch (NotchCanvas *canvas, double radius)
 {
   double x, y, soft = MAX (radius / 6, 1);
-  choose_place (canvas, radius + 3 * soft, &x, &y);
+  notch_canvas_choose_place (canvas, radius + 3 * soft, &x, &y);
   notch_canvas_open (canvas, x, y, radius + 5 * soft, radius + 5 * soft);
   canvas->shape = g_new (float, (gsize) canvas->w *(gsize) canvas->h);
   for (int j = 0; j < canvas->h; j++)
@@ -296,8 +296,8 @@ open_patch (NotchCanvas *canvas, double radius)
 }
 
 /* What is there without the defect, and how it rises a px along x and y. */
-static void
-render_slopes (const NotchCanvas *canvas, float *clean, float *along_x, float *along_y)
+void
+notch_canvas_render_slopes (const NotchCanvas *canvas, float *clean, float *along_x, float *along_y)
 {
   int w = canvas->w, h = canvas->h, stride = w + 2;
   g_autofree float *wide = g_new (float, (gsize) stride *(gsize) (h + 2));
@@ -319,7 +319,7 @@ draw_cd (NotchCanvas *canvas)
   open_patch (canvas, choose_radius (canvas, 5, 40, 0.15));
   gsize n = (gsize) canvas->w * (gsize) canvas->h;
   g_autofree float *slopes = g_new (float, 3 * n);
-  render_slopes (canvas, slopes, slopes + n, slopes + 2 * n);
+  notch_canvas_render_slopes (canvas, slopes, slopes + n, slopes + 2 * n);
   for (gsize i = 0; i < n; i++)
     canvas->delta[i] = (float) sign * canvas->shape[i] * hypotf (slopes[n + i], slopes[2 * n + i]);
   canvas->least = 0.05, canvas->most = 0.5; /* px */
@@ -331,7 +331,7 @@ static gboolean
 draw_haze (NotchCanvas *canvas)
 {
   open_patch (canvas, choose_radius (canvas, 10, 40, 0.12));
-  g_autofree float *field = make_field (canvas, 1.3, 1.3);
+  g_autofree float *field = notch_canvas_make_field (canvas, 1.3, 1.3);
   for (int i = 0; i < canvas->w * canvas->h; i++)
     canvas->delta[i] = canvas->shape[i] * field[i];
   return TRUE;
@@ -343,12 +343,12 @@ static gboolean
 draw_residue (NotchCanvas *canvas)
 {
   double a = choose_radius (canvas, 4, 12, 0.05), sign = either_sign (canvas), x, y;
-  choose_place (canvas, 2 * a, &x, &y);
+  notch_canvas_choose_place (canvas, 2 * a, &x, &y);
   notch_canvas_open (canvas, x, y, 3.5 * a, 3.5 * a);
   int w = canvas->w, h = canvas->h;
   gsize n = (gsize) w * (gsize) h;
-  g_autofree float *clean = g_new (float, n), *level = make_field (canvas, 0.8 * a, 0.8 * a);
-  g_autofree float *fine = make_field (canvas, 0.35 * a, 0.35 * a);
+  g_autofree float *clean = g_new (float, n), *level = notch_canvas_make_field (canvas, 0.8 * a, 0.8 * a);
+  g_autofree float *fine = notch_canvas_make_field (canvas, 0.35 * a, 0.35 * a);
   notch_scene_render (canvas->scene, canvas->x0, canvas->y0, w, h, clean);
   float low = clean[0], high = clean[0];
   for (int j = 0; j < h; j++)
@@ -377,9 +377,9 @@ draw_ring (NotchCanvas *canvas)
 {
   double radius = choose_radius (canvas, 8, 30, 0.08), width = notch_random_between (canvas->random, 1.2, 2.2);
   double sign = either_sign (canvas), reach = radius + 5 * width, x, y;
-  choose_place (canvas, radius + 2 * width, &x, &y);
+  notch_canvas_choose_place (canvas, radius + 2 * width, &x, &y);
   notch_canvas_open (canvas, x, y, reach, reach);
-  g_autofree float *field = make_field (canvas, radius, radius);
+  g_autofree float *field = notch_canvas_make_field (canvas, radius, radius);
   for (int j = 0; j < canvas->h; j++)
     for (int i = 0; i < canvas->w; i++) {
       double r = distance (canvas, i, j, x, y), t = (r - radius) / width;
@@ -394,10 +394,10 @@ static gboolean
 draw_discoloration (NotchCanvas *canvas)
 {
   double radius = choose_radius (canvas, 8, 40, 0.12), sign = either_sign (canvas), x, y, reach = 1.6 * radius + 12;
-  choose_place (canvas, 1.3 * radius, &x, &y);
+  notch_canvas_choose_place (canvas, 1.3 * radius, &x, &y);
   notch_canvas_open (canvas, x, y, reach, reach);
   gsize n = (gsize) canvas->w * (gsize) canvas->h;
-  g_autofree float *field = make_field (canvas, radius, radius);
+  g_autofree float *field = notch_canvas_make_field (canvas, radius, radius);
   canvas->shape = g_new (float, n);
   notch_scene_render (canvas->scene, canvas->x0, canvas->y0, canvas->w, canvas->h, canvas->delta);
   for (int j = 0; j < canvas->h; j++)
@@ -426,7 +426,7 @@ draw_chip (NotchCanvas *canvas)
   double u = side & 1 ? at : edge, v = side & 1 ? edge : at, reach = MAX (half, depth) + 6 * die->blur + 2;
   notch_scene_to_image (canvas->scene, die->x + u, die->y + v, &x, &y);
   notch_canvas_open (canvas, x + die->dx, y + die->dy, reach, reach);
-  g_autofree float *field = make_field (canvas, 3, 3);
+  g_autofree float *field = notch_canvas_make_field (canvas, 3, 3);
   for (int j = 0; j < canvas->h; j++)
     for (int i = 0; i < canvas->w; i++) {
       double pu, pv;
@@ -451,9 +451,9 @@ draw_rough (NotchCanvas *canvas)
   const double across = 3, along = 30;
   open_patch (canvas, choose_radius (canvas, 12, 40, 0.12));
   gsize n = (gsize) canvas->w * (gsize) canvas->h;
-  g_autofree float *slopes = g_new (float, 3 * n), *way_x = make_field (canvas, across, along);
-  g_autofree float *way_y = make_field (canvas, along, across);
-  render_slopes (canvas, slopes, slopes + n, slopes + 2 * n);
+  g_autofree float *slopes = g_new (float, 3 * n), *way_x = notch_canvas_make_field (canvas, across, along);
+  g_autofree float *way_y = notch_canvas_make_field (canvas, along, across);
+  notch_canvas_render_slopes (canvas, slopes, slopes + n, slopes + 2 * n);
   for (gsize i = 0; i < n; i++)
     canvas->delta[i] = -canvas->shape[i] * (way_x[i] * slopes[n + i] + way_y[i] * slopes[2 * n + i]);
   canvas->most = 0.5; /* px */
@@ -466,7 +466,7 @@ draw_grain (NotchCanvas *canvas)
 {
   open_patch (canvas, choose_radius (canvas, 12, 40, 0.12));
   gsize n = (gsize) canvas->w * (gsize) canvas->h;
-  g_autofree float *clean = g_new (float, n), *field = make_field (canvas, 2, 2);
+  g_autofree float *clean = g_new (float, n), *field = notch_canvas_make_field (canvas, 2, 2);
   notch_scene_render (canvas->scene, canvas->x0, canvas->y0, canvas->w, canvas->h, clean);
   for (gsize i = 0; i < n; i++)
     canvas->delta[i] = canvas->shape[i] * field[i] * CLAMP ((clean[i] - 70) / 40, 0, 1);
@@ -478,7 +478,7 @@ static gboolean
 draw_colour (NotchCanvas *canvas)
 {
   double radius = choose_radius (canvas, 30, 120, 0.1), sign = either_sign (canvas), x, y;
-  choose_place (canvas, 1.5 * radius, &x, &y);
+  notch_canvas_choose_place (canvas, 1.5 * radius, &x, &y);
   notch_canvas_open (canvas, x, y, 2.5 * radius, 2.5 * radius);
   gsize n = (gsize) canvas->w * (gsize) canvas->h;
   g_autofree float *clean = g_new (float, n);
@@ -526,6 +526,7 @@ static const NotchDefectClass classes[] = {
   { "grain", NOTCH_CLASS_NUISANCE, NOTCH_NEEDS_PATTERN, draw_grain },
   { "colour", NOTCH_CLASS_NUISANCE, NOTCH_NEEDS_NOTHING, draw_colour },
   { "layer", NOTCH_CLASS_NUISANCE, NOTCH_NEEDS_NOTHING, draw_layer },
+  { "odd", NOTCH_CLASS_ODD, NOTCH_NEEDS_NOTHING, notch_draw_odd },
 };
 
 const NotchDefectClass *

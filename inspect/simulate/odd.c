@@ -1,0 +1,135 @@
+/* odd.c - defects of no class: any outline, any texture, anywhere, and any way of changing what is there
+ *
+ * What a classifier knows ends where its classes do, and nothing tells it where that is but examples of what they are not
+ * (Hendrycks, Mazeika and Dietterich, ICLR 2019). So these are drawn from everything that classes are drawn from, each
+ * part by itself. Some look as defects of a class do; a class is where many more of its own are. */
+#include "inspect/simulate/canvas.h"
+#include "inspect/simulate/field.h"
+
+#define LEAST_PX 0.6 /* radius */
+#define MOST_PX  30
+
+static gboolean
+with_chance (const NotchCanvas *canvas, double chance)
+{
+  return notch_random_unit (canvas->random) < chance;
+}
+
+/* Even in the logarithm. */
+static double
+any_length (const NotchCanvas *canvas, double least, double most)
+{
+  return least * pow (most / least, notch_random_unit (canvas->random));
+}
+
+/* A blob with any axes and a wavy outline, whose rim may be soft; hollow, or not. */
+static void
+draw_blob (NotchCanvas *canvas)
+{
+  NotchRandom *r = canvas->random;
+  const NotchSimulation *s = canvas->scene->simulation;
+  const double least = (double) MIN (s->die_width, s->die_height), blur = canvas->die->blur;
+  const double radius = any_length (canvas, LEAST_PX, CLAMP (least / 10, 2, MOST_PX));
+  const double long_axis = with_chance (canvas, 0.3) ? radius * any_length (canvas, 1.2, 6) : radius;
+  const double turn = notch_random_between (r, 0, G_PI), c = cos (turn), sn = sin (turn);
+  const double soft = with_chance (canvas, 0.5) ? blur : any_length (canvas, blur, MAX (0.8 * radius, 1.1 * blur));
+  const double wave = with_chance (canvas, 0.5) ? notch_random_between (r, 0.05, 0.4) : 0;
+  const double hole = with_chance (canvas, 0.2) ? notch_random_between (r, 0.4, 1) : 0;
+  const double inner = radius - MIN (any_length (canvas, 1.2, 5), radius / 2);
+  const int waves = 2 + notch_random_below (r, 5);
+  const double phase = notch_random_between (r, 0, 2 * G_PI);
+  const double reach = MIN (long_axis, least / 6) * (1 + wave) + 4 * soft;
+  double x, y;
+  notch_canvas_choose_place (canvas, reach / 2, &x, &y);
+  notch_canvas_open (canvas, x, y, reach, reach);
+  for (int j = 0; j < canvas->h; j++)
+    for (int i = 0; i < canvas->w; i++) {
+      const double dx = (double) (canvas->x0 + i) - x, dy = (double) (canvas->y0 + j) - y;
+      const double u = (c * dx + sn * dy) * radius / long_axis, v = c * dy - sn * dx, d = hypot (u, v);
+      const double edge = radius * (1 + wave * sin (waves * atan2 (v, u) + phase));
+      const double cover = notch_scene_edge ((edge - d) / soft);
+      canvas->delta[j * canvas->w + i] = (float) (cover * (1 - hole * notch_scene_edge ((inner - d) / soft)));
+    }
+}
+
+/* One side of a rectangle beside a conductor's: on it or anywhere near. */
+static double
+any_side (const NotchCanvas *canvas, double low, double high)
+{
+  const double width = high - low, choice = notch_random_unit (canvas->random);
+  return choice < 0.25  ? low
+         : choice < 0.5 ? high
+                        : notch_random_between (canvas->random, low - 0.7 * width, high + 0.7 * width);
+}
+
+/* A rectangle in, on or beside a conductor or what is between two. */
+static gboolean
+draw_piece (NotchCanvas *canvas)
+{
+  const NotchLayout *layout = canvas->scene->layout;
+  const GArray *wires = with_chance (canvas, 0.5) ? layout->wire : layout->gap;
+  if (wires->len == 0)
+    return FALSE;
+  const NotchWire *wire = &g_array_index (wires, NotchWire, notch_random_below (canvas->random, (int) wires->len));
+  NotchRect rect = wire->rect;
+  double *from = wire->along_x ? &rect.x0 : &rect.y0, *to = wire->along_x ? &rect.x1 : &rect.y1;
+  double *low = wire->along_x ? &rect.y0 : &rect.x0, *high = wire->along_x ? &rect.y1 : &rect.x1;
+  const double length = any_length (canvas, 1, 14), a = any_side (canvas, *low, *high), b = any_side (canvas, *low, *high);
+  *from = notch_random_between (canvas->random, *from - length / 2, *to - length / 2);
+  *to = *from + length;
+  *low = MIN (a, b), *high = MAX (a, b);
+  if (*high - *low < 0.8)
+    return FALSE;
+  rect.tone = 1;
+  notch_canvas_draw_rect (canvas, &rect);
+  return TRUE;
+}
+
+/* Makes the cover that was drawn lumpy, of lumps of any size. */
+static void
+add_lumps (NotchCanvas *canvas)
+{
+  const double cell = any_length (canvas, 1.3, MAX (canvas->w / 6.0, 2)), much = notch_random_between (canvas->random, 0.2, 1);
+  g_autofree float *field = notch_canvas_make_field (canvas, cell, cell);
+  for (int i = 0; i < canvas->w * canvas->h; i++)
+    canvas->delta[i] *= MAX (1 + (float) much * field[i], 0);
+}
+
+/* Turns a cover into grey levels: added; as a film, which scales; as paint, which hides; along the pattern's edges; or noise. */
+static void
+change (NotchCanvas *canvas)
+{
+  const gsize n = (gsize) canvas->w * (gsize) canvas->h;
+  const double way = notch_random_unit (canvas->random), sign = with_chance (canvas, 0.5) ? 1 : -1;
+  g_autofree float *clean = g_new (float, 3 * n), *field = NULL;
+  float low = G_MAXFLOAT, high = -G_MAXFLOAT;
+  canvas->shape = g_memdup2 (canvas->delta, n * sizeof *canvas->delta);
+  notch_canvas_render_slopes (canvas, clean, clean + n, clean + 2 * n);
+  for (gsize i = 0; i < n; i++)
+    low = MIN (low, clean[i]), high = MAX (high, clean[i]);
+  const float paint = sign > 0 ? high + 20 : low - 20;
+  if (way > 0.95)
+    field = notch_canvas_make_field (canvas, 1.3, 1.3);
+  if (way > 0.85 && way <= 0.95)
+    canvas->least = 0.05, canvas->most = 0.5; /* px */
+  for (gsize i = 0; i < n; i++)
+    canvas->delta[i] *= way <= 0.55   ? (float) sign
+                        : way <= 0.7  ? (float) sign * clean[i] / 100
+                        : way <= 0.85 ? (paint - clean[i]) / 100
+                        : way <= 0.95 ? (float) sign * hypotf (clean[n + i], clean[2 * n + i])
+                                      : field[i];
+}
+
+gboolean
+notch_draw_odd (NotchCanvas *canvas)
+{
+  if (with_chance (canvas, 0.4)) {
+    if (!draw_piece (canvas))
+      return FALSE;
+  } else
+    draw_blob (canvas);
+  if (with_chance (canvas, 0.3))
+    add_lumps (canvas);
+  change (canvas);
+  return TRUE;
+}
