@@ -6,8 +6,9 @@
 #include "inspect/simulate/canvas.h"
 #include "inspect/simulate/field.h"
 
-#define LEAST_PX 0.6 /* radius */
-#define MOST_PX  30
+#define LEAST_PX   0.6 /* radius of a blob */
+#define MOST_PX    30  /* likewise, and sides of a rectangle */
+#define LEAST_SIDE 0.8 /* px: of a rectangle */
 
 static gboolean
 with_chance (const NotchCanvas *canvas, double chance)
@@ -52,33 +53,47 @@ draw_blob (NotchCanvas *canvas)
     }
 }
 
-/* One side of a rectangle beside a conductor's: on it or anywhere near. */
-static double
-any_side (const NotchCanvas *canvas, double low, double high)
+/* The ends of a rectangle along an axis, beside those that a part of the pattern has: on them or anywhere near. */
+static void
+any_ends (const NotchCanvas *canvas, double *low, double *high)
 {
-  const double width = high - low, choice = notch_random_unit (canvas->random);
-  return choice < 0.25  ? low
-         : choice < 0.5 ? high
-                        : notch_random_between (canvas->random, low - 0.7 * width, high + 0.7 * width);
+  const double from = *low, width = *high - *low;
+  double end[2];
+  for (int i = 0; i < 2; i++) {
+    const double choice = notch_random_unit (canvas->random);
+    end[i] = from + width * (choice < 0.25 ? 0 : choice < 0.5 ? 1 : notch_random_between (canvas->random, -0.7, 1.7));
+  }
+  *low = MIN (end[0], end[1]), *high = MAX (end[0], end[1]);
 }
 
-/* A rectangle in, on or beside a conductor or what is between two. */
+/* A rectangle in, on or beside a conductor, what is between two, or any other part of the pattern. */
 static gboolean
 draw_piece (NotchCanvas *canvas)
 {
   const NotchLayout *layout = canvas->scene->layout;
-  const GArray *wires = with_chance (canvas, 0.5) ? layout->wire : layout->gap;
-  if (wires->len == 0)
-    return FALSE;
-  const NotchWire *wire = &g_array_index (wires, NotchWire, notch_random_below (canvas->random, (int) wires->len));
-  NotchRect rect = wire->rect;
-  double *from = wire->along_x ? &rect.x0 : &rect.y0, *to = wire->along_x ? &rect.x1 : &rect.y1;
-  double *low = wire->along_x ? &rect.y0 : &rect.x0, *high = wire->along_x ? &rect.y1 : &rect.x1;
-  const double length = any_length (canvas, 1, 14), a = any_side (canvas, *low, *high), b = any_side (canvas, *low, *high);
-  *from = notch_random_between (canvas->random, *from - length / 2, *to - length / 2);
-  *to = *from + length;
-  *low = MIN (a, b), *high = MAX (a, b);
-  if (*high - *low < 0.8)
+  NotchRandom *r = canvas->random;
+  const double choice = notch_random_unit (r);
+  const GArray *wires = choice < 0.35 ? layout->wire : layout->gap;
+  NotchRect rect;
+  if (choice < 0.7) {
+    if (wires->len == 0)
+      return FALSE;
+    const NotchWire *wire = &g_array_index (wires, NotchWire, notch_random_below (r, (int) wires->len));
+    rect = wire->rect;
+    double *from = wire->along_x ? &rect.x0 : &rect.y0, *to = wire->along_x ? &rect.x1 : &rect.y1;
+    const double length = any_length (canvas, 1, 14);
+    *from = notch_random_between (r, *from - length / 2, *to - length / 2);
+    *to = *from + length;
+    any_ends (canvas, wire->along_x ? &rect.y0 : &rect.x0, wire->along_x ? &rect.y1 : &rect.x1);
+  } else {
+    if (layout->rect->len == 0)
+      return FALSE;
+    rect = g_array_index (layout->rect, NotchRect, notch_random_below (r, (int) layout->rect->len));
+    any_ends (canvas, &rect.x0, &rect.x1);
+    any_ends (canvas, &rect.y0, &rect.y1);
+  }
+  const double least = MIN (rect.x1 - rect.x0, rect.y1 - rect.y0), most = MAX (rect.x1 - rect.x0, rect.y1 - rect.y0);
+  if (least < LEAST_SIDE || most > MOST_PX)
     return FALSE;
   rect.tone = 1;
   notch_canvas_draw_rect (canvas, &rect);
@@ -110,12 +125,12 @@ change (NotchCanvas *canvas)
   const float paint = sign > 0 ? high + 20 : low - 20;
   if (way > 0.95)
     field = notch_canvas_make_field (canvas, 1.3, 1.3);
-  if (way > 0.85 && way <= 0.95)
+  if (way > 0.8 && way <= 0.95)
     canvas->least = 0.05, canvas->most = 0.5; /* px */
   for (gsize i = 0; i < n; i++)
-    canvas->delta[i] *= way <= 0.55   ? (float) sign
-                        : way <= 0.7  ? (float) sign * clean[i] / 100
-                        : way <= 0.85 ? (paint - clean[i]) / 100
+    canvas->delta[i] *= way <= 0.5   ? (float) sign
+                        : way <= 0.65 ? (float) sign * clean[i] / 100
+                        : way <= 0.8  ? (paint - clean[i]) / 100
                         : way <= 0.95 ? (float) sign * hypotf (clean[n + i], clean[2 * n + i])
                                       : field[i];
 }
