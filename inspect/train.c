@@ -42,6 +42,11 @@ tell_data (const Training *training, GError **error)
     if (!tell (training, line, error))
       return FALSE;
   }
+  const guint odd = dataset->class_name->len;
+  g_autofree char *none = g_strdup_printf ("  %-20s %6" G_GINT64_FORMAT " to learn from, %6" G_GINT64_FORMAT " held out",
+                                           "none of these", train[odd], held[odd]);
+  if (train[odd] + held[odd] > 0 && !tell (training, none, error))
+    return FALSE;
   for (guint i = 0; i < dataset->note->len; i++)
     if (!tell (training, dataset->note->pdata[i], error))
       return FALSE;
@@ -57,6 +62,8 @@ add_counts (JsonObject *record, const char *name, const NotchDataset *dataset, c
   JsonObject *counts = json_object_new ();
   for (guint c = 0; c < dataset->class_name->len; c++)
     json_object_set_int_member (counts, dataset->class_name->pdata[c], count[c]);
+  if (count[dataset->class_name->len] > 0)
+    json_object_set_int_member (counts, NOTCH_ODD, count[dataset->class_name->len]);
   json_object_set_object_member (record, name, counts);
 }
 
@@ -98,7 +105,7 @@ hold (const Training *training, Held *held)
   const NotchDataset *dataset = training->dataset;
   held->example = g_array_new (FALSE, FALSE, sizeof (NotchExample));
   for (guint i = 0; i < dataset->example->len; i++)
-    if (training->part[i] == NOTCH_PART_HELD_OUT)
+    if (training->part[i] == NOTCH_PART_HELD_OUT && notch_example (dataset, i)->class_index >= 0)
       g_array_append_val (held->example, g_array_index (dataset->example, NotchExample, i));
   const guint n = held->example->len;
   held->truth = g_new (int, n + 1);

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "inspect/classify/forest.h"
 #include "inspect/classify/xgboost.h"
 
 #ifdef HAVE_XGBOOST
@@ -17,6 +18,7 @@ enum { MOST_ROUNDS = 300, ROUNDS_ALONE = 100, PATIENCE = 30 };
 typedef struct {
   const NotchBoostData *data;
   const NotchTrainHow *how;
+  guint n_labels;
   DMatrixHandle train, held; /* held NULL: nothing is held out */
   BoosterHandle booster;
   GError **error;
@@ -33,16 +35,32 @@ fine (Boost *boost, int status)
   return FALSE;
 }
 
-/* What an example of each class weighs, so that the mean is 1. */
-static double *
-class_weights (const NotchBoostData *data)
+/* What an example is to be told as: its class, or behind the last what is odd; -1: it is left out. */
+static int
+label_of (const NotchBoostData *data, guint i)
 {
-  guint n_classes = data->class_name->len;
+  return data->class_index[i] == NOTCH_CLASS_ODD ? (int) data->class_name->len : data->class_index[i];
+}
+
+/* Classes, and what is odd where any of the part that is learned from is. */
+static guint
+count_labels (const NotchBoostData *data)
+{
+  gboolean odd = FALSE;
+  for (guint i = 0; i < data->n && !odd; i++)
+    odd = data->part[i] == NOTCH_PART_TRAIN && data->class_index[i] == NOTCH_CLASS_ODD;
+  return data->class_name->len + odd;
+}
+
+/* What an example of each label weighs, so that the mean is 1. */
+static double *
+class_weights (const NotchBoostData *data, guint n_classes)
+{
   g_autofree double *count = g_new0 (double, n_classes);
   double *weight = g_new0 (double, n_classes), n = 0, whole = 0;
   for (guint i = 0; i < data->n; i++)
-    if (data->part[i] == NOTCH_PART_TRAIN && data->class_index[i] >= 0)
-      count[data->class_index[i]]++, n++;
+    if (data->part[i] == NOTCH_PART_TRAIN && label_of (data, i) >= 0)
+      count[label_of (data, i)]++, n++;
   for (guint c = 0; c < n_classes; c++) {
     weight[c] = 1 / sqrt (MAX (count[c], 1));
     whole += count[c] * weight[c];
@@ -62,10 +80,10 @@ make_matrix (Boost *boost, int part, const double *weight, DMatrixHandle *matrix
   g_autofree float *label = g_new (float, data->n + 1), *weights = g_new (float, data->n + 1);
   gsize n = 0;
   for (guint i = 0; i < data->n; i++)
-    if (data->part[i] == part && data->class_index[i] >= 0) {
+    if (data->part[i] == part && label_of (data, i) >= 0 && label_of (data, i) < (int) boost->n_labels) {
       memcpy (row + n * n_features, data->row + i * n_features, n_features * sizeof *row);
-      label[n] = (float) data->class_index[i];
-      weights[n++] = (float) weight[data->class_index[i]];
+      label[n] = (float) label_of (data, i);
+      weights[n++] = (float) weight[label_of (data, i)];
     }
   if (n == 0)
     return TRUE;
@@ -79,7 +97,7 @@ static gboolean
 make_booster (Boost *boost)
 {
   DMatrixHandle known[] = { boost->train, boost->held };
-  g_autofree char *classes = g_strdup_printf ("%u", boost->data->class_name->len);
+  g_autofree char *classes = g_strdup_printf ("%u", boost->n_labels);
   g_autofree char *seed = g_strdup_printf ("%" G_GUINT64_FORMAT, boost->how->seed & G_MAXINT32);
   g_autofree char *depth = g_strdup_printf ("%d", boost->data->depth > 0 ? boost->data->depth : 6);
   g_autofree char *trees = g_strdup_printf ("%d", MAX (boost->data->trees, 1));
@@ -167,6 +185,8 @@ make_model (Boost *boost, int rounds)
   g_ptr_array_set_size (model->class_name, 0); /* a list in an attribute could not hold every name */
   for (guint c = 0; c < boost->data->class_name->len; c++)
     notch_model_add_class (model, boost->data->class_name->pdata[c]);
+  if (boost->n_labels > boost->data->class_name->len)
+    json_object_set_boolean_member (model->settings, NOTCH_FOREST_ODD, TRUE);
   g_clear_pointer (&model->path, g_free);
   g_clear_pointer (&model->hash, g_free);
   return model;
@@ -175,7 +195,7 @@ make_model (Boost *boost, int rounds)
 NotchModel *
 notch_boost_fit (const NotchBoostData *data, const NotchTrainHow *how, GError **error)
 {
-  Boost boost = { .data = data, .how = how, .error = error };
+  Boost boost = { .data = data, .how = how, .n_labels = count_labels (data), .error = error };
   NotchModel *model = NULL;
   int rounds = 0;
   if (data->class_name->len < 2) {
@@ -183,7 +203,7 @@ notch_boost_fit (const NotchBoostData *data, const NotchTrainHow *how, GError **
                  data->class_name->len == 1 ? "is one class only" : "are no classes");
     return NULL;
   }
-  g_autofree double *weight = class_weights (data);
+  g_autofree double *weight = class_weights (data, boost.n_labels);
   gboolean well = make_matrix (&boost, NOTCH_PART_TRAIN, weight, &boost.train)
                   && make_matrix (&boost, NOTCH_PART_HELD_OUT, weight, &boost.held);
   if (well && !boost.train) {

@@ -7,7 +7,7 @@
 typedef struct {
   const GPtrArray *feature, *class_name; /* char * */
   const float *row;                      /* n x features; NAN: missing */
-  const int *class_index;                /* n; those below 0 are left out */
+  const int *class_index;                /* n; -1: left out; NOTCH_CLASS_ODD: of none of the classes */
   const guint8 *part;                    /* n: NotchSplit */
   guint n;
   int depth;      /* of a tree, levels; 0: 6 */
@@ -18,7 +18,8 @@ typedef struct {
 } NotchBoostData;
 
 /* Trees with lambda 1, over histograms, until the loss of what is held out has not fallen for 30 rounds (at most how->rounds,
- * 300; where nothing is held out 100). Examples weigh as 1 / sqrt (n of their class). The same data and seed give the same
+ * 300; where nothing is held out 100). Examples weigh as 1 / sqrt (n of their class). What is odd is one class more, which the
+ * forest tells nobody, but as evidence (forest.h). The same data and seed give the same
  * model, whatever the number of threads. The error says so where notch was built without the library. */
 NotchModel *notch_boost_fit (const NotchBoostData *data, const NotchTrainHow *how, GError **error);
 

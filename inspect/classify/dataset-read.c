@@ -191,8 +191,11 @@ notch_dataset_add_folder (NotchDataset *dataset, const char *folder, GError **er
 static void
 set_class (NotchDataset *dataset, guint i, const char *name)
 {
-  if (*name && strcmp (name, NOTCH_UNKNOWN) != 0)
-    g_array_index (dataset->example, NotchExample, i).class_index = notch_dataset_name (dataset->class_name, name);
+  int *class_index = &g_array_index (dataset->example, NotchExample, i).class_index;
+  if (strcmp (name, NOTCH_ODD) == 0)
+    *class_index = NOTCH_CLASS_ODD;
+  else if (*name && strcmp (name, NOTCH_UNKNOWN) != 0)
+    *class_index = notch_dataset_name (dataset->class_name, name);
 }
 
 static gboolean

@@ -99,7 +99,7 @@ notch_dataset_keep (NotchDataset *dataset, NotchSplit part)
 
 typedef struct {
   int wafer;
-  gint64 n;       /* examples with a class */
+  gint64 n;       /* examples whose class is known, or that are odd */
   guint8 key[32]; /* by name and seed */
 } Wafer;
 
@@ -111,14 +111,14 @@ compare_wafers (gconstpointer a, gconstpointer b)
   return order ? order : (x->wafer > y->wafer) - (x->wafer < y->wafer);
 }
 
-/* The wafers that have examples with a class, in an order that their names and the seed give. */
+/* The wafers that have examples to learn from, in an order that their names and the seed give. */
 static GArray *
 shuffle_wafers (const NotchDataset *dataset, guint64 seed)
 {
   GArray *wafers = g_array_new (FALSE, TRUE, sizeof (Wafer));
   g_autofree gint64 *count = g_new0 (gint64, dataset->wafer_name->len + 1);
   for (guint i = 0; i < dataset->example->len; i++)
-    if (notch_example (dataset, i)->class_index >= 0)
+    if (notch_example (dataset, i)->class_index != -1)
       count[notch_example (dataset, i)->wafer]++;
   for (guint w = 0; w < dataset->wafer_name->len; w++) {
     Wafer wafer = { .wafer = (int) w, .n = count[w] };
@@ -160,7 +160,7 @@ notch_dataset_split (NotchDataset *dataset, double share, guint64 seed)
   if (share > 0 && wafers->len == 1)
     g_ptr_array_add (dataset->note, g_strdup ("all examples are of one image, so nothing can be held out; give more"));
   for (guint i = 0; i < n; i++)
-    if (notch_example (dataset, i)->class_index >= 0)
+    if (notch_example (dataset, i)->class_index != -1)
       part[i] = held[notch_example (dataset, i)->wafer] ? NOTCH_PART_HELD_OUT : NOTCH_PART_TRAIN;
   return part;
 }
@@ -182,7 +182,7 @@ notch_dataset_folds (const NotchDataset *dataset, int k, guint64 seed)
   }
   for (guint i = 0; i < dataset->example->len; i++) {
     const NotchExample *example = notch_example (dataset, i);
-    fold[i] = example->class_index >= 0 ? of_wafer[example->wafer] : -1;
+    fold[i] = example->class_index != -1 ? of_wafer[example->wafer] : -1;
   }
   return fold;
 }
@@ -202,8 +202,8 @@ notch_dataset_count (const NotchDataset *dataset, const guint8 *parts, int part)
   gint64 *count = g_new0 (gint64, dataset->class_name->len + 1);
   for (guint i = 0; i < dataset->example->len; i++) {
     const NotchExample *example = notch_example (dataset, i);
-    if (example->class_index >= 0 && (!parts || parts[i] == part))
-      count[example->class_index]++;
+    if (example->class_index != -1 && (!parts || parts[i] == part))
+      count[example->class_index >= 0 ? (guint) example->class_index : dataset->class_name->len]++;
   }
   return count;
 }

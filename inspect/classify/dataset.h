@@ -7,10 +7,14 @@
 /* What an example is for. */
 typedef enum { NOTCH_PART_NONE, NOTCH_PART_TRAIN, NOTCH_PART_HELD_OUT } NotchSplit;
 
+/* What is of none of the classes, and shows a model what that looks like. As a class's name it is NOTCH_ODD. */
+enum { NOTCH_CLASS_ODD = -2 };
+#define NOTCH_ODD "odd"
+
 /* A defect, or a wafer map, as a classifier sees it. */
 typedef struct {
   char *name;      /* for messages: the folder or file, and the defect's number */
-  int class_index; /* into NotchDataset.class_name; -1: not known */
+  int class_index; /* into NotchDataset.class_name; -1: not known; NOTCH_CLASS_ODD */
   int wafer;       /* into NotchDataset.wafer_name: the image that it is from */
   double
       value[NOTCH_N_FEATURES]; /* as defects.csv has them, so that classes do not depend on what it rounds; NAN: none */
@@ -69,15 +73,16 @@ notch_example (const NotchDataset *dataset, guint i)
 void notch_dataset_keep (NotchDataset *dataset, NotchSplit part);
 
 /* Deals whole wafers to training and to what is held out, about `share` of the examples (0 to 1), in an order that the
- * wafers' names and the seed give; where each wafer is far more than that, one of the smallest. One NotchSplit an example; examples without a class are in
- * neither. With one wafer nothing can be held out and a note says so. Freed with g_free. */
+ * wafers' names and the seed give; where each wafer is far more than that, one of the smallest. One NotchSplit an example; examples
+ * whose class is not known are in neither. With one wafer nothing can be held out and a note says so. Freed with g_free. */
 guint8 *notch_dataset_split (NotchDataset *dataset, double share, guint64 seed);
 /* Likewise k parts for cross-validation: the part of each example, 0 to k - 1; -1: no class. */
 int *notch_dataset_folds (const NotchDataset *dataset, int k, guint64 seed);
 
-/* The class of each example, an index of class_name; -1: no class. Freed with g_free. */
+/* The class_index of each example. Freed with g_free. */
 int *notch_dataset_class_index (const NotchDataset *dataset);
-/* Examples of each class, for those of one part (or all, with parts NULL); class_name->len numbers, freed with g_free. */
+/* Examples of each class, for those of one part (or all, with parts NULL), and last those that are odd; class_name->len + 1
+ * numbers, freed with g_free. */
 gint64 *notch_dataset_count (const NotchDataset *dataset, const guint8 *parts, int part);
 /* Adds notes about classes that are too small, and examples that are the same: twice in one part, in both parts, or with
  * different classes. */

@@ -50,11 +50,25 @@ notch_forest_write (NotchModel *model, const GArray *nodes, const GArray *trees,
 }
 
 static gboolean
+has_odd (const NotchModel *model)
+{
+  JsonNode *node = json_object_get_member (model->settings, NOTCH_FOREST_ODD);
+  return node && JSON_NODE_HOLDS_VALUE (node) && json_node_get_boolean (node);
+}
+
+/* What there is a sum of. */
+static guint
+count_sums (const NotchModel *model)
+{
+  return model->class_name->len + has_odd (model);
+}
+
+static gboolean
 read_base (const NotchModel *model, float *base)
 {
   JsonNode *node = json_object_get_member (model->settings, "base");
   JsonArray *array = node && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
-  guint n = model->class_name->len;
+  guint n = count_sums (model);
   if (!array || json_array_get_length (array) != n)
     return FALSE;
   for (guint i = 0; i < n; i++) {
@@ -90,7 +104,7 @@ notch_forest_read (const NotchModel *model, GArray **nodes, GArray **trees, floa
     return FALSE;
   gsize node_size = 0, tree_size = 0;
   const char *node = g_bytes_get_data (node_bytes, &node_size), *tree = g_bytes_get_data (tree_bytes, &tree_size);
-  g_autofree float *begin = g_new0 (float, model->class_name->len + 1);
+  g_autofree float *begin = g_new0 (float, count_sums (model) + 1);
   if (node_size % sizeof (NotchForestNode) != 0 || tree_size % sizeof (NotchForestTree) != 0
       || node_size / sizeof (NotchForestNode) >= G_MAXINT32 || tree_size / sizeof (NotchForestTree) >= G_MAXINT32
       || !read_base (model, begin))
@@ -102,7 +116,7 @@ notch_forest_read (const NotchModel *model, GArray **nodes, GArray **trees, floa
     NotchForestTree row;
     memcpy (&row, tree + i * sizeof row, sizeof row);
     row = (NotchForestTree){ GUINT32_FROM_LE (row.n_nodes), GUINT32_FROM_LE (row.class_index) };
-    if (row.n_nodes == 0 || row.n_nodes > n_nodes - used || row.class_index >= model->class_name->len)
+    if (row.n_nodes == 0 || row.n_nodes > n_nodes - used || row.class_index >= count_sums (model))
       return notch_model_refuse (model, error, "tree %u has no nodes, or no class; train the model anew", i);
     for (guint k = 0; k < row.n_nodes; k++, used++) {
       NotchForestNode from;
@@ -128,6 +142,7 @@ struct NotchForest {
   NotchTrees trees;
   GArray *threshold, *first, *node, *leaf, *root, *depth, *first_tree;
   float *base;
+  int n_classes; /* without what is odd */
   GMutex lock; /* guards what notch_forest_probabilities keeps */
   const NotchKernels *kernels;
   NotchDevice *device;
@@ -280,9 +295,10 @@ notch_forest_new (const NotchModel *model, GError **error)
     }
     at += tree->n_nodes;
   }
-  lay_out_all (forest, (const NotchForestNode *) (gpointer) nodes->data, trees, model->class_name->len);
+  lay_out_all (forest, (const NotchForestNode *) (gpointer) nodes->data, trees, count_sums (model));
+  forest->n_classes = (int) model->class_name->len;
   forest->trees = (NotchTrees){ .n_features = (int) n_features,
-                                .n_classes = (int) model->class_name->len,
+                                .n_classes = (int) count_sums (model),
                                 .n_trees = (int) trees->len,
                                 .n_nodes = forest->node->len,
                                 .threshold = (const float *) (gpointer) forest->threshold->data,
@@ -307,27 +323,27 @@ log_sum (const float *sum, int n)
   return most + log (whole);
 }
 
-/* In place: sums become probabilities, as XGBoost rounds them. */
+/* From sums to probabilities, as XGBoost rounds them. */
 static void
-softmax (float *sum, int n)
+softmax (const float *sum, int n, float *probability)
 {
   float most = sum[0];
   double whole = 0;
   for (int c = 1; c < n; c++)
     most = MAX (most, sum[c]);
   for (int c = 0; c < n; c++)
-    whole += (double) (sum[c] = expf (sum[c] - most));
+    whole += (double) (probability[c] = expf (sum[c] - most));
   for (int c = 0; c < n; c++)
-    sum[c] /= (float) whole;
+    probability[c] /= (float) whole;
 }
 
 typedef struct {
   NotchForest *forest;
   const float *row;
   gsize n;
-  float *sum;       /* n x classes, which become probabilities */
-  double *evidence; /* n, or NULL; then the sums stay */
-  GMutex lock;      /* guards: */
+  float *probability; /* n x classes, or NULL; then: */
+  double *evidence;   /* n */
+  GMutex lock;        /* guards: */
   GError *error;
 } Rows;
 
@@ -337,8 +353,8 @@ classify_rows (gpointer data, int i)
   Rows *rows = data;
   const NotchForest *forest = rows->forest;
   const gsize at_once = forest->kernels->trees_rows, first = (gsize) i * at_once, n = MIN (rows->n - first, at_once);
-  const gsize n_features = (gsize) forest->trees.n_features, n_classes = (gsize) forest->trees.n_classes;
-  float *sum = rows->sum + first * n_classes;
+  const gsize n_features = (gsize) forest->trees.n_features, n_sums = (gsize) forest->trees.n_classes;
+  g_autofree float *sum = g_new (float, n *n_sums + 1);
   NotchFault fault = { 0 };
   if (forest->kernels->trees_sum (forest->mem, rows->row + first * n_features, n, sum, &fault) != 0) {
     g_mutex_lock (&rows->lock);
@@ -347,11 +363,14 @@ classify_rows (gpointer data, int i)
     g_mutex_unlock (&rows->lock);
     return;
   }
-  for (gsize r = 0; r < n; r++)
-    if (rows->evidence)
-      rows->evidence[first + r] = log_sum (sum + r * n_classes, forest->trees.n_classes);
+  for (gsize r = 0; r < n; r++) {
+    const float *own = sum + r * n_sums;
+    if (rows->probability)
+      softmax (own, forest->n_classes, rows->probability + (first + r) * (gsize) forest->n_classes);
     else
-      softmax (sum + r * n_classes, forest->trees.n_classes);
+      rows->evidence[first + r] =
+          log_sum (own, forest->n_classes) - (forest->trees.n_classes > forest->n_classes ? (double) own[forest->n_classes] : 0);
+  }
 }
 
 /* Has the trees where they are to be walked; the ones of a place are kept. Holds the lock. */
@@ -395,16 +414,15 @@ notch_forest_probabilities (const NotchForest *forest, const float *row, gsize n
                             float *probability, GError **error)
 {
   NotchForest *own = (NotchForest *) forest; /* what it says does not change: only where its trees are kept */
-  return walk (&(Rows){ .forest = own, .row = row, .n = n, .sum = probability }, compute, error);
+  return walk (&(Rows){ .forest = own, .row = row, .n = n, .probability = probability }, compute, error);
 }
 
 gboolean
 notch_forest_evidence (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
                        double *evidence, GError **error)
 {
-  g_autofree float *sum = g_new (float, n *(gsize) forest->trees.n_classes + 1);
   NotchForest *own = (NotchForest *) forest;
-  return walk (&(Rows){ .forest = own, .row = row, .n = n, .sum = sum, .evidence = evidence }, compute, error);
+  return walk (&(Rows){ .forest = own, .row = row, .n = n, .evidence = evidence }, compute, error);
 }
 
 /* ---- defects --------------------------------------------------------------------------------------------------- */

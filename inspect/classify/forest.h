@@ -2,11 +2,14 @@
  *
  * Section "nodes": NotchForestNode, those of a tree together and its root first; section "trees": NotchForestTree. The
  * object settings has "base", numbers, a class each: what the sums begin with. Probabilities are the softmax of the sums
- * (Friedman 2001). */
+ * (Friedman 2001). A forest that has seen what is of none of its classes sums that up as one class more, behind the last; then
+ * settings has "odd", true. */
 #pragma once
 
 #include "inspect/classify/model.h"
 #include "inspect/compute/device.h"
+
+#define NOTCH_FOREST_ODD "odd" /* in settings */
 
 /* Little-endian, as all of a section. */
 typedef struct {
@@ -36,6 +39,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchForest, notch_forest_free)
 gboolean notch_forest_probabilities (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
                                      float *probability, GError **error);
 /* Likewise how much speaks for any class, n numbers: the logarithm of the sum of the exponentials of a row's sums (Liu et al.,
- * NeurIPS 2020). */
+ * NeurIPS 2020), less the sum of what is odd. */
 gboolean notch_forest_evidence (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
                                 double *evidence, GError **error);

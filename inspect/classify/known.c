@@ -251,7 +251,7 @@ record_profile (const NotchModel *model, const NotchDataset *dataset, const guin
   g_autoptr (GArray) example = g_array_new (FALSE, FALSE, sizeof (NotchExample)),
                      called = g_array_new (FALSE, FALSE, sizeof (int));
   for (guint i = 0; i < dataset->example->len; i++)
-    if (part[i] != NOTCH_PART_NONE) {
+    if (part[i] != NOTCH_PART_NONE && notch_example (dataset, i)->class_index >= 0) {
       int known = notch_model_class (model, dataset->class_name->pdata[notch_example (dataset, i)->class_index]);
       g_array_append_val (example, *notch_example (dataset, i));
       g_array_append_val (called, known);

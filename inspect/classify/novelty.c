@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EVIDENCE_WEIGHT 2
+#define EVIDENCE_WEIGHT 4
 #define LEAST_SD        1e-3
 
 enum { HEAD = 5 }; /* doubles before the arrays */

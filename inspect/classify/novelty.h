@@ -7,7 +7,7 @@
  *
  * A classifier may tell besides how much speaks for any of its classes (classifier.h). Then it is strange to be far, and it is
  * strange to have little of that: with P the share of known examples that are as far or have as little, each taken as normal,
- * the distance as its logarithm, - ln P(distance) - 2 ln P(evidence) (Fisher 1932; with what weight, classes that were left out
+ * the distance as its logarithm, - ln P(distance) - 4 ln P(evidence) (Fisher 1932; with what weight, classes that were left out
  * of training say). */
 #pragma once
 

@@ -28,9 +28,10 @@ take_examples (NotchAnswers *answers, const NotchModel *model, const NotchDatase
 {
   for (guint i = 0; i < dataset->example->len; i++) {
     const NotchExample *example = notch_example (dataset, i);
-    if (!use[i] || example->class_index < 0)
+    if (!use[i] || example->class_index == -1)
       continue;
-    if ((notch_model_class (model, dataset->class_name->pdata[example->class_index]) >= 0) == known)
+    const char *name = example->class_index >= 0 ? dataset->class_name->pdata[example->class_index] : NOTCH_ODD;
+    if ((notch_model_class (model, name) >= 0) == known)
       g_array_append_val (answers->example, *example);
   }
 }

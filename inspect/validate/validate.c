@@ -183,8 +183,8 @@ leave_out (NotchValidation *v, int class_index, const guint8 *part, const NotchT
   g_autoptr (GArray) examples = rest.example;
   g_autofree guint8 *rest_part = g_memdup2 (part, n + 1), *held = g_new0 (guint8, n + 1);
   for (guint i = 0; i < n; i++) {
-    held[i] = part[i] == NOTCH_PART_HELD_OUT;
-    if (notch_example (&rest, i)->class_index < 0)
+    held[i] = part[i] == NOTCH_PART_HELD_OUT && notch_example (v->dataset, i)->class_index >= 0;
+    if (notch_example (&rest, i)->class_index == -1)
       rest_part[i] = NOTCH_PART_NONE;
   }
   NotchModel *model = v->trained->classifier->train (&rest, rest_part, how, error);
