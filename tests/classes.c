@@ -80,6 +80,48 @@ check_one (const Plant *p, const NotchPlanted *q)
   g_assert_cmpint ((int) floor ((q->y + 0.5) / 256), ==, q->row);
 }
 
+/* What is there without the defect; free with g_free. */
+static float *
+clean_of (const Plant *p, const NotchPlanted *q)
+{
+  float *clean = g_new (float, (gsize) q->w *(gsize) q->h);
+  notch_scene_render (p->scene, q->x0, q->y0, q->w, q->h, clean);
+  return clean;
+}
+
+/* How much what is wholly covered changes as its grey levels do, both over their means: 1 for a
+ * factor, 0 where the same is added everywhere. */
+static double
+film_of (const Plant *p, const NotchPlanted *q)
+{
+  g_autofree float *clean = clean_of (p, q);
+  double n = 0, grey = 0, change = 0, both = 0, square = 0;
+  for (int pass = 0; pass < 2; pass++)
+    for (int i = 0; i < q->w * q->h; i++) {
+      if (q->shape[i] < 0.98f)
+        continue;
+      if (pass == 0)
+        n++, grey += (double) clean[i], change += (double) q->delta[i];
+      else {
+        const double off = (double) clean[i] * n / grey - 1;
+        both += off * ((double) q->delta[i] * n / change - 1), square += off * off;
+      }
+    }
+  return square > 0 ? both / square : NAN;
+}
+
+/* Of the grey levels below what is seen of a defect. */
+static double
+range_under (const Plant *p, const NotchPlanted *q)
+{
+  g_autofree float *clean = clean_of (p, q);
+  float low = G_MAXFLOAT, high = -G_MAXFLOAT;
+  for (int i = 0; i < q->w * q->h; i++)
+    if (fabsf (q->delta[i]) > 0.1 * fabs (q->peak))
+      low = MIN (low, clean[i]), high = MAX (high, clean[i]);
+  return (double) (high - low);
+}
+
 static void
 test_class (gconstpointer data)
 {
@@ -109,6 +151,12 @@ test_class (gconstpointer data)
         sum += q->delta[k], size += fabs (q->delta[k]);
       g_assert_cmpfloat (fabs (sum), <, 0.2 * size);
     }
+    if (strcmp (data, "extra") == 0) /* on one tone */
+      g_assert_cmpfloat (range_under (p, q), <, 8);
+    if (strcmp (data, "discoloration") == 0) /* a factor, whatever the pattern */
+      g_assert_cmpfloat_with_epsilon (film_of (p, q), 1, 0.05);
+    if (strcmp (data, "residue") == 0 && q->peak > 0) /* it adds least where it is bright below */
+      g_assert_cmpfloat (film_of (p, q), <, 0);
     if (strcmp (data, "ring") == 0) { /* hollow */
       g_assert_cmpint (q->area, <, (int) (0.9 * G_PI / 4 * q->box_w * q->box_h));
       g_assert_false (

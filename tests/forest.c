@@ -399,7 +399,65 @@ test_training (void)
   g_rand_free (rand);
 }
 
+/* Two classes are near (1, 0) and (-1, 0), and what is odd is anywhere. Near (0, 1) nothing speaks for a class, whose
+ * probabilities sum up to 1 all the same; and a file has it all. */
+static void
+test_odd (void)
+{
+  GRand *rand = g_rand_new_with_seed (5);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) feature = g_ptr_array_new (), classes = g_ptr_array_new ();
+  g_autofree float *row = g_new (float, 2 * TRAIN);
+  int class_index[TRAIN];
+  guint8 part[TRAIN];
+  g_ptr_array_add (feature, "fill");
+  g_ptr_array_add (feature, "flux");
+  g_ptr_array_add (classes, "a");
+  g_ptr_array_add (classes, "b");
+  for (int i = 0; i < TRAIN; i++) {
+    const gboolean odd = i % 3 == 2;
+    class_index[i] = odd ? NOTCH_CLASS_ODD : i % 3;
+    part[i] = i % 5 == 0 ? NOTCH_PART_HELD_OUT : NOTCH_PART_TRAIN;
+    for (int k = 0; k < 2; k++)
+      row[2 * i + k] = (float) (odd ? g_rand_double_range (rand, -3, 3) : g_rand_double_range (rand, -0.4, 0.4));
+    if (!odd)
+      row[2 * i] += i % 3 == 0 ? 1 : -1;
+  }
+  const NotchBoostData data = {
+    .feature = feature, .class_name = classes, .row = row, .class_index = class_index, .part = part, .n = TRAIN
+  };
+  const NotchTrainHow how = { .seed = 9, .rounds = 40, .jobs = 1 };
+  g_autoptr (NotchModel) trained = notch_boost_fit (&data, &how, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (trained->class_name->len, ==, 2);
+  g_autoptr (GBytes) bytes = notch_model_to_bytes (trained);
+  g_autoptr (NotchModel) model = notch_model_from_bytes (bytes, "odd.model", &error);
+  g_assert_no_error (error);
+  g_autoptr (NotchForest) forest = notch_forest_new (model, &error);
+  g_assert_no_error (error);
+  static const float place[] = { 1, 0, -1, 0, 0, 1.5f, 2.5f, -2 };
+  float probability[8];
+  double evidence[4];
+  g_assert_true (notch_forest_probabilities (forest, place, 4, NULL, probability, &error));
+  g_assert_true (notch_forest_evidence (forest, place, 4, NULL, evidence, &error));
+  for (int i = 0; i < 4; i++)
+    g_assert_cmpfloat_with_epsilon ((double) (probability[2 * i] + probability[2 * i + 1]), 1, 1e-6);
+  g_assert_cmpfloat ((double) probability[0], >, 0.9);
+  g_assert_cmpfloat ((double) probability[3], >, 0.9);
+  g_assert_cmpfloat (MIN (evidence[0], evidence[1]), >, MAX (evidence[2], evidence[3]) + 3);
+  json_object_remove_member (model->settings, NOTCH_FOREST_ODD); /* a tree of a class that the file does not have */
+  g_assert_null (notch_forest_new (model, &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
+  g_rand_free (rand);
+}
+
 #else
+
+static void
+test_odd (void)
+{
+  g_test_skip ("built without XGBoost");
+}
 
 static void
 test_library (void)
@@ -491,5 +549,6 @@ main (int argc, char **argv)
   g_test_add_func ("/forest/json", test_json);
   g_test_add_func ("/forest/library", test_library);
   g_test_add_func ("/forest/training", test_training);
+  g_test_add_func ("/forest/odd", test_odd);
   return g_test_run ();
 }

@@ -88,6 +88,30 @@ test_missing (void)
   g_assert_cmpfloat (look.tone_fit, >, 0.8);
 }
 
+/* A disc that brightens the pattern by a factor, by as much everywhere, and one that hides it. */
+static void
+test_film (void)
+{
+  double film[3];
+  for (int kind = 0; kind < 3; kind++) {
+    Patch patch;
+    draw_wires (&patch);
+    for (int i = 0; i < SIDE * SIDE; i++) {
+      const float cover = hypot (i % SIDE - 32, i / SIDE - 32) < 12 ? 0.2f : 0, tone = patch.value[SIDE * SIDE + i];
+      patch.value[i] += cover * (kind == 0 ? tone : kind == 1 ? 90 : 200 - tone);
+    }
+    patch.place = (NotchLookPlace){ 20, 20, 44, 44, 3, 0 };
+    const NotchLook look = look_at (&patch);
+    g_test_message ("film %g, %g sigmas", look.film, look.film_snr);
+    film[kind] = look.film;
+    if (kind != 1)
+      g_assert_cmpfloat (kind == 0 ? look.film_snr : -look.film_snr, >, 10);
+  }
+  g_assert_cmpfloat_with_epsilon (film[0], 1, 0.15);
+  g_assert_cmpfloat_with_epsilon (film[1], 0, 0.15);
+  g_assert_cmpfloat_with_epsilon (film[2], -82.5 / (200 - 82.5), 0.2); /* by the mean tone there */
+}
+
 /* On a plain ground: a disc, a ring, and a Gaussian that is faint against the noise of a pixel. */
 static void
 test_outline (void)
@@ -317,6 +341,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/look/topology", test_topology);
   g_test_add_func ("/look/missing", test_missing);
+  g_test_add_func ("/look/film", test_film);
   g_test_add_func ("/look/outline", test_outline);
   g_test_add_func ("/look/edges", test_edges);
   g_test_add_func ("/look/shapes", test_shapes);

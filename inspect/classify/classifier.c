@@ -37,11 +37,12 @@ notch_trained_new (NotchModel *model, GError **error)
                         model->purpose);
     return NULL;
   }
-  if (notch_model_class (model, NOTCH_UNKNOWN) >= 0) {
-    notch_model_refuse (model, error,
-                        "a class is named \"" NOTCH_UNKNOWN "\", which is said of what is none; rename it");
-    return NULL;
-  }
+  static const char *const none[] = { NOTCH_UNKNOWN, NOTCH_ODD };
+  for (gsize i = 0; i < G_N_ELEMENTS (none); i++)
+    if (notch_model_class (model, none[i]) >= 0) {
+      notch_model_refuse (model, error, "a class is named \"%s\", which is said of what is none; rename it", none[i]);
+      return NULL;
+    }
   gpointer state = classifier->open (model, error);
   if (!state)
     return NULL;

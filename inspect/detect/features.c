@@ -139,8 +139,6 @@ share (const Measured *m, double gain)
   F (RIM, "rim", "", 3, ALL, "share of its outline there that lies on the pattern's edge", m->blob->look.rim)          \
   F (EDGE_FIT, "edge_fit", "", 3, ALL, "correlation of the residual with the pattern's edges", m->blob->look.edge_fit) \
   F (TONE_FIT, "tone_fit", "", 3, ALL, "correlation of the residual with the pattern", m->blob->look.tone_fit) \
-  F (FILM, "film", "", 3, ALL, "1 where the residual scales with the pattern, 0 where it is added, less where it hides it", m->blob->look.film) \
-  F (FILM_SNR, "film_snr", "sigma", 3, ALL, "how far that is from 0", m->blob->look.film_snr) \
   F (SPOT_PX, "spot_px", "px", 3, ALL, "sigma of the Gaussian spot that fits best", m->blob->look.shape.spot_px) \
   F (SPOT_RATIO, "spot_ratio", "", 3, ALL, "ratio of its axes", m->blob->look.shape.spot_ratio) \
   F (SPOT_SNR, "spot_snr", "sigma", 3, ALL, "root of what it explains of the residual", m->blob->look.shape.spot_snr) \
@@ -175,7 +173,9 @@ share (const Measured *m, double gain)
   F (FAR_4, "far_4", "", 3, ALL, "the same of one of 4 px", m->blob->look.scales.far[2]) \
   F (FAR_8, "far_8", "", 3, ALL, "the same of one of 8 px", m->blob->look.scales.far[3]) \
   F (WIDE_PX, "wide_px", "px", 3, ALL, "radius of a disc as large as what is above half of the peak, smoothed by 4 px", m->blob->look.scales.wide_px) \
-  F (WIDE_OFF, "wide_off", "px", 3, ALL, "from the middle of that to the core's", m->blob->look.scales.wide_off)
+  F (WIDE_OFF, "wide_off", "px", 3, ALL, "from the middle of that to the core's", m->blob->look.scales.wide_off) \
+  F (FILM, "film", "", 3, ALL, "1 where the residual scales with the pattern, 0 where it is added, less where it hides it", m->blob->look.film) \
+  F (FILM_SNR, "film_snr", "sigma", 3, ALL, "how far that is from 0", m->blob->look.film_snr)
 /* clang-format on */
 
 /* Clusters and repeaters are known once all defects are (inspect/sign/). */
