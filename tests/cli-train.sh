@@ -67,6 +67,20 @@ mv kept.model m.model
 is "a limit on a class that it has not" \
   "$(status "$NOTCH" inspect -q --model m.model --set limits.class.pit=0 --format defects,json -o lim2 w3.tif)" 2
 
+# ---- what is of no class ------------------------------------------------------------------------------------------------------
+for seed in 4 5; do
+  "$NOTCH" simulate -q --size 1280x1280 --die 256x256 --classes odd --defects 60 --snr 15:40 --seed $seed -o w$seed.tif || exit 1
+done
+"$NOTCH" inspect -q --format defects,json -o odd w4.tif w5.tif
+"$NOTCH" train -o odd.model --seed 3 out odd/w4 2>told
+is "odd defects are learned from" "$(grep -cE '^  none of these +[0-9]+ to learn from, +[0-9]+ held out' told)" 1
+is "and are no class" "$(grep -c ': forest of 4 classes, ' told)" 1
+strange () {
+  "$NOTCH" validate "$1" new odd/w5 | sed -n 's/^other classes .* by distance \([0-9.]*\),.*/\1/p'
+}
+ok "others are known by what was learned of them: $(strange m.model) without, $(strange odd.model) with" \
+  awk "BEGIN { exit !($(strange odd.model) >= 0.85 && $(strange odd.model) > $(strange m.model)) }"
+
 # ---- classify -------------------------------------------------------------------------------------------------------------
 "$NOTCH" inspect -q --format defects,json -o later w3.tif
 is "classify tells what it did" "$("$NOTCH" classify --model m.model later 2>&1 | grep -c '^later: [0-9]* defects, [0-9]* in another class now$')" 1
