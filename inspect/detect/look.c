@@ -97,12 +97,11 @@ find_residual (Look *l, int wander)
 static void
 blur_line (const float *from, int n, int stride, const float *tap, int reach, float *to)
 {
-  for (int i = 0; i < n; i++) {
-    float sum = 0;
-    for (int k = MAX (i - reach, 0); k <= MIN (i + reach, n - 1); k++)
-      sum += tap[k > i ? k - i : i - k] * from[k * stride];
-    to[i * stride] = sum;
-  }
+  for (int i = 0; i < n; i++)
+    to[i * stride] = 0;
+  for (int off = -MIN (reach, n - 1); off <= MIN (reach, n - 1); off++)
+    for (int i = MAX (-off, 0); i < MIN (n - off, n); i++)
+      to[i * stride] += tap[ABS (off)] * from[(i + off) * stride];
 }
 
 static void
