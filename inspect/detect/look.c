@@ -262,7 +262,7 @@ find_profile (const Look *l, NotchLook *look)
   for (int i = 0; i < l->n; i++) {
     if (!l->known[i])
       continue;
-    const double r = hypot (i % l->side - l->x, i / l->side - l->y) / l->radius;
+    const double dx = i % l->side - l->x, dy = i / l->side - l->y, r = sqrt (dx * dx + dy * dy) / l->radius;
     const double off = (double) (l->res[i] - l->smooth[i]);
     const int ring = r < 0.5 ? 0 : r < 1 ? 1 : r < 1.5 ? 2 : -1;
     if (ring >= 0)
@@ -337,7 +337,8 @@ fit_pattern (const Look *l, NotchLook *look)
   for (int y = 1; y < l->side - 1; y++)
     for (int x = 1; x < l->side - 1; x++) {
       const int at = y * l->side + x;
-      if (hypot (x - l->x, y - l->y) > reach || !l->known[at] || !l->known[at - 1] || !l->known[at + 1]
+      const double dx = x - l->x, dy = y - l->y;
+      if (dx * dx + dy * dy > reach * reach || !l->known[at] || !l->known[at - 1] || !l->known[at + 1]
           || !l->known[at - l->side] || !l->known[at + l->side])
         continue;
       const double value = l->sign * (double) l->res[at], level = (double) l->reference[at];
