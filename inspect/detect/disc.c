@@ -52,72 +52,108 @@ typedef struct {
 /* A disc's parameters: its height, middle and radius; the rim's sigma over the radius; the outline's waves. */
 enum { HEIGHT, MIDDLE_X, MIDDLE_Y, RADIUS, SOFT, WAVE, MOST_PARAMETERS = WAVE + 2 * WAVES };
 
-/* What it is at a place, and how that grows with each parameter. */
-static double
-disc_at (const double *p, int n_waves, double x, double y, double *slope)
+/* Where a place is, seen from a disc: how far from its middle, which way, how far out the outline is there over the radius and
+ * how that turns with the angle, and sigmas of the rim from the outline. */
+typedef struct {
+  double r, cx, cy, turn, t;
+  double wave[2 * WAVES]; /* cosines and sines of two to five times the angle */
+} Seen;
+
+static void
+see (const double *p, int n_waves, double x, double y, Seen *at)
 {
-  const double dx = x - p[MIDDLE_X], dy = y - p[MIDDLE_Y], r = hypot (dx, dy) + 1e-9, cx = dx / r, cy = dy / r;
-  double c = cx, s = cy, out = 1, turn = 0;
+  const double dx = x - p[MIDDLE_X], dy = y - p[MIDDLE_Y], r = sqrt (dx * dx + dy * dy) + 1e-9;
+  double c = dx / r, s = dy / r, out = 1, turn = 0;
+  at->r = r, at->cx = c, at->cy = s;
   for (int k = 0; k < n_waves; k++) {
-    const double next = c * cx - s * cy;
-    s = s * cx + c * cy, c = next; /* of k + 2 times the angle */
+    const double next = c * at->cx - s * at->cy;
+    s = s * at->cx + c * at->cy, c = next; /* of k + 2 times the angle */
     out += p[WAVE + 2 * k] * c + p[WAVE + 2 * k + 1] * s;
     turn += (k + 2) * (p[WAVE + 2 * k + 1] * c - p[WAVE + 2 * k] * s);
-    slope[WAVE + 2 * k] = c, slope[WAVE + 2 * k + 1] = s;
+    at->wave[2 * k] = c, at->wave[2 * k + 1] = s;
   }
-  const double rim = p[SOFT] * p[RADIUS], t = (p[RADIUS] * out - r) / rim, value = notch_blurred_edge (t);
-  const double steep = fabs (t) < NORMAL_REACH ? p[HEIGHT] * exp (-0.5 * t * t) / sqrt (2 * G_PI) / rim : 0;
-  slope[HEIGHT] = value;
-  slope[MIDDLE_X] = steep * (cx + p[RADIUS] * turn * cy / r);
-  slope[MIDDLE_Y] = steep * (cy - p[RADIUS] * turn * cx / r);
-  slope[RADIUS] = steep * r / p[RADIUS];
-  slope[SOFT] = -steep * t * p[RADIUS];
-  for (int k = 0; k < 2 * n_waves; k++)
-    slope[WAVE + k] *= steep * p[RADIUS];
-  return p[HEIGHT] * value;
+  at->turn = turn;
+  at->t = (p[RADIUS] * out - r) / (p[SOFT] * p[RADIUS]);
 }
 
-/* What is left of the residual; `a` and `b`, where they are not NULL, receive the normal equations. */
+/* What a disc of height 1 is at a place. */
 static double
-sum_squares (const Coarse *c, const double *p, int n_waves, double *a, double *b)
+disc_at (const double *p, int n_waves, double x, double y)
 {
-  const int n = WAVE + 2 * n_waves;
+  Seen at;
+  see (p, n_waves, x, y, &at);
+  return notch_blurred_edge (at.t);
+}
+
+/* How a disc grows with each parameter; `value`: what one of height 1 is there. How many can differ from 0: all at the
+ * rim, its height within it, none outside. */
+static int
+slopes_at (const double *p, int n_waves, const Seen *at, double value, double *slope)
+{
+  const double rim = p[SOFT] * p[RADIUS];
+  slope[HEIGHT] = value;
+  if (!(fabs (at->t) < NORMAL_REACH))
+    return value > 0;
+  const double steep = p[HEIGHT] * exp (-0.5 * at->t * at->t) / sqrt (2 * G_PI) / rim;
+  slope[MIDDLE_X] = steep * (at->cx + p[RADIUS] * at->turn * at->cy / at->r);
+  slope[MIDDLE_Y] = steep * (at->cy - p[RADIUS] * at->turn * at->cx / at->r);
+  slope[RADIUS] = steep * at->r / p[RADIUS];
+  slope[SOFT] = -steep * at->t * p[RADIUS];
+  for (int k = 0; k < 2 * n_waves; k++)
+    slope[WAVE + k] = at->wave[k] * (steep * p[RADIUS]);
+  return WAVE + 2 * n_waves;
+}
+
+/* The normal equations of a step from where a disc is; what is above the diagonal is not looked at. */
+typedef struct {
+  double a[MOST_PARAMETERS][MOST_PARAMETERS], b[MOST_PARAMETERS];
+} Equations;
+
+/* What is left of the residual, and the equations that lead on from here. */
+static double
+sum_squares (const Coarse *c, const double *p, int n_waves, Equations *e)
+{
   double slope[MOST_PARAMETERS], sum = 0;
+  *e = (Equations){ 0 };
   for (int y = 0; y < c->n; y++)
     for (int x = 0; x < c->n; x++) {
-      const double off = c->residual[y * c->n + x] - disc_at (p, n_waves, x, y, slope);
+      Seen at;
+      see (p, n_waves, x, y, &at);
+      const double value = notch_blurred_edge (at.t), off = c->residual[y * c->n + x] - p[HEIGHT] * value;
+      const int n = slopes_at (p, n_waves, &at, value, slope);
       sum += off * off;
-      for (int j = 0; a && j < n; j++) {
-        b[j] += slope[j] * off;
+      for (int j = 0; j < n; j++) {
+        e->b[j] += slope[j] * off;
         for (int k = 0; k <= j; k++)
-          a[j * n + k] += slope[j] * slope[k];
+          e->a[j][k] += slope[j] * slope[k];
       }
     }
   return sum;
 }
 
-/* Solves a x = b for a positive definite a, n x n, of which the lower triangle is looked at; both are overwritten. */
+/* Solves a x = b for a positive definite a, n x n; both are overwritten, b by x. */
 static gboolean
-solve (double *a, double *b, int n)
+solve (Equations *e, int n)
 {
+  double (*a)[MOST_PARAMETERS] = e->a, *b = e->b;
   for (int j = 0; j < n; j++)
     for (int k = 0; k <= j; k++) {
-      double sum = a[j * n + k];
+      double sum = a[j][k];
       for (int i = 0; i < k; i++)
-        sum -= a[j * n + i] * a[k * n + i];
+        sum -= a[j][i] * a[k][i];
       if (j == k && !(sum > 0))
         return FALSE;
-      a[j * n + k] = j == k ? sqrt (sum) : sum / a[k * n + k];
+      a[j][k] = j == k ? sqrt (sum) : sum / a[k][k];
     }
   for (int j = 0; j < n; j++) {
     for (int k = 0; k < j; k++)
-      b[j] -= a[j * n + k] * b[k];
-    b[j] /= a[j * n + j];
+      b[j] -= a[j][k] * b[k];
+    b[j] /= a[j][j];
   }
   for (int j = n - 1; j >= 0; j--) {
     for (int k = j + 1; k < n; k++)
-      b[j] -= a[k * n + j] * b[k];
-    b[j] /= a[j * n + j];
+      b[j] -= a[k][j] * b[k];
+    b[j] /= a[j][j];
   }
   return TRUE;
 }
@@ -127,24 +163,25 @@ static double
 fit_disc (const Coarse *c, double *p, int n_waves)
 {
   const int n = WAVE + 2 * n_waves;
-  double damp = 0.01, left = sum_squares (c, p, n_waves, NULL, NULL);
+  Equations here, there;
+  double damp = 0.01, left = sum_squares (c, p, n_waves, &here);
   for (int round = 0; round < 12 && damp < 100; round++) {
-    double a[MOST_PARAMETERS * MOST_PARAMETERS] = { 0 }, b[MOST_PARAMETERS] = { 0 }, q[MOST_PARAMETERS];
-    sum_squares (c, p, n_waves, a, b);
+    Equations e = here;
+    double q[MOST_PARAMETERS];
     for (int j = 0; j < n; j++)
-      a[j * n + j] += damp * a[j * n + j] + 1e-12;
-    if (!solve (a, b, n))
+      e.a[j][j] += damp * e.a[j][j] + 1e-12;
+    if (!solve (&e, n))
       break;
     for (int j = 0; j < n; j++)
-      q[j] = p[j] + b[j];
+      q[j] = p[j] + e.b[j];
     q[RADIUS] = CLAMP (q[RADIUS], 1, c->n);
     q[SOFT] = CLAMP (q[SOFT], 0.05, 0.8); /* a softer one is a spot */
     for (int j = WAVE; j < n; j++)
       q[j] = CLAMP (q[j], -0.5, 0.5);
-    const double next = sum_squares (c, q, n_waves, NULL, NULL), gain = left - next;
+    const double next = sum_squares (c, q, n_waves, &there), gain = left - next;
     if (gain > 0) {
       memcpy (p, q, (gsize) n * sizeof *p);
-      left = next;
+      here = there, left = next;
       damp /= 5;
       if (gain < 1e-4 * left)
         break;
@@ -192,7 +229,7 @@ measure_lumps (const double *left, int n, double x0, double y0, double radius, d
   notch_smooth_lines (work, n, n, 1, tap, reach, smooth);
   for (int y = 0; y < n; y++)
     for (int x = 0; x < n; x++) {
-      const double r = hypot (x - x0, y - y0) / radius;
+      const double r = sqrt ((x - x0) * (x - x0) + (y - y0) * (y - y0)) / radius;
       if (r < RIM_MOST)
         sum[r >= RIM_LEAST] += smooth[y * n + x] * smooth[y * n + x], count[r >= RIM_LEAST]++;
     }
@@ -205,11 +242,12 @@ static void
 measure_left (const double *residual, int n, const double *p, int step, double variance, NotchShape *shape)
 {
   const double aside = (step - 1) / 2.0;
-  double slope[MOST_PARAMETERS];
   g_autofree double *left = g_new (double, (gsize) n *(gsize) n);
   for (int y = 0; y < n; y++)
-    for (int x = 0; x < n; x++)
-      left[y * n + x] = residual[y * n + x] - disc_at (p, WAVES, (x - aside) / step, (y - aside) / step, slope) / step;
+    for (int x = 0; x < n; x++) {
+      const double height = p[HEIGHT] * disc_at (p, WAVES, (x - aside) / step, (y - aside) / step);
+      left[y * n + x] = residual[y * n + x] - height / step;
+    }
   const double x = p[MIDDLE_X] * step + aside, y = p[MIDDLE_Y] * step + aside, radius = p[RADIUS] * step;
   measure_lumps (left, n, x, y, radius, FINE_PX, variance, &shape->lumps_fine, &shape->rim_fine);
   measure_lumps (left, n, x, y, radius, COARSE_PX, variance, &shape->lumps_coarse, &shape->rim_coarse);
@@ -221,10 +259,10 @@ notch_disc_measure (const double *residual, int n, double x, double y, double ra
 {
   Coarse c = { 0 };
   const double whole = make_coarse (residual, n, &c), aside = (c.step - 1) / 2.0;
-  double product = 0, square = 0, slope[MOST_PARAMETERS];
+  double product = 0, square = 0;
   double p[MOST_PARAMETERS] = { 1, (x - aside) / c.step, (y - aside) / c.step, radius / c.step, 0.3 };
   for (int i = 0; i < c.n * c.n; i++) {
-    const double m = disc_at (p, 0, i % c.n, i / c.n, slope);
+    const double m = disc_at (p, 0, i % c.n, i / c.n);
     product += m * c.residual[i], square += m * m;
   }
   p[HEIGHT] = product / MAX (square, 1e-9);

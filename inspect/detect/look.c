@@ -102,12 +102,11 @@ find_residual (Look *l, int wander)
 static void
 blur_line (const float *from, int n, int stride, const float *tap, int reach, float *to)
 {
-  for (int i = 0; i < n; i++) {
-    float sum = 0;
-    for (int k = MAX (i - reach, 0); k <= MIN (i + reach, n - 1); k++)
-      sum += tap[k > i ? k - i : i - k] * from[k * stride];
-    to[i * stride] = sum;
-  }
+  for (int i = 0; i < n; i++)
+    to[i * stride] = 0;
+  for (int off = -MIN (reach, n - 1); off <= MIN (reach, n - 1); off++)
+    for (int i = MAX (-off, 0); i < MIN (n - off, n); i++)
+      to[i * stride] += tap[ABS (off)] * from[(i + off) * stride];
 }
 
 static void
@@ -269,7 +268,7 @@ find_profile (const Look *l, NotchLook *look)
   for (int i = 0; i < l->n; i++) {
     if (!l->known[i])
       continue;
-    const double r = hypot (i % l->side - l->x, i / l->side - l->y) / l->radius;
+    const double dx = i % l->side - l->x, dy = i / l->side - l->y, r = sqrt (dx * dx + dy * dy) / l->radius;
     const double off = (double) (l->res[i] - l->smooth[i]);
     const int ring = r < 0.5 ? 0 : r < 1 ? 1 : r < 1.5 ? 2 : -1;
     if (ring >= 0)
@@ -344,7 +343,8 @@ fit_pattern (const Look *l, NotchLook *look)
   for (int y = 1; y < l->side - 1; y++)
     for (int x = 1; x < l->side - 1; x++) {
       const int at = y * l->side + x;
-      if (hypot (x - l->x, y - l->y) > reach || !l->known[at] || !l->known[at - 1] || !l->known[at + 1]
+      const double dx = x - l->x, dy = y - l->y;
+      if (dx * dx + dy * dy > reach * reach || !l->known[at] || !l->known[at - 1] || !l->known[at + 1]
           || !l->known[at - l->side] || !l->known[at + l->side])
         continue;
       const double value = l->sign * (double) l->res[at], level = (double) l->reference[at];

@@ -92,8 +92,9 @@ notch_scales_measure (const float *residual, int side, int sign, double x, doubl
   for (int k = 0; k < NOTCH_N_SCALES; k++) {
     respond (&level);
     for (int i = 0; i < level.side * level.side; i++) {
+      const double dx = place_of (&level, i % level.side) - x, dy = place_of (&level, i / level.side) - y;
       anywhere[k] = MAX (anywhere[k], level.blur[i]);
-      if (hypot (place_of (&level, i % level.side) - x, place_of (&level, i / level.side) - y) < reach)
+      if (dx * dx + dy * dy < reach * reach)
         near = MAX (near, level.blur[i]);
     }
     if (k == WIDE)

@@ -365,10 +365,10 @@ NOTCH_CLONES void
 notch_bundle_turn (const float *from, ptrdiff_t from_stride, int rows, int columns, float *to, ptrdiff_t to_stride)
 {
   int row_fours = rows / 4 * 4, column_fours = columns / 4 * 4;
-  if (rows == ROW && columns == ROW) /* nearly always */
-    turn_fours (from, from_stride, ROW, ROW, to, to_stride);
-  else
-    turn_fours (from, from_stride, row_fours, column_fours, to, to_stride);
+  if (rows == ROW) /* nearly always; blocks of as many columns stay in the first cache */
+    for (; columns >= ROW; columns -= ROW, column_fours -= ROW, from += ROW, to += ROW * to_stride)
+      turn_fours (from, from_stride, ROW, ROW, to, to_stride);
+  turn_fours (from, from_stride, row_fours, column_fours, to, to_stride);
   for (int i = 0; i < rows; i++)
     for (int j = i < row_fours ? column_fours : 0; j < columns; j++)
       to[j * to_stride + i] = from[i * from_stride + j];

@@ -58,9 +58,9 @@ notch_peak_explains (const NotchPeaks *peaks, int x, int y, float score)
   int squares = peaks->squares, channel = notch_score_channel (score);
   if (channel >= peaks->n_templates)
     return false;
-  const NotchTemplate *own = &peaks->template_[channel];
+  const NotchTemplate own = peaks->template_[channel];
   int reach =
-      (int) (6 * own->along) + 1; /* further away no skirt reaches (template.h), that of a narrower peak less so */
+      (int) (6 * own.along) + 1; /* further away no skirt reaches (template.h), that of a narrower peak less so */
   int x0 = (x - reach) / NOTCH_PEAK_SQUARE, y0 = (y - reach) / NOTCH_PEAK_SQUARE;
   int x1 = (x + reach) / NOTCH_PEAK_SQUARE, y1 = (y + reach) / NOTCH_PEAK_SQUARE;
   x0 = x0 < 0 || x < reach ? 0 : x0, y0 = y0 < 0 || y < reach ? 0 : y0;
@@ -73,7 +73,7 @@ notch_peak_explains (const NotchPeaks *peaks, int x, int y, float score)
         if (peak->score <= score)
           continue;
         const NotchTemplate *of = &peaks->template_[notch_score_channel (peak->score)];
-        float seen = peak->score * notch_template_skirt (own, of, (float) (x - peak->x), (float) (y - peak->y));
+        float seen = peak->score * notch_template_skirt (&own, of, (float) (x - peak->x), (float) (y - peak->y));
         if (!of->line)
           specks += seen;
         else if (seen > line)
