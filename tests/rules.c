@@ -117,7 +117,7 @@ test_errors (void)
                 { "1 & 1", "column 3: \"& 1\" is left over; *&&*" },
                 { "sise_um > 1", "column 1: \"sise_um\" is unknown (did you mean \"size_um\"?); columns are x_px, *" },
                 { "1 < elongaton",
-                  "column 5: \"elongaton\" is unknown (did you mean \"elongation\"?*, wide_off; functions "
+                  "column 5: \"elongaton\" is unknown (did you mean \"elongation\"?*, film_snr; functions "
                   "are abs, sqrt, log, min, max" },
                 { "snr > 1", "column 1: \"snr\" is unknown (did you mean \"peak_snr\"?*" },
                 { "qqq > 1", "column 1: \"qqq\" is unknown; columns are *" },
