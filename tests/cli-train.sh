@@ -76,7 +76,7 @@ done
 is "odd defects are learned from" "$(grep -cE '^  none of these +[0-9]+ to learn from, +[0-9]+ held out' told)" 1
 is "and are no class" "$(grep -c ': forest of 4 classes, ' told)" 1
 strange () {
-  "$NOTCH" validate "$1" new odd/w5 | sed -n 's/^other classes .* by distance \([0-9.]*\),.*/\1/p'
+  "$NOTCH" validate "$1" new odd/w5 | sed -n 's/^other classes .* by distance \([0-9.]*\).*/\1/p'
 }
 ok "others are known by what was learned of them: $(strange m.model) without, $(strange odd.model) with" \
   awk "BEGIN { exit !($(strange odd.model) >= 0.85 && $(strange odd.model) > $(strange m.model)) }"

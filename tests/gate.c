@@ -25,7 +25,7 @@ set_up (Fixture *f, G_GNUC_UNUSED gconstpointer data)
   f->trained.model = f->model;
   f->v.trained = &f->trained;
   f->v.metrics = notch_metrics_new (truth, called, wafer, probability, 6, 3, 1);
-  f->v.strangers = (NotchStrangers){ 0, NAN, NAN, NAN };
+  f->v.strangers = (NotchStrangers){ 0, NAN, NAN };
   int file = g_file_open_tmp ("notch-gate-XXXXXX.ini", &f->path, NULL);
   g_assert_cmpint (file, >=, 0);
   g_close (file, NULL);
@@ -87,9 +87,9 @@ test_rest (Fixture *f, G_GNUC_UNUSED gconstpointer data)
   f->v.only_this = 10, f->v.only_other = 30;
   check (f, "[gate]\nagainst_p=0.05\n",
          "McNemar's p of being worse than the other model is 0.0022, at least 0.05 is asked for");
-  f->v.strangers = (NotchStrangers){ 5, 0.8, 0.9, 0.97 };
+  f->v.strangers = (NotchStrangers){ 5, 0.8, 0.97 };
   check (f, "[gate]\nunknown_auroc=0.95\n", "");
-  NotchLeftOut left[] = { { "a", { 5, 0.8, 0.9, 0.99 } }, { "b", { 5, 0.8, 0.9, 0.94 } } };
+  NotchLeftOut left[] = { { "a", { 5, 0.8, 0.99 } }, { "b", { 5, 0.94, NAN } } };
   f->v.left_out = g_array_new (FALSE, FALSE, sizeof (NotchLeftOut));
   g_array_append_vals (f->v.left_out, left, 2);
   check (f, "[gate]\nunknown_auroc=0.95\n",

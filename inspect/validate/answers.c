@@ -1,8 +1,6 @@
 /* answers.c - what a model says of examples */
 #include "inspect/validate/validate.h"
 
-#include "inspect/order.h"
-
 #include <math.h>
 #include <stdlib.h>
 
@@ -72,48 +70,21 @@ notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, con
 
 /* ---- strangers ----------------------------------------------------------------------------------------------------- */
 
-/* For each of all n values the share of the first n_known that are as large: how usual it is. */
-static double *
-usual_share (const double *value, guint n, guint n_known)
-{
-  g_autofree double *sorted = g_memdup2 (value, sizeof *value * n_known);
-  double *share = g_new (double, n + 1);
-  qsort (sorted, n_known, sizeof *sorted, notch_compare_up);
-  for (guint i = 0; i < n; i++) {
-    guint below = 0, end = n_known;
-    while (below < end) {
-      guint at = below + (end - below) / 2;
-      if (sorted[at] < value[i])
-        below = at + 1;
-      else
-        end = at;
-    }
-    share[i] = (n_known - below + 1.0) / (n_known + 1.0);
-  }
-  return share;
-}
-
 NotchStrangers
 notch_answers_strangers (const NotchAnswers *answers)
 {
   const guint n = answers->n, n_known = answers->n_known;
-  NotchStrangers strangers = { n - n_known, NAN, NAN, NAN };
+  NotchStrangers strangers = { n - n_known, NAN, NAN };
   if (n == n_known || n_known == 0)
     return strangers;
-  g_autofree double *doubt = g_new (double, n), *both = g_new (double, n);
+  g_autofree double *doubt = g_new (double, n);
   g_autofree gboolean *strange = g_new (gboolean, n);
   for (guint i = 0; i < n; i++) {
     doubt[i] = 1 - answers->confidence[i];
     strange[i] = i >= n_known;
   }
   strangers.confidence = notch_auroc (doubt, strange, n);
-  if (isnan (answers->distance[0]))
-    return strangers;
-  g_autofree double *by_doubt = usual_share (doubt, n, n_known),
-                    *by_distance = usual_share (answers->distance, n, n_known);
-  for (guint i = 0; i < n; i++)
-    both[i] = -log (by_doubt[i]) - log (by_distance[i]);
-  strangers.distance = notch_auroc (answers->distance, strange, n);
-  strangers.both = notch_auroc (both, strange, n);
+  if (!isnan (answers->distance[0]))
+    strangers.distance = notch_auroc (answers->distance, strange, n);
   return strangers;
 }

@@ -93,9 +93,9 @@ tell_unknown (const NotchValidation *v, GString *text)
     g_string_append_printf (
         text,
         "other classes  %" G_GINT64_FORMAT " of %u examples are called unknown; area under the curve: "
-        "by confidence %s, by distance %s, by both %s\n",
+        "by confidence %s, by distance %s\n",
         count_unknown (a, a->n_known, a->n), v->strangers.n, notch_number (v->strangers.confidence, 3).text,
-        notch_number (v->strangers.distance, 3).text, notch_number (v->strangers.both, 3).text);
+        notch_number (v->strangers.distance, 3).text);
 }
 
 static void
@@ -104,13 +104,12 @@ tell_left_out (const NotchValidation *v, GString *text)
   if (!v->left_out)
     return;
   g_string_append_printf (text, "\n%-20s examples  %s\n", "class left out",
-                          "area under the curve by confidence, by distance, by both");
+                          "area under the curve by confidence, by distance");
   for (guint i = 0; i < v->left_out->len; i++) {
     const NotchLeftOut *left = &g_array_index (v->left_out, NotchLeftOut, i);
-    g_string_append_printf (text, "%-20s %8u  %s  %s  %s\n", left->name, left->strangers.n,
+    g_string_append_printf (text, "%-20s %8u  %s  %s\n", left->name, left->strangers.n,
                             notch_number (left->strangers.confidence, 3).text,
-                            notch_number (left->strangers.distance, 3).text,
-                            notch_number (left->strangers.both, 3).text);
+                            notch_number (left->strangers.distance, 3).text);
   }
 }
 
@@ -208,7 +207,7 @@ add_strangers (JsonBuilder *to, const char *name, const NotchStrangers *stranger
   add_count (to, "examples", strangers->n);
   add_number (to, "auroc_confidence", strangers->confidence);
   add_number (to, "auroc_distance", strangers->distance);
-  add_number (to, "auroc", strangers->both);
+  add_number (to, "auroc", notch_strangers_auroc (strangers));
   json_builder_end_object (to);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <json-glib/json-glib.h>
+#include <math.h>
 
 #include "inspect/classify/known.h"
 #include "inspect/classify/metrics.h"
@@ -28,14 +29,20 @@ NotchAnswers *notch_answers_new (const NotchTrained *trained, const NotchDataset
 void notch_answers_free (NotchAnswers *answers);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchAnswers, notch_answers_free)
 
-/* How well examples of unknown classes are told from the others: areas under the curve by confidence, by distance, and by
- * both, each turned into the share of known examples that look as strange, their logarithms summed (Fisher 1932). NAN
+/* How well examples of unknown classes are told from the others: areas under the curve by confidence, and by distance. NAN
  * where there are none, or no distances. */
 typedef struct {
   guint n; /* examples of unknown classes */
-  double confidence, distance, both;
+  double confidence, distance;
 } NotchStrangers;
 NotchStrangers notch_answers_strangers (const NotchAnswers *answers);
+
+/* By distance where the model can tell it, else by confidence. */
+static inline double
+notch_strangers_auroc (const NotchStrangers *strangers)
+{
+  return isnan (strangers->distance) ? strangers->confidence : strangers->distance;
+}
 
 /* ---- figures ------------------------------------------------------------------------------------------------------- */
 
