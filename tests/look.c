@@ -102,10 +102,10 @@ test_film (void)
     }
     patch.place = (NotchLookPlace){ 20, 20, 44, 44, 3, 0 };
     const NotchLook look = look_at (&patch);
-    g_test_message ("film %g, %g sigmas", look.film, look.film_snr);
-    film[kind] = look.film;
+    g_test_message ("film %g, %g sigmas", look.shape.film, look.shape.film_snr);
+    film[kind] = look.shape.film;
     if (kind != 1)
-      g_assert_cmpfloat (kind == 0 ? look.film_snr : -look.film_snr, >, 10);
+      g_assert_cmpfloat (kind == 0 ? look.shape.film_snr : -look.shape.film_snr, >, 10);
   }
   g_assert_cmpfloat_with_epsilon (film[0], 1, 0.15);
   g_assert_cmpfloat_with_epsilon (film[1], 0, 0.15);

@@ -19,6 +19,7 @@ enum {
 #define COARSE_PX 3.2
 #define RIM_LEAST 0.75 /* radii: the rim is from here */
 #define RIM_MOST  1.3  /* to here */
+#define MOST_FILM 10
 
 static double normal[2 * NORMAL_REACH * NORMAL_STEPS + 2];
 
@@ -238,24 +239,46 @@ measure_lumps (const double *left, int n, double x0, double y0, double radius, d
   *rim = count[1] > 0 ? sum[1] / count[1] / noise : NAN;
 }
 
+/* How the residual R goes with the grey level T where the disc m is: R = a m + b m (T / M - 1), M the mean of T weighted by the
+ * square of m, so that the two are at right angles. */
 static void
-measure_left (const double *residual, int n, const double *p, int step, double variance, NotchShape *shape)
+measure_film (const double *residual, const double *level, const double *disc, int n, double variance, NotchShape *shape)
+{
+  double mm = 0, rm = 0, mean = 0, qq = 0, rq = 0;
+  for (int i = 0; i < n * n; i++)
+    mm += disc[i] * disc[i], rm += residual[i] * disc[i], mean += disc[i] * disc[i] * level[i];
+  mean /= mm;
+  for (int i = 0; i < n * n; i++) {
+    const double q = disc[i] * (level[i] / mean - 1);
+    qq += q * q, rq += residual[i] * q;
+  }
+  if (!(mm > 0 && qq > 0 && rm > 0 && isfinite (qq)))
+    return;
+  shape->film = CLAMP (rq / qq / (rm / mm), -MOST_FILM, MOST_FILM);
+  shape->film_snr = rq / sqrt (qq * variance);
+}
+
+static void
+measure_left (const double *residual, const double *level, int n, const double *p, int step, double variance,
+              NotchShape *shape)
 {
   const double aside = (step - 1) / 2.0;
-  g_autofree double *left = g_new (double, (gsize) n *(gsize) n);
+  g_autofree double *disc = g_new (double, (gsize) n *(gsize) n), *left = g_new (double, (gsize) n *(gsize) n);
   for (int y = 0; y < n; y++)
     for (int x = 0; x < n; x++) {
       const double height = p[HEIGHT] * disc_at (p, WAVES, (x - aside) / step, (y - aside) / step);
+      disc[y * n + x] = height / step;
       left[y * n + x] = residual[y * n + x] - height / step;
     }
+  measure_film (residual, level, disc, n, variance, shape);
   const double x = p[MIDDLE_X] * step + aside, y = p[MIDDLE_Y] * step + aside, radius = p[RADIUS] * step;
   measure_lumps (left, n, x, y, radius, FINE_PX, variance, &shape->lumps_fine, &shape->rim_fine);
   measure_lumps (left, n, x, y, radius, COARSE_PX, variance, &shape->lumps_coarse, &shape->rim_coarse);
 }
 
 void
-notch_disc_measure (const double *residual, int n, double x, double y, double radius, double explained, double variance,
-                    NotchShape *shape)
+notch_disc_measure (const double *residual, const double *level, int n, double x, double y, double radius,
+                    double explained, double variance, NotchShape *shape)
 {
   Coarse c = { 0 };
   const double whole = make_coarse (residual, n, &c), aside = (c.step - 1) / 2.0;
@@ -276,5 +299,5 @@ notch_disc_measure (const double *residual, int n, double x, double y, double ra
     wave += p[WAVE + k] * p[WAVE + k] / 2;
   shape->wavy = sqrt (wave);
   shape->wavy_gain = (round - waved) / variance;
-  measure_left (residual, n, p, c.step, variance, shape);
+  measure_left (residual, level, n, p, c.step, variance, shape);
 }

@@ -174,8 +174,8 @@ share (const Measured *m, double gain)
   F (FAR_8, "far_8", "", 3, ALL, "the same of one of 8 px", m->blob->look.scales.far[3]) \
   F (WIDE_PX, "wide_px", "px", 3, ALL, "radius of a disc as large as what is above half of the peak, smoothed by 4 px", m->blob->look.scales.wide_px) \
   F (WIDE_OFF, "wide_off", "px", 3, ALL, "from the middle of that to the core's", m->blob->look.scales.wide_off) \
-  F (FILM, "film", "", 3, ALL, "1 where the residual scales with the pattern, 0 where it is added, less where it hides it", m->blob->look.film) \
-  F (FILM_SNR, "film_snr", "sigma", 3, ALL, "how far that is from 0", m->blob->look.film_snr)
+  F (FILM, "film", "", 3, ALL, "1 where the residual scales with the pattern, 0 where it is added, less where it hides it", m->blob->look.shape.film) \
+  F (FILM_SNR, "film_snr", "sigma", 3, ALL, "how far that is from 0", m->blob->look.shape.film_snr)
 /* clang-format on */
 
 /* Clusters and repeaters are known once all defects are (inspect/sign/). */

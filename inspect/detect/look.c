@@ -6,9 +6,6 @@
 
 #include "inspect/wafer/median.h"
 
-#define FILM_LEAST 3 /* px: sigma of means around, which should have some of the pattern */
-#define FILM_MOST  8
-
 /* What is worked on; planes of side x side. */
 typedef struct {
   int side, n;
@@ -32,8 +29,6 @@ NotchLook
 notch_look_none (void)
 {
   return (NotchLook){ NAN,
-                      NAN,
-                      NAN,
                       NAN,
                       NAN,
                       NAN,
@@ -118,22 +113,21 @@ blur (const Look *l, const float *from, const float *tap, int reach, float *to)
     blur_line (l->work + x, l->side, l->side, tap, reach, to + x);
 }
 
-/* Gaussian means of planes over a mask; the planes are 0 elsewhere, and so are the means. */
+/* Gaussian means of what is known. */
 static void
-smooth (const Look *l, const guint8 *mask, double sigma, int n_planes, const float *const *from, float *const *to)
+smooth_residual (Look *l, double scale)
 {
+  const double sigma = CLAMP (0.6 * scale, 0.6, l->side / 8.0);
   const int reach = (int) ceil (3 * sigma);
   g_autofree float *tap = g_new (float, reach + 1), *weight = g_new (float, 2 * (gsize) l->n);
   for (int k = 0; k <= reach; k++)
     tap[k] = (float) exp (-0.5 * k * k / (sigma * sigma));
   for (int i = 0; i < l->n; i++)
-    weight[l->n + i] = mask[i];
+    weight[l->n + i] = l->known[i];
   blur (l, weight + l->n, tap, reach, weight);
-  for (int p = 0; p < n_planes; p++) {
-    blur (l, from[p], tap, reach, to[p]);
-    for (int i = 0; i < l->n; i++)
-      to[p][i] = mask[i] ? to[p][i] / weight[i] : 0;
-  }
+  blur (l, l->res, tap, reach, l->smooth);
+  for (int i = 0; i < l->n; i++)
+    l->smooth[i] = l->known[i] ? l->smooth[i] / weight[i] : 0;
 }
 
 /* Sigma of what is known of a plane, from the median of its sizes. */
@@ -359,32 +353,6 @@ fit_pattern (const Look *l, NotchLook *look)
   look->tone_fit = n > 8 ? correlation (n, r, tone, rr, tone2, tone_r) : NAN;
 }
 
-/* How the residual R goes with the pattern's grey level T in the core: R = S (1 + film (T - M) / M), S and M their means around.
- * A film that is thicker here scales the pattern, which is 1; what is only added is 0; what hides the pattern is less. */
-static void
-fit_film (const Look *l, NotchLook *look)
-{
-  g_autofree float *planes = g_new0 (float, 4 * (gsize) l->n);
-  float *res = planes, *level = planes + l->n, *res_mean = planes + 2 * l->n, *level_mean = planes + 3 * l->n;
-  g_autofree guint8 *within = g_new0 (guint8, l->n);
-  for (int i = 0; i < l->n; i++)
-    if (l->core[i] && l->known[i])
-      within[i] = 1, res[i] = l->res[i], level[i] = l->reference[i];
-  smooth (l, within, CLAMP (l->radius / 2, FILM_LEAST, FILM_MOST), 2, (const float *const[]){ res, level },
-          (float *const[]){ res_mean, level_mean });
-  double qq = 0, qr = 0;
-  for (int i = 0; i < l->n; i++) {
-    if (!within[i] || !(level_mean[i] > 0))
-      continue;
-    const double q = (double) (res_mean[i] * (level[i] / level_mean[i] - 1));
-    qq += q * q, qr += q * (double) (res[i] - res_mean[i]);
-  }
-  if (!(qq > 0))
-    return;
-  look->film = CLAMP (qr / qq, -10, 10);
-  look->film_snr = qr / (sqrt (qq) * l->sigma);
-}
-
 static void
 measure_tones (const Look *l, NotchLook *look)
 {
@@ -474,7 +442,7 @@ notch_look_measure (const float *patch, int side, const NotchLookPlace *place)
   l.label = numbers, l.queue = numbers + n;
   find_residual (&l, place->wander);
   l.sigma = spread (&l, l.res);
-  smooth (&l, l.known, CLAMP (0.6 * place->scale, 0.6, side / 8.0), 1, (const float *const[]){ l.res }, (float *const[]){ l.smooth });
+  smooth_residual (&l, place->scale);
   l.sigma_smooth = spread (&l, l.smooth);
   if (!find_core (&l, place, &look))
     return look;
@@ -487,7 +455,6 @@ notch_look_measure (const float *patch, int side, const NotchLookPlace *place)
     return look;
   measure_tones (&l, &look);
   fit_pattern (&l, &look);
-  fit_film (&l, &look);
   find_topology (&l, &look);
   return look;
 }

@@ -33,8 +33,6 @@ typedef struct {
   double rim;   /* share of the outline of what is changed that lies on the pattern's edge */
   double edge_fit;  /* correlation of the residual, times polarity, with the reference's gradient */
   double tone_fit;  /* the same with the reference */
-  double film;      /* how the residual goes with the reference: 1 scales it, 0 is added to it, -1 or so hides it */
-  double film_snr;  /* sigmas: how far `film` is from 0 */
   NotchShape shape; /* of the residual */
   NotchScales scales;
 } NotchLook;

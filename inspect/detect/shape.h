@@ -31,6 +31,9 @@ typedef struct {
   double wavy_gain;           /* of a disc with such an outline over a round one */
   /* What that disc leaves, smoothed: its mean square over that of as smooth noise, within the disc and around its rim. */
   double lumps_fine, lumps_coarse, rim_fine, rim_coarse;
+  /* How the residual goes with the pattern's grey level within it: 1 where it scales the pattern, 0 where it is added, less
+   * where it is brighter and hides the pattern; and how many sigmas that is from 0. */
+  double film, film_snr;
 } NotchShape;
 
 /* All NAN. */
