@@ -57,4 +57,11 @@ is "what was exposed is one die" "$(tr -d ' \n' <r/r/summary.json | grep -o '"re
 ok "that is told" grep -q 'r.tif: 2 repeaters; what repeats is a field of 1 x 1 dice' message.txt
 is "rules can ask for it" "$(grep -c ',mask,' r/r/defects.csv)" "$(echo "$dice" | awk '{ print $1 + $2 }')"
 ok "what does not repeat is not among them" test "$(awk -F, 'NR > 1 && $22 == 0' r/r/defects.csv | wc -l)" -ge 8
+
+# One die of four has them. They are in half of what the die that lies across is compared with, and leave ghosts there.
+"$NOTCH" simulate -q --size 1536x1536 --die 256x256 --defects 0 --repeaters 2 --reticle 2x2 --snr 12:14 --seed 3 -o quarter.tif
+"$NOTCH" inspect -q --format defects,json -o r quarter.tif
+is "ghosts of repeaters are neither defects nor repeaters" \
+  "$(awk -F, 'NR > 1 { n[$22]++ } END { print n[0] + 0, n[1], n[2] }' r/quarter/defects.csv)" "0 9 9"
+is "what was exposed is four dice" "$(tr -d ' \n' <r/quarter/summary.json | grep -o '"reticle":{[^}]*}')" '"reticle":{"cols":2,"rows":2}'
 done_testing

@@ -13,7 +13,7 @@
 /* How much stronger than the least of its echoes. */
 #define LEAST 1.2
 
-/* How far from a strong blob's place a candidate may be in another die, px. */
+/* How far from a strong blob's place a candidate may be in another die, px; or what several of them explain. */
 #define SLACK 3
 
 /* What a filter answers a defect with, beside it. */
@@ -42,13 +42,14 @@ make_filters (const NotchPlan *plan)
 /* What all blobs are held against. */
 typedef struct {
   const NotchPlan *plan;
-  const Filter *filter;     /* of each channel */
-  const GArray *strong;     /* NotchJoined */
-  const int *die_of_strong; /* die_under */
-  const NotchNear *near;    /* the peaks of `strong` */
-  double reach;             /* px from a peak: no strong blob further away matters */
-  GArray *near_by;          /* what was last found in `near` */
-  gboolean candidate;       /* is it candidates that are looked at? */
+  const Filter *filter;  /* of each channel */
+  const GArray *all;     /* NotchJoined, as they were before any was dropped */
+  const int *die_of;     /* of each of them, die_under */
+  const NotchNear *near; /* their peaks */
+  int least;             /* that one has which has echoes, 1/256 sigma */
+  double reach;          /* px from a peak: none further away matters */
+  GArray *near_by;       /* what was last found in `near` */
+  gboolean candidate;    /* is it candidates that are looked at? */
 } Search;
 
 static const Filter *
@@ -90,13 +91,12 @@ die_under (const NotchPlan *plan, const NotchJoined *blob)
   return die ? (int) (die - (const NotchDie *) plan->grid->die->data) : -1;
 }
 
-/* Lies a place of another die, where a blob would be in that, in a strong blob of the other sign? */
+/* Lies a place in a blob, or `slack` px beside it? */
 static gboolean
-lies_under (const NotchJoined *blob, double x, double y, const NotchJoined *strong, const Search *search)
+lies_under (double x, double y, const NotchJoined *blob, double slack)
 {
-  double slack = search->candidate ? SLACK : 0;
-  return strong->peak / LOBE >= blob->peak && strong->peak_dark != blob->peak_dark && x >= (double) strong->x0 - slack
-         && x <= (double) strong->x1 + slack && y >= (double) strong->y0 - slack && y <= (double) strong->y1 + slack;
+  return x >= (double) blob->x0 - slack && x <= (double) blob->x1 + slack && y >= (double) blob->y0 - slack
+         && y <= (double) blob->y1 + slack;
 }
 
 /* What a median of n Gaussians is off by when k of them are far out on one side, in sigmas. */
@@ -115,41 +115,42 @@ median_pulled (int k, int n)
 }
 
 /* The ghost that defects at one place of several dice leave in the reference of a die that is compared with them: as strong
- * as they pull the median at each of their pixels, and what noise adds; any strength when they are most of the sources. */
+ * as they pull the median at each of their pixels, and what noise adds. That is less than half of what they are, unless they
+ * are half of the sources or more, as a repeater may be: then it is of any strength below theirs, and may lie a little beside
+ * them, for chance puts so many defects nowhere. But where half as many sources have what it has, either may be the ghost. */
 static gboolean
 is_ghost (const NotchJoined *blob, int die, const Search *search)
 {
   double area = 0;
-  int n = 0;
+  int n = 0, n_spoilt = 0, n_alike = 0;
   const NotchPlan *plan = search->plan;
   for (int k = 0; die >= 0 && k < plan->neighbours[die].n; k++) {
     int from = plan->neighbours[die].die[k];
     const NotchDie *here = &g_array_index (plan->grid->die, NotchDie, die),
                    *there = &g_array_index (plan->grid->die, NotchDie, from);
     double x = (double) blob->peak_x + there->x - here->x, y = (double) blob->peak_y + there->y - here->y;
+    gboolean spoilt = FALSE, alike = FALSE;
     notch_near_find (search->near, x, y, search->reach, search->near_by);
     for (guint m = 0; m < search->near_by->len; m++) {
       guint i = g_array_index (search->near_by, guint, m);
-      const NotchJoined *other = &g_array_index (search->strong, NotchJoined, i);
-      if (search->die_of_strong[i] != from || !lies_under (blob, x, y, other, search))
+      const NotchJoined *other = &g_array_index (search->all, NotchJoined, i);
+      if (search->die_of[i] != from || !lies_under (x, y, other, SLACK))
+        continue;
+      alike |= other->peak_dark == blob->peak_dark;
+      if (other->peak_dark == blob->peak_dark || other->peak / LEAST < blob->peak)
+        continue;
+      spoilt = TRUE;
+      if (other->peak / LOBE < blob->peak || !lies_under (x, y, other, search->candidate ? SLACK : 0))
         continue;
       area = MAX (area, (double) (other->x1 - other->x0 + 1) * (double) (other->y1 - other->y0 + 1));
       n++;
     }
+    n_spoilt += spoilt, n_alike += alike;
   }
+  if (n_spoilt > 2 * n_alike && 2 * n_spoilt >= plan->neighbours[die].n)
+    return TRUE;
   return n > 0
          && (search->candidate || blob->peak / 256.0 <= median_pulled (n, plan->neighbours[die].n) * sqrt (area) + 3.5);
-}
-
-/* The blobs that are strong enough to have echoes of `peak` sigmas. */
-static GArray *
-strong_blobs (const GArray *blobs, double peak)
-{
-  GArray *strong = g_array_new (FALSE, FALSE, sizeof (NotchJoined));
-  for (guint i = 0; i < blobs->len; i++)
-    if (g_array_index (blobs, NotchJoined, i).peak / 256.0 >= LEAST * peak)
-      g_array_append_val (strong, g_array_index (blobs, NotchJoined, i));
-  return strong;
 }
 
 /* Is it on the side that the recipe looks at? */
@@ -165,8 +166,8 @@ is_echo (const NotchJoined *blob, const Search *search)
 {
   notch_near_find (search->near, (double) blob->peak_x, (double) blob->peak_y, search->reach, search->near_by);
   for (guint m = 0; m < search->near_by->len; m++) {
-    const NotchJoined *other = &g_array_index (search->strong, NotchJoined, g_array_index (search->near_by, guint, m));
-    if (other->peak > blob->peak && is_lobe (blob, other, search))
+    const NotchJoined *other = &g_array_index (search->all, NotchJoined, g_array_index (search->near_by, guint, m));
+    if (other->peak >= search->least && other->peak > blob->peak && is_lobe (blob, other, search))
       return TRUE;
   }
   return is_ghost (blob, die_under (search->plan, blob), search);
@@ -187,12 +188,12 @@ widest (const GArray *blobs)
 
 /* How far apart the peaks of a blob and of one that it may be an echo of can lie, px. */
 static double
-reach_of (const GArray *blobs, const GArray *strong, const Filter *filter, int n_filters)
+reach_of (const GArray *blobs, const GArray *all, const Filter *filter, int n_filters)
 {
   gint64 lobes = SLACK, skirt = 0;
   for (int i = 0; i < n_filters; i++)
     lobes = MAX (lobes, filter[i].lobes), skirt = MAX (skirt, filter[i].skirt);
-  return G_SQRT2 * (double) MAX (widest (blobs) + widest (strong) + lobes, 2 * skirt);
+  return G_SQRT2 * (double) MAX (widest (blobs) + widest (all) + lobes, 2 * skirt);
 }
 
 void
@@ -200,22 +201,22 @@ notch_echo_drop (NotchFound *found, const NotchPlan *plan)
 {
   GArray *list[] = { found->blob, found->candidate };
   const double least[] = { plan->threshold, plan->recipe->detect.candidate_sigma };
-  g_autoptr (GArray) for_blobs = strong_blobs (found->blob, least[0]); /* before any of them is dropped */
-  g_autoptr (GArray) for_candidates = strong_blobs (found->blob, least[1]);
-  const GArray *strong[] = { for_blobs, for_candidates };
+  guint n = found->blob->len;
+  g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (NotchJoined));
+  g_array_append_vals (all, found->blob->data, n);
   g_autofree Filter *filter = make_filters (plan);
   g_autoptr (GArray) near_by = g_array_new (FALSE, FALSE, sizeof (guint));
+  g_autofree int *die_of = g_new (int, n + 1);
+  g_autofree NotchPoint *peak = g_new (NotchPoint, n);
+  for (guint i = 0; i < n; i++) {
+    const NotchJoined *blob = &g_array_index (all, NotchJoined, i);
+    die_of[i] = die_under (plan, blob);
+    peak[i] = (NotchPoint){ (double) blob->peak_x, (double) blob->peak_y };
+  }
   for (guint k = 0; k < G_N_ELEMENTS (list) && list[k]; k++) {
-    g_autofree int *die_of_strong = g_new (int, strong[k]->len + 1);
-    g_autofree NotchPoint *peak = g_new (NotchPoint, strong[k]->len);
-    for (guint i = 0; i < strong[k]->len; i++) {
-      const NotchJoined *blob = &g_array_index (strong[k], NotchJoined, i);
-      die_of_strong[i] = die_under (plan, blob);
-      peak[i] = (NotchPoint){ (double) blob->peak_x, (double) blob->peak_y };
-    }
-    double reach = reach_of (list[k], strong[k], filter, plan->n_channels);
-    g_autoptr (NotchNear) near = notch_near_new (peak, strong[k]->len, reach);
-    Search search = { plan, filter, strong[k], die_of_strong, near, reach, near_by, k > 0 };
+    double reach = reach_of (list[k], all, filter, plan->n_channels);
+    g_autoptr (NotchNear) near = notch_near_new (peak, n, reach);
+    Search search = { plan, filter, all, die_of, near, (int) ceil (256 * LEAST * least[k]), reach, near_by, k > 0 };
     guint kept = 0;
     for (guint i = 0; i < list[k]->len; i++) {
       NotchJoined *blob = &g_array_index (list[k], NotchJoined, i);
