@@ -19,6 +19,6 @@ void notch_fft_inverse (const NotchFft *fft, float *in, float *out);
 /* Which library it is, and its version. */
 const char *notch_fft_library (void);
 
-/* Memory aligned for transforms; NULL when there is none. Freed by notch_fft_release. */
+/* Memory aligned for transforms and for vectors of any width; NULL when there is none. Freed by notch_fft_release. */
 float *notch_fft_alloc (size_t n_floats);
 void notch_fft_release (float *memory);
