@@ -17,7 +17,7 @@ is "without one, auto takes the CPU and says why" \
   "$(CUDAHOST_DEVICES=0 "$NOTCH" devices | grep -c '^auto .*cpu, as no GPU can be used: this machine has no CUDA device')" 1
 "$NOTCH" simulate -q --size 192x320 --die 64x64 --defects 6 --snr 14:40 --seed 7 -o rows.tif || exit 1
 rows () { # NAME: several rows of tiles
-  CUDAHOST_DEVICES=$2 "$NOTCH" inspect -q --device cuda --set detect.tile_px=128 --format defects,dice,json -o "$1" rows.tif
+  CUDAHOST_DEVICES=$2 "$NOTCH" inspect -q --device cuda --set detect.tile_px=160 --format defects,dice,json -o "$1" rows.tif
 }
 rows one 1
 ok "on two devices" rows two 2
@@ -33,7 +33,7 @@ cp -r one processors
 ok "a model on a device" with_model device cuda
 ok "the model on the CPU" with_model processors cpu
 ok "says the same" cmp device/rows/defects.csv processors/rows/defects.csv
-"$NOTCH" inspect -q --device cuda --model shipped --set detect.tile_px=128 --format defects,json -o at-once rows.tif
+"$NOTCH" inspect -q --device cuda --model shipped --set detect.tile_px=160 --format defects,json -o at-once rows.tif
 ok "as it does in an inspection" cmp device/rows/defects.csv at-once/rows/defects.csv
 is "and not on a device that is not there" "$(status with_model device cuda:9)" 2
 
@@ -53,7 +53,7 @@ ok "gives the CPU's bytes" cmp cpu-golden.tif full-golden.tif
 # Plans and lanes' memory are made once: the next image allocates its rows, and filters for its own noise.
 cp rows.tif again.tif
 counts () { # IMAGE...
-  CUDAHOST_COUNTS=counts "$NOTCH" inspect -q --device cuda -j1 --set detect.tile_px=128 --format defects -o counted "$@"
+  CUDAHOST_COUNTS=counts "$NOTCH" inspect -q --device cuda -j1 --set detect.tile_px=160 --format defects -o counted "$@"
   cat counts
 }
 is "another image makes no plan, and allocates little" \
@@ -61,7 +61,7 @@ is "another image makes no plan, and allocates little" \
 
 # An error that spoils a card ends the image in work; the next one is inspected on the card that is left, or on the CPU.
 breaks () { # NAME DEVICES: in the first image
-  CUDAHOST_FAULT=200 CUDAHOST_DEVICES=$2 "$NOTCH" inspect -q --device cuda --set detect.tile_px=128 --format defects,dice \
+  CUDAHOST_FAULT=200 CUDAHOST_DEVICES=$2 "$NOTCH" inspect -q --device cuda --set detect.tile_px=160 --format defects,dice \
     -o "$1" rows.tif again.tif >out 2>&1
 }
 is "a card that breaks in an image ends it" "$(status breaks left 2) $(grep -c 'illegal memory access.*--resume' out)" "2 1"
@@ -71,7 +71,7 @@ is "and without another card" "$(status breaks none 1)" 2
 ok "the CPU's, which says so" grep -q '^again.*inspected on the CPU, .*: none works any more' none/summary.csv
 
 # What is only the device's is timed, too: the way up to it, and its transforms alone.
-if [ -z "$DEVICE_IMAGES" ]; then
+if [ -z "${FEW-}" ]; then
   is "a benchmark" "$(status env CUDAHOST_MEMORY=2000000000 "$NOTCH" bench -q --device cuda -j1 --stages --size 1024 --rounds 1 --csv bench.csv)" 0
   figures () { # PART NAME COLUMN
     sed 's/^"[^"]*"/device/' bench.csv | awk -F, -v p="$1" -v n="$2" -v c="$3" '$2 == p && $3 == n { print $c }'
@@ -88,9 +88,9 @@ fi
 # A card of paper has no room for a model.
 NOTCH_MODULES=$(dirname "$NOTCH")/tests/module/.libs
 export NOTCH_TEST_DEVICES=4
-"$NOTCH" inspect -q --device cpu --set detect.tile_px=128 --format defects,json -o paper rows.tif
+"$NOTCH" inspect -q --device cpu --set detect.tile_px=160 --format defects,json -o paper rows.tif
 is "a model where a device has no room for it" "$(with_model paper cuda:3 2>&1)" \
   "notch: paper: classified on the CPU, for the GPU could not take it: paper/rows/defects.csv: a forest cannot be computed: no room for trees"
-"$NOTCH" inspect -q --device cpu --model shipped --set detect.tile_px=128 --format defects,json -o plain rows.tif
+"$NOTCH" inspect -q --device cpu --model shipped --set detect.tile_px=160 --format defects,json -o plain rows.tif
 ok "has the classes that an inspection gives" cmp paper/rows/defects.csv plain/rows/defects.csv
 done_testing

@@ -6,6 +6,7 @@
 
 #include "inspect/image/write.h"
 #include "inspect/wafer/period.h"
+#include "tests/few.h"
 #include "tests/scene.h"
 
 static char *folder;
@@ -339,7 +340,7 @@ test_spoilt (void)
     scene.width = scene.height = n * pitch;
     g_autofree float *image = scene_draw (&scene);
     g_autoptr (GRand) rand = g_rand_new_with_seed (7);
-    for (int k = 0; k < 6 * N_SPOILT; k++) {
+    for (int k = 0; k < 6 * N_SPOILT; k += few (1, 5)) {
       Spoilt how = (Spoilt) (k / 6);
       int what = k % 3, at = (k % 6 < 3 ? 1 : n / 2 - 1) * pitch;
       g_autofree float *spoilt = g_memdup2 (image, sizeof (float) * (gsize) scene.width * (gsize) scene.height);

@@ -2,6 +2,7 @@
 #include "inspect/wafer/golden.h"
 #include "inspect/csv.h"
 #include "inspect/image/write.h"
+#include "tests/few.h"
 #include "tests/scene.h"
 
 #include <glib/gstdio.h>
@@ -425,7 +426,7 @@ test_few_dice (void)
   paint (&wafer, 2 * PITCH_X + 30, 2 * PITCH_Y + 40, 25);
   paint (&wafer, 4 * PITCH_X - 8, 2 * PITCH_Y + 70, 25);
   /* One die, some pixels off the middle of its image, and further than registration looks. */
-  for (int off = 10; off <= 50; off += 20) {
+  for (int off = 10; off <= 50; off += few (20, 40)) {
     g_autofree char *single =
         save_part (&wafer, 2 * PITCH_X - off, 2 * PITCH_Y - 4, PITCH_X + off, PITCH_Y + 10, "one.tif");
     g_autoptr (GArray) in_single = defects_of (single, golden, TRUE);

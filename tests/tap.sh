@@ -42,6 +42,11 @@ status () {
   "$@" >/dev/null 2>&1 && echo 0 || echo $?
 }
 
+# few ALL SOME: the cases to go through: all, and where FEW is set some (tests/few.h says what for).
+few () {
+  if [ -n "${FEW-}" ]; then echo "$2"; else echo "$1"; fi
+}
+
 done_testing () {
   echo "1..$tap_n"
 }
