@@ -43,8 +43,9 @@ tell_data (const Training *training, GError **error)
       return FALSE;
   }
   const guint odd = dataset->class_name->len;
-  g_autofree char *none = g_strdup_printf ("  %-20s %6" G_GINT64_FORMAT " to learn from, %6" G_GINT64_FORMAT " held out",
-                                           "none of these", train[odd], held[odd]);
+  g_autofree char *none =
+      g_strdup_printf ("  %-20s %6" G_GINT64_FORMAT " to learn from, %6" G_GINT64_FORMAT " held out", "none of these",
+                       train[odd], held[odd]);
   if (train[odd] + held[odd] > 0 && !tell (training, none, error))
     return FALSE;
   for (guint i = 0; i < dataset->note->len; i++)

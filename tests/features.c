@@ -361,8 +361,7 @@ test_names (void)
     "both_loss",  "one_loss",   "four_loss",   "gap_px",     "gap_fill",     "gap_off",    "edges",       "disc_px",
     "disc_soft",  "disc_gain",  "wavy",        "wavy_gain",  "box_share",    "both_share", "one_share",   "four_share",
     "disc_share", "wavy_share", "disc_rim_px", "lumps_fine", "lumps_coarse", "rim_fine",   "rim_coarse",  "far_1",
-    "far_2",      "far_4",      "far_8",       "wide_px",    "wide_off",   "film",
-    "film_snr"
+    "far_2",      "far_4",      "far_8",       "wide_px",    "wide_off",     "film",       "film_snr"
   };
 
   g_assert_cmpuint (G_N_ELEMENTS (name), ==, NOTCH_N_FEATURES);

@@ -445,9 +445,28 @@ test_odd (void)
   g_assert_cmpfloat ((double) probability[0], >, 0.9);
   g_assert_cmpfloat ((double) probability[3], >, 0.9);
   g_assert_cmpfloat (MIN (evidence[0], evidence[1]), >, MAX (evidence[2], evidence[3]) + 3);
-  json_object_remove_member (model->settings, NOTCH_FOREST_ODD); /* a tree of a class that the file does not have */
+  g_autoptr (GArray) nodes = NULL, trees = NULL;
+  g_autofree float *base = NULL;
+  g_assert_true (notch_forest_read (model, &nodes, &trees, &base, &error));
+  notch_forest_write (model, nodes, trees, base);
+  g_autoptr (GBytes) again = notch_model_to_bytes (model);
+  g_assert_true (g_bytes_equal (bytes, again));
+  /* The file may say that it has no such sum, or one more than it has. */
+  json_object_remove_member (model->settings, NOTCH_FOREST_ODD);
   g_assert_null (notch_forest_new (model, &error));
   g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
+  g_clear_error (&error);
+  notch_model_add_class (model, "c");
+  g_autoptr (NotchForest) three = notch_forest_new (model, &error); /* with a third class it is one of classes only */
+  g_assert_no_error (error);
+  json_object_set_boolean_member (model->settings, NOTCH_FOREST_ODD, TRUE);
+  g_assert_null (notch_forest_new (model, &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
+  g_clear_error (&error);
+  for (int i = 0; i < TRAIN; i++) /* nothing but what is odd */
+    class_index[i] = NOTCH_CLASS_ODD;
+  g_assert_null (notch_boost_fit (&data, &how, &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE);
   g_rand_free (rand);
 }
 

@@ -89,7 +89,7 @@ test_rest (Fixture *f, G_GNUC_UNUSED gconstpointer data)
          "McNemar's p of being worse than the other model is 0.0022, at least 0.05 is asked for");
   f->v.strangers = (NotchStrangers){ 5, 0.8, 0.97 };
   check (f, "[gate]\nunknown_auroc=0.95\n", "");
-  NotchLeftOut left[] = { { "a", { 5, 0.8, 0.99 } }, { "b", { 5, 0.94, NAN } } };
+  NotchLeftOut left[] = { { "a", { 5, 0.8, 0.99 } }, { "b", { 5, 0.99, 0.94 } } };
   f->v.left_out = g_array_new (FALSE, FALSE, sizeof (NotchLeftOut));
   g_array_append_vals (f->v.left_out, left, 2);
   check (f, "[gate]\nunknown_auroc=0.95\n",

@@ -170,10 +170,10 @@ test_bytes (void)
   g_assert_null (notch_novelty_from_bytes (bytes, LENGTH + 1, CLASSES));
   gsize n = 0;
   g_autofree double *lie = g_memdup2 (g_bytes_get_data (bytes, &n), g_bytes_get_size (bytes));
-  lie[5 + LENGTH] = 0; /* a scale */
+  lie[6 + LENGTH] = 0; /* a scale */
   g_autoptr (GBytes) lied = g_bytes_new (lie, n);
   g_assert_null (notch_novelty_from_bytes (lied, LENGTH, CLASSES));
-  lie[5 + LENGTH] = 1;
+  lie[6 + LENGTH] = 1;
   lie[0] = NAN; /* the limit */
   g_autoptr (GBytes) lied_again = g_bytes_new (lie, n);
   g_assert_null (notch_novelty_from_bytes (lied_again, LENGTH, CLASSES));

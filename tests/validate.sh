@@ -48,7 +48,7 @@ is "it is no worse than a weak one" "$(status "$NOTCH" validate --gate against.i
 is "which is worse than it" "$(status "$NOTCH" validate --gate against.ini --against first.model weak.model out/wafer-5 out/wafer-6)" 1
 
 ok "a class is left out" sh -c '"$0" validate -q --leave-out --json first.model out/wafer-4 out/wafer-5 out/wafer-6 >left &&
-  grep -q "\"left_out\"" left && grep -c "\"auroc\"" left | grep -qx 6' "$NOTCH"
+  grep -q "\"left_out\"" left && grep -c "\"auroc_distance\"" left | grep -qx 6' "$NOTCH"
 "$NOTCH" simulate -q --size 1024x1024 --die 256x256 --classes particle,scratch --defects 24 --snr 15:40 --seed 9 -o pair.tif
 "$NOTCH" inspect -q --format defects,json -o pair pair.tif
 is "of two classes none can be left out" "$("$NOTCH" validate -q --all --leave-out first.model pair 2>&1)" \

@@ -203,10 +203,13 @@ notch_boost_fit (const NotchBoostData *data, const NotchTrainHow *how, GError **
                  data->class_name->len == 1 ? "is one class only" : "are no classes");
     return NULL;
   }
+  gboolean known = FALSE;
+  for (guint i = 0; i < data->n && !known; i++)
+    known = data->part[i] == NOTCH_PART_TRAIN && data->class_index[i] >= 0;
   g_autofree double *weight = class_weights (data, boost.n_labels);
   gboolean well = make_matrix (&boost, NOTCH_PART_TRAIN, weight, &boost.train)
                   && make_matrix (&boost, NOTCH_PART_HELD_OUT, weight, &boost.held);
-  if (well && !boost.train) {
+  if (well && !known) {
     g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
                          "training: no example is left to learn from; hold out less, or give more images");
     well = FALSE;

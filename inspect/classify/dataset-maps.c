@@ -20,7 +20,7 @@ notch_dataset_add_map (NotchDataset *dataset, const NotchBinMap *map, char *name
   notch_binmap_rasterize (map, &raster);
   NotchExample example = { .name = name, .wafer = (int) dataset->wafer_name->len, .mark = mark };
   g_ptr_array_add (dataset->wafer_name, g_strdup (name)); /* each is a wafer of its own */
-  example.class_index = class_name && *class_name ? notch_dataset_name (dataset->class_name, class_name) : -1;
+  example.class_index = class_name ? notch_dataset_class (dataset, class_name) : -1;
   for (int f = 0; f < NOTCH_N_FEATURES; f++)
     example.value[f] = NAN;
   example.patch = g_memdup2 (&raster, sizeof raster);

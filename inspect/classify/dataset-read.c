@@ -187,15 +187,12 @@ notch_dataset_add_folder (NotchDataset *dataset, const char *folder, GError **er
   return csv && read_patches (dataset, first, folder, error) ? g_steal_pointer (&csv) : NULL;
 }
 
-/* Nothing, and "unknown", leaves it open. */
 static void
 set_class (NotchDataset *dataset, guint i, const char *name)
 {
-  int *class_index = &g_array_index (dataset->example, NotchExample, i).class_index;
-  if (strcmp (name, NOTCH_ODD) == 0)
-    *class_index = NOTCH_CLASS_ODD;
-  else if (*name && strcmp (name, NOTCH_UNKNOWN) != 0)
-    *class_index = notch_dataset_name (dataset->class_name, name);
+  const int class_index = notch_dataset_class (dataset, name);
+  if (class_index != -1)
+    g_array_index (dataset->example, NotchExample, i).class_index = class_index;
 }
 
 static gboolean

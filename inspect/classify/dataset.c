@@ -1,6 +1,8 @@
 /* dataset.c - lists of examples: names, parts, and what is wrong with them; dataset-read.c fills them */
 #include "inspect/classify/dataset.h"
 
+#include "inspect/classify/classifier.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -48,6 +50,14 @@ notch_dataset_name (GPtrArray *list, const char *name)
     g_ptr_array_add (list, g_strdup (name));
   }
   return (int) i;
+}
+
+int
+notch_dataset_class (NotchDataset *dataset, const char *name)
+{
+  if (strcmp (name, NOTCH_ODD) == 0)
+    return NOTCH_CLASS_ODD;
+  return *name && strcmp (name, NOTCH_UNKNOWN) != 0 ? notch_dataset_name (dataset->class_name, name) : -1;
 }
 
 static int
@@ -99,7 +109,7 @@ notch_dataset_keep (NotchDataset *dataset, NotchSplit part)
 
 typedef struct {
   int wafer;
-  gint64 n;       /* examples whose class is known, or that are odd */
+  gint64 n;       /* examples */
   guint8 key[32]; /* by name and seed */
 } Wafer;
 
@@ -111,17 +121,21 @@ compare_wafers (gconstpointer a, gconstpointer b)
   return order ? order : (x->wafer > y->wafer) - (x->wafer < y->wafer);
 }
 
-/* The wafers that have examples to learn from, in an order that their names and the seed give. */
+/* The wafers that have examples of a class, or with `odd` those that have odd ones only, in an order that their names and the
+ * seed give. */
 static GArray *
-shuffle_wafers (const NotchDataset *dataset, guint64 seed)
+shuffle_wafers (const NotchDataset *dataset, gboolean odd, guint64 seed)
 {
   GArray *wafers = g_array_new (FALSE, TRUE, sizeof (Wafer));
-  g_autofree gint64 *count = g_new0 (gint64, dataset->wafer_name->len + 1);
-  for (guint i = 0; i < dataset->example->len; i++)
-    if (notch_example (dataset, i)->class_index != -1)
-      count[notch_example (dataset, i)->wafer]++;
-  for (guint w = 0; w < dataset->wafer_name->len; w++) {
-    Wafer wafer = { .wafer = (int) w, .n = count[w] };
+  const guint n_wafers = dataset->wafer_name->len;
+  g_autofree gint64 *known = g_new0 (gint64, n_wafers + 1), *strange = g_new0 (gint64, n_wafers + 1);
+  for (guint i = 0; i < dataset->example->len; i++) {
+    const NotchExample *example = notch_example (dataset, i);
+    known[example->wafer] += example->class_index >= 0;
+    strange[example->wafer] += example->class_index == NOTCH_CLASS_ODD;
+  }
+  for (guint w = 0; w < n_wafers; w++) {
+    Wafer wafer = { .wafer = (int) w, .n = !odd ? known[w] : known[w] == 0 ? strange[w] : 0 };
     gsize size = sizeof wafer.key;
     g_autofree char *text = g_strdup_printf ("%" G_GUINT64_FORMAT " %s", seed, (char *) dataset->wafer_name->pdata[w]);
     g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
@@ -134,13 +148,10 @@ shuffle_wafers (const NotchDataset *dataset, guint64 seed)
   return wafers;
 }
 
-guint8 *
-notch_dataset_split (NotchDataset *dataset, double share, guint64 seed)
+/* Marks the wafers that are held out. */
+static void
+hold_out (const GArray *wafers, double share, gboolean *held)
 {
-  const guint n = dataset->example->len;
-  guint8 *part = g_new0 (guint8, n + 1);
-  g_autofree gboolean *held = g_new0 (gboolean, dataset->wafer_name->len + 1);
-  g_autoptr (GArray) wafers = shuffle_wafers (dataset, seed);
   gint64 whole = 0, taken = 0;
   for (guint w = 0; w < wafers->len; w++)
     whole += g_array_index (wafers, Wafer, w).n;
@@ -157,7 +168,18 @@ notch_dataset_split (NotchDataset *dataset, double share, guint64 seed)
   }
   if (least && taken == 0) /* all are more than half too large */
     held[least->wafer] = TRUE;
-  if (share > 0 && wafers->len == 1)
+}
+
+guint8 *
+notch_dataset_split (NotchDataset *dataset, double share, guint64 seed)
+{
+  const guint n = dataset->example->len;
+  guint8 *part = g_new0 (guint8, n + 1);
+  g_autofree gboolean *held = g_new0 (gboolean, dataset->wafer_name->len + 1);
+  g_autoptr (GArray) known = shuffle_wafers (dataset, FALSE, seed), odd = shuffle_wafers (dataset, TRUE, seed);
+  hold_out (known, share, held);
+  hold_out (odd, share, held);
+  if (share > 0 && known->len == 1)
     g_ptr_array_add (dataset->note, g_strdup ("all examples are of one image, so nothing can be held out; give more"));
   for (guint i = 0; i < n; i++)
     if (notch_example (dataset, i)->class_index != -1)
@@ -171,7 +193,7 @@ notch_dataset_folds (const NotchDataset *dataset, int k, guint64 seed)
   int *fold = g_new (int, dataset->example->len + 1);
   g_autofree int *of_wafer = g_new0 (int, dataset->wafer_name->len + 1);
   g_autofree gint64 *size = g_new0 (gint64, k);
-  g_autoptr (GArray) wafers = shuffle_wafers (dataset, seed);
+  g_autoptr (GArray) wafers = shuffle_wafers (dataset, FALSE, seed);
   for (guint w = 0; w < wafers->len; w++) {
     int least = 0;
     for (int f = 1; f < k; f++)
@@ -182,7 +204,7 @@ notch_dataset_folds (const NotchDataset *dataset, int k, guint64 seed)
   }
   for (guint i = 0; i < dataset->example->len; i++) {
     const NotchExample *example = notch_example (dataset, i);
-    fold[i] = example->class_index != -1 ? of_wafer[example->wafer] : -1;
+    fold[i] = example->class_index >= 0 ? of_wafer[example->wafer] : -1;
   }
   return fold;
 }
@@ -261,7 +283,7 @@ notch_dataset_check (NotchDataset *dataset, const guint8 *parts)
                                                        count[c] == 1 ? "" : "s", FEW));
   for (guint i = 0; i < dataset->example->len; i++) {
     const NotchExample *example = notch_example (dataset, i);
-    if (example->class_index < 0)
+    if (example->class_index == -1)
       continue;
     char *look = look_of (dataset, example);
     guint before = GPOINTER_TO_UINT (g_hash_table_lookup (seen, look));

@@ -59,6 +59,8 @@ GPtrArray *notch_list_folder (const char *folder);
 
 /* The index of a name in a list of char *, added at the end where there is none. */
 int notch_dataset_name (GPtrArray *list, const char *name);
+/* What a class's name is in NotchExample.class_index: nothing and "unknown" leave it open, NOTCH_ODD is none. */
+int notch_dataset_class (NotchDataset *dataset, const char *name);
 /* Brings the class names into the order of the alphabet; the examples' indices follow. */
 void notch_dataset_sort_classes (NotchDataset *dataset);
 

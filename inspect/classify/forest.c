@@ -28,6 +28,20 @@ swap_node (NotchForestNode node)
                             GUINT16_TO_LE (node.feature), GUINT16_TO_LE (node.default_left), swap_float (node.value) };
 }
 
+static gboolean
+has_odd (const NotchModel *model)
+{
+  JsonNode *node = json_object_get_member (model->settings, NOTCH_FOREST_ODD);
+  return node && JSON_NODE_HOLDS_VALUE (node) && json_node_get_boolean (node);
+}
+
+/* What there is a sum of. */
+static guint
+count_sums (const NotchModel *model)
+{
+  return model->class_name->len + has_odd (model);
+}
+
 void
 notch_forest_write (NotchModel *model, const GArray *nodes, const GArray *trees, const float *base)
 {
@@ -44,23 +58,9 @@ notch_forest_write (NotchModel *model, const GArray *nodes, const GArray *trees,
   notch_model_set_section (model, "nodes", node_bytes);
   notch_model_set_section (model, "trees", tree_bytes);
   JsonArray *array = json_array_new ();
-  for (guint i = 0; i < model->class_name->len; i++)
+  for (guint i = 0; i < count_sums (model); i++)
     json_array_add_double_element (array, (double) base[i]);
   json_object_set_array_member (model->settings, "base", array);
-}
-
-static gboolean
-has_odd (const NotchModel *model)
-{
-  JsonNode *node = json_object_get_member (model->settings, NOTCH_FOREST_ODD);
-  return node && JSON_NODE_HOLDS_VALUE (node) && json_node_get_boolean (node);
-}
-
-/* What there is a sum of. */
-static guint
-count_sums (const NotchModel *model)
-{
-  return model->class_name->len + has_odd (model);
 }
 
 static gboolean
@@ -143,7 +143,7 @@ struct NotchForest {
   GArray *threshold, *first, *node, *leaf, *root, *depth, *first_tree;
   float *base;
   int n_classes; /* without what is odd */
-  GMutex lock; /* guards what notch_forest_probabilities keeps */
+  GMutex lock;   /* guards what notch_forest_probabilities keeps */
   const NotchKernels *kernels;
   NotchDevice *device;
   NotchTreesMem *mem; /* the trees on that device */
@@ -368,8 +368,8 @@ classify_rows (gpointer data, int i)
     if (rows->probability)
       softmax (own, forest->n_classes, rows->probability + (first + r) * (gsize) forest->n_classes);
     else
-      rows->evidence[first + r] =
-          log_sum (own, forest->n_classes) - (forest->trees.n_classes > forest->n_classes ? (double) own[forest->n_classes] : 0);
+      rows->evidence[first + r] = log_sum (own, forest->n_classes)
+                                  - (forest->trees.n_classes > forest->n_classes ? (double) own[forest->n_classes] : 0);
   }
 }
 

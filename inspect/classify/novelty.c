@@ -10,7 +10,7 @@
 #define EVIDENCE_WEIGHT 4
 #define LEAST_SD        1e-3
 
-enum { HEAD = 5 }; /* doubles before the arrays */
+enum { HEAD = 6 }; /* doubles before the arrays */
 
 static NotchNovelty *
 allocate (int length, int n_classes)
@@ -25,6 +25,7 @@ allocate (int length, int n_classes)
   novelty->mean = g_new0 (double, n *(gsize) n_classes);
   novelty->evidence_mean = NAN;
   novelty->far_sd = novelty->evidence_sd = 1;
+  novelty->evidence_weight = EVIDENCE_WEIGHT;
   novelty->limit = INFINITY;
   return novelty;
 }
@@ -241,7 +242,7 @@ notch_novelty_strangeness (const NotchNovelty *novelty, const float *vector, dou
   if (isnan (novelty->evidence_mean))
     return notch_novelty_distance (novelty, vector);
   return rareness ((log_far (novelty, vector) - novelty->far_mean) / novelty->far_sd)
-         + EVIDENCE_WEIGHT * rareness ((novelty->evidence_mean - evidence) / novelty->evidence_sd);
+         + novelty->evidence_weight * rareness ((novelty->evidence_mean - evidence) / novelty->evidence_sd);
 }
 
 static void
@@ -275,7 +276,7 @@ notch_novelty_set_limit (NotchNovelty *novelty, const float *vector, const doubl
 
 /* ---- bytes --------------------------------------------------------------------------------------------------------- */
 
-/* Doubles, little-endian: the limit, means and sigmas of distances and of evidence, then centre, scale, factor and means. */
+/* Doubles, little-endian: the limit, means and sigmas of distances and of evidence, its weight, then centre, scale, factor and means. */
 static gsize
 n_doubles (int length, int n_classes)
 {
@@ -296,8 +297,8 @@ notch_novelty_to_bytes (const NotchNovelty *novelty)
 {
   gsize d = (gsize) novelty->length, n = n_doubles (novelty->length, novelty->n_classes);
   guint64 *to = g_new (guint64, n);
-  const double head[HEAD] = { novelty->limit, novelty->far_mean, novelty->far_sd, novelty->evidence_mean,
-                              novelty->evidence_sd };
+  const double head[HEAD] = { novelty->limit,         novelty->far_mean,    novelty->far_sd,
+                              novelty->evidence_mean, novelty->evidence_sd, novelty->evidence_weight };
   swap_into (to, head, HEAD);
   swap_into (to + HEAD, novelty->centre, d);
   swap_into (to + HEAD + d, novelty->scale, d);
@@ -328,13 +329,14 @@ notch_novelty_from_bytes (GBytes *bytes, int length, int n_classes)
   swap_out (head, from, HEAD);
   novelty->limit = head[0];
   novelty->far_mean = head[1], novelty->far_sd = head[2];
-  novelty->evidence_mean = head[3], novelty->evidence_sd = head[4];
+  novelty->evidence_mean = head[3], novelty->evidence_sd = head[4], novelty->evidence_weight = head[5];
   swap_out (novelty->centre, from + HEAD, d);
   swap_out (novelty->scale, from + HEAD + d, d);
   swap_out (novelty->factor, from + HEAD + 2 * d, d * d);
   swap_out (novelty->mean, from + HEAD + 2 * d + d * d, d * (gsize) n_classes);
   if (!(novelty->limit >= 0) || !isfinite (novelty->far_mean) || !(novelty->far_sd > 0)
-      || isinf (novelty->evidence_mean) || !(novelty->evidence_sd > 0))
+      || isinf (novelty->evidence_mean) || !(novelty->evidence_sd > 0) || !(novelty->evidence_weight >= 0)
+      || isinf (novelty->evidence_weight))
     return NULL;
   for (gsize j = 0; j < d; j++)
     if (!isfinite (novelty->centre[j]) || !(novelty->scale[j] > 0) || !(novelty->factor[j * d + j] > 0))

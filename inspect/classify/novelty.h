@@ -24,6 +24,7 @@ typedef struct {
   double *mean;            /* n_classes x length: of the classes, where the scatter is the unit; NAN: no example */
   double far_mean, far_sd; /* of the known examples' logarithms of distance */
   double evidence_mean, evidence_sd; /* of what speaks for them; NAN: the classifier does not tell */
+  double evidence_weight;            /* above: 4 */
   double limit;                      /* that 99.5 % of the examples are within that set it; INFINITY: none did */
 } NotchNovelty;
 

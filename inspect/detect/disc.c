@@ -242,7 +242,8 @@ measure_lumps (const double *left, int n, double x0, double y0, double radius, d
 /* How the residual R goes with the grey level T where the disc m is: R = a m + b m (T / M - 1), M the mean of T weighted by the
  * square of m, so that the two are at right angles. */
 static void
-measure_film (const double *residual, const double *level, const double *disc, int n, double variance, NotchShape *shape)
+measure_film (const double *residual, const double *level, const double *disc, int n, double variance,
+              NotchShape *shape)
 {
   double mm = 0, rm = 0, mean = 0, qq = 0, rq = 0;
   for (int i = 0; i < n * n; i++)

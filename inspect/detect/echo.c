@@ -116,7 +116,7 @@ median_pulled (int k, int n)
 
 /* The ghost that defects at one place of several dice leave in the reference of a die that is compared with them: as strong
  * as they pull the median at each of their pixels, and what noise adds. That is less than half of what they are, unless they
- * are half of the sources or more, as a repeater may be: then it is of any strength below theirs, and may lie a little beside
+ * are two and half of the sources or more, as a repeater may be: then it is of any strength below theirs, and may lie a little beside
  * them, for chance puts so many defects nowhere. But where half as many sources have what it has, either may be the ghost. */
 static gboolean
 is_ghost (const NotchJoined *blob, int die, const Search *search)
@@ -147,7 +147,7 @@ is_ghost (const NotchJoined *blob, int die, const Search *search)
     }
     n_spoilt += spoilt, n_alike += alike;
   }
-  if (n_spoilt > 2 * n_alike && 2 * n_spoilt >= plan->neighbours[die].n)
+  if (n_spoilt >= 2 && n_spoilt > 2 * n_alike && 2 * n_spoilt >= plan->neighbours[die].n)
     return TRUE;
   return n > 0
          && (search->candidate || blob->peak / 256.0 <= median_pulled (n, plan->neighbours[die].n) * sqrt (area) + 3.5);

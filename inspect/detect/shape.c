@@ -306,8 +306,8 @@ open_window (Window *w, const float *residual, const float *reference, int side,
 NotchShape
 notch_shape_none (void)
 {
-  return (NotchShape){ NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN,
-                       NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN };
+  return (NotchShape){ NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN,
+                       NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN };
 }
 
 NotchShape
@@ -325,7 +325,8 @@ notch_shape_measure (const float *residual, const float *reference, int side, in
   shape.spot_ratio = MAX (spot.x.width, spot.y.width) / MIN (spot.x.width, spot.y.width);
   shape.spot_snr = sqrt (spot.explained) / sigma;
   if (radius >= LEAST_DISC)
-    notch_disc_measure (w->residual, w->level, w->n, spot.x.middle, spot.y.middle, radius, spot.explained, sigma * sigma, &shape);
+    notch_disc_measure (w->residual, w->level, w->n, spot.x.middle, spot.y.middle, radius, spot.explained,
+                        sigma * sigma, &shape);
   if (radius <= MOST_BOX)
     measure_box (w, &spot, sigma, &shape);
   return shape;

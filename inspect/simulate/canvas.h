@@ -19,7 +19,7 @@ typedef struct {
 } NotchCanvas;
 
 typedef enum { NOTCH_NEEDS_NOTHING, NOTCH_NEEDS_WIRES, NOTCH_NEEDS_FEATURES, NOTCH_NEEDS_PATTERN } NotchNeed;
-typedef enum { NOTCH_CLASS_BASIC, NOTCH_CLASS_FURTHER, NOTCH_CLASS_NUISANCE, NOTCH_CLASS_ODD } NotchClassKind;
+typedef enum { NOTCH_CLASS_BASIC, NOTCH_CLASS_FURTHER, NOTCH_CLASS_NUISANCE, NOTCH_CLASS_NONE } NotchClassKind;
 
 typedef struct {
   const char *name;

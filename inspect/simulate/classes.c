@@ -360,6 +360,7 @@ draw_residue (NotchCanvas *canvas)
     }
   double grey = sign > 0 ? high + OPAQUE : low - OPAQUE;
   canvas->shape = g_new0 (float, n);
+  canvas->most = 100; /* times 1 / 100: opaque */
   for (int j = 1; j + 1 < h; j++)
     for (int i = 1; i + 1 < w; i++) {
       const float *at = level + j * w + i;
@@ -526,7 +527,7 @@ static const NotchDefectClass classes[] = {
   { "grain", NOTCH_CLASS_NUISANCE, NOTCH_NEEDS_PATTERN, draw_grain },
   { "colour", NOTCH_CLASS_NUISANCE, NOTCH_NEEDS_NOTHING, draw_colour },
   { "layer", NOTCH_CLASS_NUISANCE, NOTCH_NEEDS_NOTHING, draw_layer },
-  { "odd", NOTCH_CLASS_ODD, NOTCH_NEEDS_NOTHING, notch_draw_odd },
+  { "odd", NOTCH_CLASS_NONE, NOTCH_NEEDS_NOTHING, notch_draw_odd },
 };
 
 const NotchDefectClass *

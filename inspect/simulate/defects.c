@@ -440,7 +440,7 @@ chosen_classes (const NotchScene *scene, GError **error)
                           "classes has %s, but layout %s has no %s; leave it out", class->name, s->layout,
                           lacks[class->need]),
              NULL;
-    if (asked || (fits && class->kind != NOTCH_CLASS_ODD && (all || (!names && class->kind == NOTCH_CLASS_BASIC))))
+    if (asked || (fits && class->kind != NOTCH_CLASS_NONE && (all || (!names && class->kind == NOTCH_CLASS_BASIC))))
       g_ptr_array_add (chosen, (gpointer) class);
   }
   return g_steal_pointer (&chosen);

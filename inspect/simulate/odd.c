@@ -31,7 +31,8 @@ draw_blob (NotchCanvas *canvas)
   const NotchSimulation *s = canvas->scene->simulation;
   const double least = (double) MIN (s->die_width, s->die_height), blur = canvas->die->blur;
   const double radius = any_length (canvas, LEAST_PX, CLAMP (least / 10, 2, MOST_PX));
-  const double long_axis = with_chance (canvas, 0.3) ? radius * any_length (canvas, 1.2, 6) : radius;
+  const double stretch = with_chance (canvas, 0.3) ? any_length (canvas, 1.2, 6) : 1;
+  const double ratio = MIN (stretch, MAX (least / 6 / radius, 1)); /* of its axes */
   const double turn = notch_random_between (r, 0, G_PI), c = cos (turn), sn = sin (turn);
   const double soft = with_chance (canvas, 0.5) ? blur : any_length (canvas, blur, MAX (0.8 * radius, 1.1 * blur));
   const double wave = with_chance (canvas, 0.5) ? notch_random_between (r, 0.05, 0.4) : 0;
@@ -39,14 +40,14 @@ draw_blob (NotchCanvas *canvas)
   const double inner = radius - MIN (any_length (canvas, 1.2, 5), radius / 2);
   const int waves = 2 + notch_random_below (r, 5);
   const double phase = notch_random_between (r, 0, 2 * G_PI);
-  const double reach = MIN (long_axis, least / 6) * (1 + wave) + 4 * soft;
+  const double reach = ratio * (radius * (1 + wave) + 5 * soft);
   double x, y;
   notch_canvas_choose_place (canvas, reach / 2, &x, &y);
   notch_canvas_open (canvas, x, y, reach, reach);
   for (int j = 0; j < canvas->h; j++)
     for (int i = 0; i < canvas->w; i++) {
       const double dx = (double) (canvas->x0 + i) - x, dy = (double) (canvas->y0 + j) - y;
-      const double u = (c * dx + sn * dy) * radius / long_axis, v = c * dy - sn * dx, d = hypot (u, v);
+      const double u = (c * dx + sn * dy) / ratio, v = c * dy - sn * dx, d = hypot (u, v);
       const double edge = radius * (1 + wave * sin (waves * atan2 (v, u) + phase));
       const double cover = notch_scene_edge ((edge - d) / soft);
       canvas->delta[j * canvas->w + i] = (float) (cover * (1 - hole * notch_scene_edge ((inner - d) / soft)));
@@ -104,7 +105,8 @@ draw_piece (NotchCanvas *canvas)
 static void
 add_lumps (NotchCanvas *canvas)
 {
-  const double cell = any_length (canvas, 1.3, MAX (canvas->w / 6.0, 2)), much = notch_random_between (canvas->random, 0.2, 1);
+  const double cell = any_length (canvas, 1.3, MAX (canvas->w / 6.0, 2)),
+               much = notch_random_between (canvas->random, 0.2, 1);
   g_autofree float *field = notch_canvas_make_field (canvas, cell, cell);
   for (int i = 0; i < canvas->w * canvas->h; i++)
     canvas->delta[i] *= MAX (1 + (float) much * field[i], 0);
@@ -123,12 +125,14 @@ change (NotchCanvas *canvas)
   for (gsize i = 0; i < n; i++)
     low = MIN (low, clean[i]), high = MAX (high, clean[i]);
   const float paint = sign > 0 ? high + 20 : low - 20;
+  if (way > 0.65 && way <= 0.8)
+    canvas->most = 100; /* times 1 / 100: opaque */
   if (way > 0.95)
     field = notch_canvas_make_field (canvas, 1.3, 1.3);
   if (way > 0.8 && way <= 0.95)
     canvas->least = 0.05, canvas->most = 0.5; /* px */
   for (gsize i = 0; i < n; i++)
-    canvas->delta[i] *= way <= 0.5   ? (float) sign
+    canvas->delta[i] *= way <= 0.5    ? (float) sign
                         : way <= 0.65 ? (float) sign * clean[i] / 100
                         : way <= 0.8  ? (paint - clean[i]) / 100
                         : way <= 0.95 ? (float) sign * hypotf (clean[n + i], clean[2 * n + i])

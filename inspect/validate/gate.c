@@ -60,9 +60,9 @@ brier_of (const NotchValidation *v)
 static NotchMetric
 unknown_of (const NotchValidation *v)
 {
-  double least = v->left_out ? INFINITY : notch_strangers_auroc (&v->strangers);
+  double least = v->left_out ? INFINITY : v->strangers.distance;
   for (guint i = 0; v->left_out && i < v->left_out->len; i++) {
-    const double one = notch_strangers_auroc (&g_array_index (v->left_out, NotchLeftOut, i).strangers);
+    const double one = g_array_index (v->left_out, NotchLeftOut, i).strangers.distance;
     least = isnan (least) || isnan (one) ? NAN : MIN (least, one); /* one that cannot tell leaves all open */
   }
   return alone (isfinite (least) ? least : NAN);

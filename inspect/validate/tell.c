@@ -207,7 +207,6 @@ add_strangers (JsonBuilder *to, const char *name, const NotchStrangers *stranger
   add_count (to, "examples", strangers->n);
   add_number (to, "auroc_confidence", strangers->confidence);
   add_number (to, "auroc_distance", strangers->distance);
-  add_number (to, "auroc", notch_strangers_auroc (strangers));
   json_builder_end_object (to);
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <json-glib/json-glib.h>
-#include <math.h>
 
 #include "inspect/classify/known.h"
 #include "inspect/classify/metrics.h"
@@ -36,13 +35,6 @@ typedef struct {
   double confidence, distance;
 } NotchStrangers;
 NotchStrangers notch_answers_strangers (const NotchAnswers *answers);
-
-/* By distance where the model can tell it, else by confidence. */
-static inline double
-notch_strangers_auroc (const NotchStrangers *strangers)
-{
-  return isnan (strangers->distance) ? strangers->confidence : strangers->distance;
-}
 
 /* ---- figures ------------------------------------------------------------------------------------------------------- */
 
