@@ -14,7 +14,7 @@
 #define NEAR_DICE      2     /* which these are: so many columns and rows away */
 #define BORDER_PX      8     /* from the image's border */
 #define MASK_LEVEL     0.25  /* of the peak: what counts as the defect's extent */
-#define TRIES          400   /* a defect */
+#define TRIES          2000  /* a defect */
 #define MOST_IDS       65535 /* what a pixel of the mask can hold */
 
 /* Centroid, mask and peak of what a class has drawn. FALSE when that is nothing. */
