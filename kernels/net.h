@@ -139,6 +139,7 @@ typedef struct {
   int images;
   int n_layers;
   const NotchNetGeometry *layer; /* their n does not count */
+  int brief; /* not 0: a device with tensor cores for bfloat16 may round to that what it multiplies; sums stay single */
 } NotchNetSize;
 
 struct NotchDevice;

@@ -13,18 +13,18 @@ typedef struct {
 } BackendTest;
 
 static const NotchKernels *backend; /* the one that a test runs on; its first device is the one */
+static const char *backend_taken;   /* what tests call it; NULL: none is open */
 
 /* Takes a backend by its name among tests; FALSE and the test is skipped where it is not to be had. To open one has it inspect an
  * image first whose answer is known, so that one is taken once for all tests that follow each other on it. */
 static gboolean
 backend_take (const char *name)
 {
-  static const char *taken;
   g_autoptr (GError) error = NULL;
   g_autofree char *modules = NULL, *module = NULL;
-  if (g_strcmp0 (name, taken) == 0)
+  if (g_strcmp0 (name, backend_taken) == 0)
     return TRUE;
-  taken = NULL;
+  backend_taken = NULL;
   if (strcmp (name, "cpu") == 0) {
     backend = &notch_kernels_cpu;
     return TRUE;
@@ -48,7 +48,7 @@ backend_take (const char *name)
   g_assert_no_error (error);
   backend = compute.kernels;
   notch_compute_close (&compute);
-  taken = name;
+  backend_taken = name;
   return TRUE;
 }
 

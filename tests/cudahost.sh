@@ -16,6 +16,8 @@ for order in forward backward shuffled; do
   ok "words in $order order" env CUDAHOST_ORDER=$order "$CUDAHOST_WORDS"
 done
 [ -z "${FEW-}" ] || { done_testing; exit; }
+ok "a card that multiplies in bfloat16 learns as the processors do" \
+  env CUDAHOST_MAJOR=8 BACKEND=cudahost "${CUDAHOST_WORDS%/*/*}/net" -p /cudahost/net/curve
 unset LD_PRELOAD TSAN_OPTIONS # what follows has its own sanitizers, whatever this build has
 
 # build NAME SANITIZER FOR-THE-STAND-IN: the planted mistakes under a sanitizer

@@ -220,7 +220,7 @@ static void
 test_room_for_products (void)
 {
   const NotchNetGeometry layer = { NOTCH_NET_SLICE, 4, 2, 3, 1, 4 };
-  const NotchNetSize size = { 1, NOTCH_NET_SLICE, 1, &layer };
+  const NotchNetSize size = { 1, NOTCH_NET_SLICE, 1, &layer, 0 };
   NotchFault fault = { 0 };
   set_number ("CUDAHOST_MEMORY", (gsize) 8 << 20);
   NotchDevice *device = open_device (0);

@@ -50,7 +50,7 @@ bench_new (const NotchNetGeometry *is, int jobs)
   begin ();
   Bench b = { backend->net, backend->open (0, &fault), NULL };
   g_assert_cmpstr (fault.text, ==, "");
-  b.lane = b.k->lane_new (b.device, &(NotchNetSize){ jobs, is->n, 1, is }, &fault);
+  b.lane = b.k->lane_new (b.device, &(NotchNetSize){ jobs, is->n, 1, is, 0 }, &fault);
   g_assert_cmpstr (fault.text, ==, "");
   return b;
 }

@@ -45,7 +45,7 @@ test_wiring (void)
   begin ();
   g_autoptr (NotchNet) net = notch_net_new (&small, 5, &error);
   const NotchCompute compute = compute_by (2);
-  g_autoptr (NotchEngine) engine = notch_engine_new (net, &compute, 32, TRUE, &error);
+  g_autoptr (NotchEngine) engine = notch_engine_new (net, &compute, 32, NOTCH_ENGINE_LEARNS_IN_SINGLE, &error);
   g_assert_no_error (error);
   g_autofree float *image = normals (32 * 162), *target = g_new0 (float, 96);
   for (int i = 0; i < 96; i++)
@@ -241,8 +241,10 @@ test_curve (void)
   backend = &notch_kernels_cpu;
   fifty_steps (cpu);
   backend = other;
+  /* A card that multiplies in bfloat16 comes to another loss, which falls as far; the stand-in is one only if it is told to. */
+  const gboolean brief = g_strcmp0 (backend_taken, "cuda") == 0 || g_getenv ("CUDAHOST_MAJOR");
   for (int i = 0; i < 50; i++)
-    g_assert_cmpfloat_with_epsilon (here[i], cpu[i], 1e-4 * cpu[i]);
+    g_assert_cmpfloat_with_epsilon (here[i], cpu[i], (brief ? 0.1 : 1e-4) * cpu[i]);
   g_assert_cmpfloat (here[49], <, 0.7 * here[0]);
 }
 

@@ -112,7 +112,7 @@ notch_engine_images (const NotchCompute *compute)
 }
 
 NotchEngine *
-notch_engine_new (const NotchNet *net, const NotchCompute *compute, int images, gboolean learns, GError **error)
+notch_engine_new (const NotchNet *net, const NotchCompute *compute, int images, NotchEngineUse use, GError **error)
 {
   NotchFault fault = { 0 };
   const NotchKernels *kernels = compute && compute->kernels ? compute->kernels : &notch_kernels_cpu;
@@ -123,7 +123,7 @@ notch_engine_new (const NotchNet *net, const NotchCompute *compute, int images, 
   engine->shape = net->shape;
   engine->n_layers = net->n_layers;
   engine->images = images;
-  engine->learns = learns;
+  engine->learns = use != NOTCH_ENGINE_APPLIES;
   engine->n_weights = net->n_weights, engine->n_parameters = net->n_parameters, engine->n_running = net->n_running;
   for (int l = 0; l < net->n_layers; l++) {
     engine->layer[l] = net->layer[l];
@@ -133,7 +133,7 @@ notch_engine_new (const NotchNet *net, const NotchCompute *compute, int images, 
   NotchDevice *device = compute && compute->n_devices > 0 ? compute->device[0] : NULL;
   if (!device)
     device = engine->device = kernels->open (0, &fault);
-  NotchNetSize size = { notch_compute_jobs (compute), images, net->n_layers, geometry };
+  NotchNetSize size = { notch_compute_jobs (compute), images, net->n_layers, geometry, use == NOTCH_ENGINE_LEARNS };
   if (device)
     engine->lane = engine->kernels->lane_new (device, &size, &fault);
   if (!engine->lane) {

@@ -50,9 +50,13 @@ gboolean notch_net_changed (NotchNet *net, GError **error);
 
 typedef struct NotchEngine NotchEngine;
 
+/* What it is for. One that learns multiplies in bfloat16 where a card can, and keeps all that it multiplies, weights first, in
+ * single precision (Micikevicius et al., ICLR 2018; Kalamkar et al. 2019). */
+typedef enum { NOTCH_ENGINE_APPLIES, NOTCH_ENGINE_LEARNS, NOTCH_ENGINE_LEARNS_IN_SINGLE } NotchEngineUse;
+
 /* `images`, a multiple of NOTCH_NET_SLICE, at once. One that learns starts with the net's weights; one that does not has
  * what runs along folded into them (notch_engine_set). */
-NotchEngine *notch_engine_new (const NotchNet *net, const NotchCompute *compute, int images, gboolean learns,
+NotchEngine *notch_engine_new (const NotchNet *net, const NotchCompute *compute, int images, NotchEngineUse use,
                                GError **error);
 void notch_engine_free (NotchEngine *engine);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchEngine, notch_engine_free)

@@ -368,7 +368,7 @@ begin (Trainer *t, GError **error)
   if (!t->image)
     return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "out of memory for images of a network"), FALSE;
   t->print = t->how.checkpoint ? fingerprint (t) : NULL;
-  t->engine = notch_engine_new (t->net, t->compute, t->how.batch, TRUE, error);
+  t->engine = notch_engine_new (t->net, t->compute, t->how.batch, NOTCH_ENGINE_LEARNS, error);
   return t->engine && resume (t, error);
 }
 

@@ -184,7 +184,7 @@ engine_for (NotchNet *net, const NotchCompute *compute, GError **error)
     return net->engine;
   g_clear_pointer (&net->engine, notch_engine_free);
   net->compute = wanted;
-  return net->engine = notch_engine_new (net, compute, notch_engine_images (compute), FALSE, error);
+  return net->engine = notch_engine_new (net, compute, notch_engine_images (compute), NOTCH_ENGINE_APPLIES, error);
 }
 
 static gboolean

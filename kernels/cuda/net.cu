@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 enum { BLOCK = 256, PARTS = 64, SUM_COLUMNS = 32, SUM_ROWS = 8 };
+enum { LEAST_BFLOAT16 = 8 }; /* compute capability from which on tensor cores multiply bfloat16 */
 
 struct NetMemory {
   float *at;
@@ -21,6 +22,7 @@ struct NotchNetLane {
   NotchFault fault;
   cudaStream_t stream;
   cublasHandle_t blas;
+  bool brief; /* bfloat16 is what is multiplied */
   NetMemory *memory;
   float *surroundings; /* of all images, of the layer in work */
   double *sums;        /* PARTS x 2 x channels */
@@ -123,6 +125,7 @@ fill_lane (NotchNetLane *lane, const NotchNetSize *is)
   if (enter (lane) != 0)
     return -1;
   TRY (lane, "a stream", cudaStreamCreateWithFlags (&lane->stream, cudaStreamNonBlocking));
+  lane->brief = is->brief != 0 && lane->device->major >= LEAST_BFLOAT16;
   cublasStatus_t status;
   do
     status = cublasCreate (&lane->blas);
@@ -249,14 +252,16 @@ finish_kernel (float *y, const float *bias, size_t n, int filters, bool rectify)
 }
 
 /* c = a b of matrices whose rows lie one behind the other, c of m x n; either may be turned. cuBLAS takes columns for rows: to
- * it c is turned, and so is the order of the factors. */
+ * it c is turned, and so is the order of the factors. In a lane that is brief it rounds a and b on their way to the tensor cores;
+ * they are single in memory, as c is, and so are the sums. */
 static int
 multiply (NotchNetLane *lane, int m, int n, int k, const float *a, bool turn_a, const float *b, bool turn_b, float *c)
 {
   const float one = 1, zero = 0;
-  cublasStatus_t status =
-      cublasSgemm (lane->blas, turn_b ? CUBLAS_OP_T : CUBLAS_OP_N, turn_a ? CUBLAS_OP_T : CUBLAS_OP_N, n, m, k, &one, b,
-                   turn_b ? k : n, a, turn_a ? m : k, &zero, c, n);
+  const cublasComputeType_t how = lane->brief ? CUBLAS_COMPUTE_32F_FAST_16BF : CUBLAS_COMPUTE_32F;
+  cublasStatus_t status = cublasGemmEx (
+      lane->blas, turn_b ? CUBLAS_OP_T : CUBLAS_OP_N, turn_a ? CUBLAS_OP_T : CUBLAS_OP_N, n, m, k, &one, b, CUDA_R_32F,
+      turn_b ? k : n, a, CUDA_R_32F, turn_a ? m : k, &zero, c, CUDA_R_32F, n, how, CUBLAS_GEMM_DEFAULT);
   return status == CUBLAS_STATUS_SUCCESS ? 0
                                          : fail (lane, is_full (status), "cuBLAS: a product failed (%d)", (int) status);
 }

@@ -747,7 +747,7 @@ cudaGetDeviceProperties (cudaDeviceProp *is, int index)
   if (index < 0 || static_cast<size_t> (index) >= setting ("CUDAHOST_DEVICES", 1))
     return tell (cudaErrorInvalidDevice);
   snprintf (is->name, sizeof is->name, "cudahost");
-  is->major = 7;
+  is->major = static_cast<int> (setting ("CUDAHOST_MAJOR", 7));
   is->minor = 5;
   is->totalGlobalMem = setting ("CUDAHOST_MEMORY", 512 << 20);
   is->multiProcessorCount = 2;

@@ -277,8 +277,9 @@ transform ()
 
 /* A product of matrices with gaps between the columns, either of them turned or not; what is outside of it stays. */
 static bool
-multiply (bool turn_a, bool turn_b, float keep)
+multiply (bool turn_a, bool turn_b, float keep, bool brief)
 {
+  const cublasComputeType_t how = brief ? CUBLAS_COMPUTE_32F_FAST_16BF : CUBLAS_COMPUTE_32F;
   const int m = 7, n = 5, k = 9, gap = 3, lda = (turn_a ? k : m) + gap, ldb = (turn_b ? n : k) + gap, ldc = m + gap;
   std::vector<float> a ((size_t) lda * (turn_a ? m : k)), b ((size_t) ldb * (turn_b ? k : n)), c ((size_t) ldc * n);
   for (size_t i = 0; i < a.size (); i++)
@@ -292,21 +293,22 @@ multiply (bool turn_a, bool turn_b, float keep)
   cublasHandle_t handle;
   bool well =
       cublasCreate (&handle) == CUBLAS_STATUS_SUCCESS && cublasSetStream (handle, NULL) == CUBLAS_STATUS_SUCCESS;
-  well &= cublasSgemm (handle, turn_a ? CUBLAS_OP_T : CUBLAS_OP_N, turn_b ? CUBLAS_OP_T : CUBLAS_OP_N, m, n, k, &two,
-                       at_a.at, lda, at_b.at, ldb, &keep, at_c.at, ldc)
+  well &= cublasGemmEx (handle, turn_a ? CUBLAS_OP_T : CUBLAS_OP_N, turn_b ? CUBLAS_OP_T : CUBLAS_OP_N, m, n, k, &two,
+                        at_a.at, CUDA_R_32F, lda, at_b.at, CUDA_R_32F, ldb, &keep, at_c.at, CUDA_R_32F, ldc, how,
+                        CUBLAS_GEMM_DEFAULT)
           == CUBLAS_STATUS_SUCCESS;
   std::vector<float> got = at_c.home ();
   for (int j = 0; j < n; j++)
     for (int i = 0; i < ldc; i++) {
-      float sum = 0; /* of whole numbers: exact in any order */
+      float sum = 0; /* of whole numbers of seven bits: exact in any order, and in bfloat16 */
       for (int p = 0; p < k && i < m; p++)
         sum += (turn_a ? a[i * lda + p] : a[p * lda + i]) * (turn_b ? b[p * ldb + j] : b[j * ldb + p]);
       float was = c[j * ldc + i];
       well &= got[j * ldc + i] == (i >= m ? was : 2 * sum + (keep != 0 ? keep * was : 0));
     }
-  well &=
-      cublasSgemm (handle, CUBLAS_OP_N, CUBLAS_OP_N, m, n, k, &two, at_a.at, m - 1, at_b.at, ldb, &keep, at_c.at, ldc)
-      == CUBLAS_STATUS_INVALID_VALUE;
+  well &= cublasGemmEx (handle, CUBLAS_OP_N, CUBLAS_OP_N, m, n, k, &two, at_a.at, CUDA_R_32F, m - 1, at_b.at,
+                        CUDA_R_32F, ldb, &keep, at_c.at, CUDA_R_32F, ldc, how, CUBLAS_GEMM_DEFAULT)
+          == CUBLAS_STATUS_INVALID_VALUE;
   return well & (cublasDestroy (handle) == CUBLAS_STATUS_SUCCESS);
 }
 
@@ -359,7 +361,8 @@ main ()
   test_streams ();
   ok (transform (), "cuFFT: tiles to spectra and back");
   for (int turns = 0; turns < 4; turns++)
-    ok (multiply (turns & 1, turns & 2, turns == 3 ? 0.5f : 0), "cuBLAS: products");
+    for (int brief = 0; brief < 2; brief++)
+      ok (multiply (turns & 1, turns & 2, turns == 3 ? 0.5f : 0, brief != 0), "cuBLAS: products");
   test_cub ();
   printf ("1..%d\n", tests);
   return failures != 0;
