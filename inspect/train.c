@@ -134,8 +134,8 @@ judge (Training *training, GError **error)
     return TRUE;
   }
   const NotchExample *example = (const NotchExample *) (gpointer) held.example->data;
-  const NotchCompute processors = { .jobs = training->how.jobs };
-  if (!notch_trained_probabilities (training->trained, example, n, dataset->patch_side, &processors, held.probability,
+  const NotchCompute *compute = training->how.compute;
+  if (!notch_trained_probabilities (training->trained, example, n, dataset->patch_side, compute, held.probability,
                                     error))
     return FALSE;
   model->temperature = notch_temperature (held.truth, held.probability, n, n_classes);
@@ -143,7 +143,7 @@ judge (Training *training, GError **error)
   if (training->options->purity > 0)
     notch_purity_thresholds (held.truth, held.probability, n, n_classes, training->options->purity, model->threshold);
   g_autofree double *distance = g_new (double, n + 1);
-  if (!notch_known_distances (training->trained, example, n, dataset->patch_side, &processors, distance, error))
+  if (!notch_known_distances (training->trained, example, n, dataset->patch_side, compute, distance, error))
     return FALSE;
   for (guint i = 0; i < n; i++) {
     double confidence = 0;
@@ -231,8 +231,7 @@ train (Training *training, const char *path, GError **error)
   training->trained = notch_trained_new (g_steal_pointer (&model), error);
   if (!training->trained)
     return FALSE;
-  const NotchCompute processors = { .jobs = training->how.jobs };
-  if (!notch_known_learn (training->trained, training->dataset, training->part, &processors, error)
+  if (!notch_known_learn (training->trained, training->dataset, training->part, training->how.compute, error)
       || !judge (training, error) || !notch_model_save (training->trained->model, path, error))
     return FALSE;
   if (training->options->curve && !draw_curve (training->trained->model, training->options->curve, error))
@@ -246,11 +245,11 @@ gboolean
 notch_train (char **datasets, const char *path, const NotchTrainOptions *options, NotchTrainStep step, gpointer data,
              char **report, GError **error)
 {
+  g_auto (NotchCompute) compute = { 0 };
   Training training = { .options = options };
   training.how = (NotchTrainHow){ .seed = options->seed,
                                   .rounds = options->rounds,
-                                  .jobs = options->jobs > 0 ? options->jobs : (int) g_get_num_processors (),
-                                  .device = options->device,
+                                  .compute = &compute,
                                   .resume = options->resume,
                                   .step = step,
                                   .data = data };
@@ -261,6 +260,8 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
   }
   /* Nobody should learn after hours that the result has no place. */
   if (!notch_can_write (path, error) || (options->curve && !notch_can_write (options->curve, error)))
+    return FALSE;
+  if (!notch_compute_open (&compute, options->device, 1, options->jobs, NULL, error))
     return FALSE;
   training.dataset = notch_dataset_load (datasets, error);
   if (!training.dataset)

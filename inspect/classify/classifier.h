@@ -9,9 +9,9 @@
 /* Fields that are 0 or NULL mean the default. Borrowed for the call. */
 typedef struct {
   guint64 seed;
-  int rounds;         /* at most: trees a class, or epochs */
-  int jobs;           /* threads; the model does not depend on them */
-  const char *device; /* as in NotchInspectOptions */
+  int rounds; /* at most: trees a class, or epochs */
+  /* What it is learned on; the model does not depend on the number of threads. NULL: the processors. */
+  const NotchCompute *compute;
   /* NULL, or a file that a classifier which learns in epochs keeps what it has learned in, until it is done; and whether it
    * goes on from there. */
   const char *checkpoint;
