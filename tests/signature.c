@@ -213,6 +213,47 @@ test_chance (void)
   g_assert_true (notch_binmap_chance (none, 1) == 1);
 }
 
+/* ---- dice -------------------------------------------------------------------------------------------------------- */
+
+/* A wafer of 10 x 10 dice whose border is cut: all that is cut has defects, and chance has nothing to explain. */
+static void
+test_dice (void)
+{
+  enum { SIDE = 10 };
+  static const struct {
+    NotchDie die;
+    int bin;
+  } inner[] = {
+    { { .kind = NOTCH_DIE_WHOLE, .n_defects = 2 }, NOTCH_BIN_FAIL },
+    { { .kind = NOTCH_DIE_WHOLE, .failed = TRUE }, NOTCH_BIN_FAIL },
+    { { .kind = NOTCH_DIE_WHOLE, .blank = TRUE }, NOTCH_BIN_PASS },
+    { { .kind = NOTCH_DIE_WHOLE, .blank = TRUE, .failed = TRUE }, NOTCH_BIN_FAIL },
+    { { .kind = NOTCH_DIE_EXCLUDED, .n_defects = 1 }, NOTCH_BIN_NONE },
+    { { .kind = NOTCH_DIE_OUTSIDE }, NOTCH_BIN_NONE },
+    { { .kind = NOTCH_DIE_WHOLE }, NOTCH_BIN_PASS },
+  };
+  NotchGrid grid = { .n_cols = SIDE, .n_rows = SIDE, .die = g_array_new (FALSE, TRUE, sizeof (NotchDie)) };
+  g_array_set_size (grid.die, SIDE * SIDE);
+  NotchDie *die = (NotchDie *) (gpointer) grid.die->data;
+  for (int y = 0; y < SIDE; y++)
+    for (int x = 0; x < SIDE; x++) {
+      gboolean cut = x == 0 || y == 0 || x == SIDE - 1 || y == SIDE - 1;
+      die[y * SIDE + x] = (NotchDie){ .kind = cut ? NOTCH_DIE_PARTIAL : NOTCH_DIE_WHOLE, .n_defects = cut };
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (inner); i++) /* a knight's move apart */
+    die[(1 + i) * SIDE + 1 + i * 3 % 8] = inner[i].die;
+  g_autoptr (NotchBinMap) map = notch_binmap_of_grid (&grid);
+  g_assert_nonnull (map);
+  for (gsize i = 0; i < G_N_ELEMENTS (inner); i++)
+    g_assert_cmpint (map->bin[(1 + i) * SIDE + 1 + i * 3 % 8], ==, inner[i].bin);
+  g_assert_cmpint (notch_binmap_count (map, NOTCH_BIN_FAIL), ==, 3);
+  g_assert_cmpfloat (notch_binmap_chance (map, 1), >, 0.05);
+  for (int i = 0; i < SIDE * SIDE; i++) /* less than half of them are too few */
+    die[i].kind = i / SIDE > 3 ? NOTCH_DIE_PARTIAL : die[i].kind;
+  g_assert_null (notch_binmap_of_grid (&grid));
+  g_array_unref (grid.die);
+}
+
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static void
@@ -351,6 +392,7 @@ main (int argc, char **argv)
   g_test_add_func ("/signature/invariance", test_invariance);
   g_test_add_func ("/signature/empty", test_empty);
   g_test_add_func ("/signature/chance", test_chance);
+  g_test_add_func ("/signature/dice", test_dice);
   g_test_add_func ("/signature/read", test_read);
   g_test_add_func ("/signature/learn", test_learn);
   return g_test_run ();

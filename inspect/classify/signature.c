@@ -137,12 +137,15 @@ const NotchClassifier notch_classifier_signature = {
 
 static const char *const no_place[] = { NOTCH_SIGNATURE_NONE, "Random", "Near-full" };
 
+/* Cut dice are left out whether they fail or pass, also where the recipe has them inspected: they are smaller and all lie
+ * along the edge, so counted they would fail more rarely there, and counted only when they fail more often; either looks like
+ * a signature. */
 static int
 bin_of (const NotchDie *die)
 {
-  if (die->n_defects > 0 || die->failed)
-    return NOTCH_BIN_FAIL;
-  return die->kind == NOTCH_DIE_WHOLE && !die->blank ? NOTCH_BIN_PASS : NOTCH_BIN_NONE;
+  if (die->kind != NOTCH_DIE_WHOLE)
+    return NOTCH_BIN_NONE;
+  return die->n_defects > 0 || die->failed ? NOTCH_BIN_FAIL : NOTCH_BIN_PASS;
 }
 
 NotchBinMap *

@@ -16,8 +16,8 @@ typedef struct {
   double chance;     /* of notch_binmap_chance */
 } NotchSignature;
 
-/* The dice of a grid that were inspected: failed where they have defects or differ nearly everywhere. NULL where they are
- * fewer than NOTCH_SIGNATURE_LEAST_DICE or there is no memory. */
+/* The whole dice of a grid that were inspected: failed where they have defects or differ nearly everywhere.
+ * NULL where they are fewer than NOTCH_SIGNATURE_LEAST_DICE or there is no memory. */
 NotchBinMap *notch_binmap_of_grid (const NotchGrid *grid);
 
 /* The most probable class. Where failed dice lie together no more than chance would have it at least once in 20 wafers, the
