@@ -3,6 +3,7 @@
 
 #include "inspect/csv.h"
 #include "inspect/detect/result.h"
+#include "inspect/sign/binmap.h"
 
 /* What an example is for. */
 typedef enum { NOTCH_PART_NONE, NOTCH_PART_TRAIN, NOTCH_PART_HELD_OUT } NotchSplit;
@@ -18,8 +19,10 @@ typedef struct {
   int wafer;       /* into NotchDataset.wafer_name: the image that it is from */
   double
       value[NOTCH_N_FEATURES]; /* as defects.csv has them, so that classes do not depend on what it rounds; NAN: none */
-  float *patch;    /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL; of a wafer
-                                * map a NotchRaster */
+  union {
+    float *patch;        /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL */
+    NotchRaster *raster; /* of a wafer map, whose two planes are as large as those of a patch of NOTCH_RASTER_SIDE */
+  };
   NotchSplit mark; /* what the data says that it is for */
 } NotchExample;
 
