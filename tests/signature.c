@@ -5,6 +5,7 @@
 #include "inspect/sign/chance.h"
 #include "inspect/sign/signature.h"
 #include "inspect/simulate/maps.h"
+#include "tests/few.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
@@ -411,7 +412,54 @@ test_learn (void)
   g_assert_cmpfloat (signature.chance, <=, 0.05);
   g_assert_true (notch_signature_read (trained, other, NULL, &signature, &error));
   g_assert_cmpstr (signature.name, ==, "none");
+  /* nobody is asked about chance where the model sees no place */
+  NotchSimulation full = maps_of ("Near-full", 9);
+  g_autoptr (NotchBinMap) all = map_of (&full, 0);
+  g_assert_true (notch_signature_read (trained, all, NULL, &signature, &error));
+  g_assert_cmpstr (signature.name, ==, "Near-full");
+  g_assert_true (isnan (signature.chance));
   check_by_chance (trained, other);
+}
+
+/* ---- the model that comes with notch ----------------------------------------------------------------------------- */
+
+static NotchSignature
+ask (const NotchTrained *trained, const NotchBinMap *map)
+{
+  NotchSignature signature;
+  g_autoptr (GError) error = NULL;
+  g_assert_true (notch_signature_read (trained, map, NULL, &signature, &error));
+  g_assert_no_error (error);
+  return signature;
+}
+
+static void
+test_shipped (void)
+{
+  enum { N_CLASSES = 9 };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NotchTrained) trained = notch_trained_load (NOTCH_MODEL_SHIPPED, "signature", &error);
+  g_assert_no_error (error);
+  const int n = few (18, 2) * N_CLASSES, n_random = few (60, 10);
+  NotchSimulation s = maps_of ("all", 90210), random = maps_of ("none,Random", 90211);
+  int right = 0, wrong = 0;
+  for (int i = 0; i < n; i++) { /* as many of each class, so accuracy is mean recall */
+    const char *name = NULL;
+    g_autoptr (NotchBinMap) map = notch_simulate_map (&s, i, &name);
+    right += strcmp (ask (trained, map).name, name) == 0;
+  }
+  g_test_message ("recall %d of %d", right, n);
+  g_assert_cmpint (right, >=, 9 * n / 10); /* 97 of 100 are expected */
+  random.map_edge_max = 0;
+  random.map_side_min = 6;
+  random.map_side_max = 30;
+  static const char *const by_chance[] = { "none", "Random", "Near-full", NULL };
+  for (int i = 0; i < n_random; i++) {
+    g_autoptr (NotchBinMap) map = map_of (&random, i);
+    wrong += !g_strv_contains (by_chance, ask (trained, map).name);
+  }
+  g_test_message ("%d of %d random wafers have a signature", wrong, n_random);
+  g_assert_cmpint (wrong, <=, n_random / 10); /* at most 5 % are promised */
 }
 
 int
@@ -427,5 +475,6 @@ main (int argc, char **argv)
   g_test_add_func ("/signature/dice", test_dice);
   g_test_add_func ("/signature/read", test_read);
   g_test_add_func ("/signature/learn", test_learn);
+  g_test_add_func ("/signature/shipped", test_shipped);
   return g_test_run ();
 }

@@ -453,18 +453,17 @@ notch_model_from_bytes (GBytes *bytes, const char *path, GError **error)
 
 G_GNUC_INTERNAL GResource *notch_models_get_resource (void); /* made by the build */
 
-static NotchModel *
-load_shipped (GError **error)
+NotchModel *
+notch_model_shipped (const char *purpose, GError **error)
 {
-  g_autoptr (GBytes) bytes = g_resource_lookup_data (notch_models_get_resource (), "/notch/defects.model", 0, error);
+  g_autofree char *name = g_strdup_printf ("/notch/%s.model", purpose);
+  g_autoptr (GBytes) bytes = g_resource_lookup_data (notch_models_get_resource (), name, 0, error);
   return bytes ? notch_model_from_bytes (bytes, NOTCH_MODEL_SHIPPED, error) : NULL;
 }
 
 NotchModel *
 notch_model_load (const char *path, GError **error)
 {
-  if (strcmp (path, NOTCH_MODEL_SHIPPED) == 0)
-    return load_shipped (error);
   g_autofree char *data = NULL;
   gsize n = 0;
   if (!notch_bytes_load (path, "a model", &data, &n, error))

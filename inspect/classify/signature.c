@@ -172,18 +172,24 @@ notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, const
                       NotchSignature *signature, GError **error)
 {
   const GPtrArray *class_name = trained->model->class_name;
-  g_autofree float *probability = g_new (float, class_name->len);
+  const int n_classes = (int) class_name->len;
+  g_autofree float *probability = g_new (float, n_classes);
   NotchRaster raster;
   notch_binmap_rasterize (map, &raster);
   const NotchExample example = { .raster = &raster };
   if (!notch_trained_probabilities (trained, &example, 1, NOTCH_RASTER_SIDE, compute, probability, error))
     return FALSE;
-  signature->chance = notch_binmap_chance (map, notch_compute_jobs (compute));
-  for (guint c = 0; c < class_name->len; c++)
-    if (signature->chance > ALPHA && is_place (class_name->pdata[c]))
-      probability[c] = -1; /* less than any */
-  const guint best = (guint) notch_trained_decide (trained, probability, NAN, &signature->confidence);
-  signature->name = best < class_name->len ? class_name->pdata[best] : NOTCH_UNKNOWN;
+  *signature = (NotchSignature){ .chance = NAN };
+  int best = notch_trained_decide (trained, probability, NAN, &signature->confidence);
+  if (best == n_classes || is_place (class_name->pdata[best]))
+    signature->chance = notch_binmap_chance (map, notch_compute_jobs (compute));
+  if (signature->chance > ALPHA) {
+    for (int c = 0; c < n_classes; c++)
+      if (is_place (class_name->pdata[c]))
+        probability[c] = -1; /* less than any */
+    best = notch_trained_decide (trained, probability, NAN, &signature->confidence);
+  }
+  signature->name = best < n_classes ? class_name->pdata[best] : NOTCH_UNKNOWN;
   if (signature->confidence < 0) { /* all classes are places, so the model has no say */
     signature->name = NOTCH_SIGNATURE_NONE;
     signature->confidence = NAN;
