@@ -273,12 +273,24 @@ notch_features_measure (const NotchJoined *blob, const NotchFeatureContext *cont
     value[i] = measure[i](&m);
 }
 
+/* Below 2^51 all halves are doubles. So a product that is rounded to a double is on the same side of each of them as before, or on
+ * one, and then what was rounded off says where it was; a whole number over a power of ten is the double nearest to that decimal, which
+ * is what reading it makes. */
 double
 notch_feature_as_written (NotchFeature feature, double value)
 {
-  char format[16], text[DBL_MAX_10_EXP + 64];
+  static const double power[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6 };
+  const int decimals = notch_feature_info[feature].decimals;
+  const double scale = power[decimals], scaled = fabs (value) * scale;
   if (!isfinite (value))
     return NAN;
-  g_snprintf (format, sizeof format, "%%.%df", notch_feature_info[feature].decimals);
-  return g_ascii_strtod (g_ascii_formatd (text, sizeof text, format, value), NULL) + 0.0; /* + 0.0 makes -0 a 0 */
+  if (scaled >= 0x1p51) {
+    char format[16], text[DBL_MAX_10_EXP + 64];
+    g_snprintf (format, sizeof format, "%%.%df", decimals);
+    return g_ascii_strtod (g_ascii_formatd (text, sizeof text, format, value), NULL);
+  }
+  const double whole = floor (scaled), part = scaled - whole;
+  const double off = part == 0.5 ? fma (fabs (value), scale, -scaled) : 0;
+  const gboolean up = part > 0.5 || (part == 0.5 && (off > 0 || (off == 0 && fmod (whole, 2) != 0)));
+  return copysign ((whole + up) / scale, value) + 0.0; /* + 0.0 makes -0 a 0 */
 }
