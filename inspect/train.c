@@ -119,6 +119,34 @@ hold (const Training *training, Held *held)
   }
 }
 
+/* From which probability on something is flagged as a nuisance, where what is held out has some and others. */
+static void
+flag_nuisances (Training *training, const Held *held)
+{
+  const NotchTrained *trained = training->trained;
+  const int n_classes = (int) trained->model->class_name->len;
+  const guint n = held->example->len;
+  g_autofree double *score = g_new (double, n);
+  g_autofree gboolean *is = g_new (gboolean, n);
+  for (guint i = 0; i < n; i++) {
+    is[i] = trained->nuisance[held->truth[i]];
+    score[i] = notch_nuisance_score (held->probability + (gsize) i * (gsize) n_classes, trained->nuisance, n_classes);
+  }
+  g_autoptr (GArray) curve = notch_nuisance_curve (score, is, n);
+  if (!curve)
+    return;
+  const NotchNuisancePoint point = notch_nuisance_at (curve, NOTCH_NUISANCE_KEPT);
+  trained->model->nuisance = MIN (point.above, 1);
+  char kept[G_ASCII_DTOSTR_BUF_SIZE], removed[G_ASCII_DTOSTR_BUF_SIZE], above[G_ASCII_DTOSTR_BUF_SIZE];
+  g_ascii_formatd (kept, sizeof kept, "%.1f", 100 * point.kept);
+  g_ascii_formatd (removed, sizeof removed, "%.1f", 100 * point.removed);
+  g_ascii_formatd (above, sizeof above, "%.3f", trained->model->nuisance);
+  g_string_append_printf (
+      training->report,
+      "nuisances are flagged from a probability of %s on: %s %% of them, and %s %% of others are not\n", above, removed,
+      kept);
+}
+
 /* Temperature and thresholds from what is held out, and how right the model is there with them. */
 static gboolean
 judge (Training *training, GError **error)
@@ -142,6 +170,7 @@ judge (Training *training, GError **error)
   notch_temper (held.probability, n, n_classes, model->temperature);
   if (training->options->purity > 0)
     notch_purity_thresholds (held.truth, held.probability, n, n_classes, training->options->purity, model->threshold);
+  flag_nuisances (training, &held);
   g_autofree double *distance = g_new (double, n + 1);
   if (!notch_known_distances (training->trained, example, n, dataset->patch_side, compute, distance, error))
     return FALSE;

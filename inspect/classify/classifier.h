@@ -61,6 +61,7 @@ typedef struct {
   NotchModel *model;
   const NotchClassifier *classifier;
   gpointer state;
+  gboolean *nuisance;    /* of each class whether it is one of nuisances */
   NotchNovelty *novelty; /* distances from what it has learned; NULL: it cannot tell */
 } NotchTrained;
 /* Takes the model, also when it fails. */
@@ -78,3 +79,6 @@ gboolean notch_trained_probabilities (const NotchTrained *trained, const NotchEx
  * beyond what nearly all known examples are within.
  * *confidence is the probability of the most probable class. */
 int notch_trained_decide (const NotchTrained *trained, const float *probability, double distance, double *confidence);
+/* Whether an example that is called so is flagged as a nuisance: by its probability of being any, where the model knows from where on,
+ * else by its class. */
+gboolean notch_trained_flags (const NotchTrained *trained, const float *probability, int called);
