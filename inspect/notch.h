@@ -183,7 +183,7 @@ typedef struct {
   gboolean all;          /* count what the model has learned from, too */
   gboolean leave_out;    /* train anew without each class in turn: how well is it then known to be none? */
   guint64 seed;          /* of intervals, and of what is trained anew */
-  const char *device;    /* for training, as in NotchInspectOptions */
+  const char *device;    /* as in NotchInspectOptions */
   int jobs;              /* threads; 0: one a processor */
 } NotchValidateOptions;
 
