@@ -163,8 +163,8 @@ judge (Training *training, GError **error)
   for (int k = 0; k < 4; k++)
     g_ascii_formatd (number[k], sizeof number[k], "%.3f", figure[k]);
   g_string_append_printf (training->report,
-                          "held out, %u examples: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n", n,
-                          number[0], number[1], number[2], number[3]);
+                          "held out, %u example%s: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n", n,
+                          n == 1 ? "" : "s", number[0], number[1], number[2], number[3]);
   return TRUE;
 }
 
