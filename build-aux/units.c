@@ -1,5 +1,5 @@
-/* units.c - the unit tests as one program, for the bundle: each by itself would have the whole library in it. Which of them runs, the
- * name says by which it is called. units.list has a line UNIT (NAME, FUNCTION) for each. */
+/* units.c - the unit tests as one program, for the bundle: each by itself would have the whole library in it. Which of them
+ * runs, the name says by which it is called. units.list has a line UNIT (NAME, FUNCTION) for each. */
 #include <stdio.h>
 #include <string.h>
 

@@ -72,7 +72,8 @@ notch_say (const char *format, ...)
 int
 notch_complain (const GError *error)
 {
-  notch_say ("%s", error->message);
+  const gboolean full = g_error_matches (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL);
+  notch_say ("%s%s", error->message, full ? "; take --device cpu" : "");
   return NOTCH_EXIT_TROUBLE;
 }
 

@@ -148,16 +148,18 @@ typedef struct {
 } NotchTrainOptions;
 
 /* Trains a classifier on all of the datasets together and writes a model file. Each is a folder of `notch inspect`, with a
- * review or the truth of `notch simulate`, a reviewed defects.csv, a folder of crops a class, or wafer maps; see notch-train(1).
- * The same data and seed give the same bytes. A network keeps what it has learned in PATH.checkpoint after each epoch, which
- * is removed when training is over. `report` receives lines on what was learned and how right it is on what was held out. */
+ * review or the truth of `notch simulate`, a reviewed defects.csv, a folder of crops a class, or wafer maps; see
+ * notch-train(1). The same data and seed give the same bytes. A network keeps what it has learned in PATH.checkpoint after
+ * each epoch, which is removed when training is over. `report` receives lines on what was learned and how right it is on what
+ * was held out. */
 NOTCH_API gboolean notch_train (char **datasets, const char *path, const NotchTrainOptions *options,
                                 NotchTrainStep step, gpointer data, char **report, GError **error);
 /* Classifies the defects in finished output folders of an inspection again, by another model, without a look at the images:
  * the columns class and confidence of every defects.csv, the counts and verdicts in summary.json and summary.csv. Each file
- * is replaced as a whole. Pictures keep the classes that they were drawn with. `device` as in NotchInspectOptions; where that has no
- * room for the model, the processors apply it. `report` receives a line a folder. FALSE when a folder could not be done; the others
- * are done all the same. `tell`, if not NULL, hears of each that failed, and where the processors took over. */
+ * is replaced as a whole. Pictures keep the classes that they were drawn with. `device` as in NotchInspectOptions; where that
+ * has no room for the model, the processors apply it. `report` receives a line a folder. FALSE when a folder could not be
+ * done; the others are done all the same. `tell`, if not NULL, hears of each that failed, and where the processors took
+ * over. */
 NOTCH_API gboolean notch_classify (char **folders, const char *model, const char *device, int jobs,
                                    void (*tell) (const char *line), char **report, GError **error);
 /* One line a classifier that can be trained: its name and what it is. */
@@ -181,7 +183,7 @@ typedef struct {
   gboolean all;          /* count what the model has learned from, too */
   gboolean leave_out;    /* train anew without each class in turn: how well is it then known to be none? */
   guint64 seed;          /* of intervals, and of what is trained anew */
-  const char *device;    /* for training, as in NotchInspectOptions */
+  const char *device;    /* as in NotchInspectOptions */
   int jobs;              /* threads; 0: one a processor */
 } NotchValidateOptions;
 
@@ -216,11 +218,11 @@ typedef gboolean (*NotchBenchStep) (const char *step, double done, gpointer data
 
 /* Times every stage of the kernels on one device, on one lane and on all, beside how fast that device copies memory, and
  * whole inspections of a simulated image, which lies in the folder for temporary files meanwhile. A folder for `csv` that is
- * not there or not open to it ends it before. `report` receives the figures as text, also when only the writing of `csv` fails,
- * else NULL: nanoseconds a pixel (median, least and most of the rounds), counted bytes, and what part of the copy's rate that
- * is; on the way up to a device with memory of its own, of what pinned memory gives. `csv` has a row for each: device, part (limit, stage, host, image), name, lanes, rounds, ns_per_px,
- * ns_per_px_least, ns_per_px_most, Mpx_per_s, bytes_per_px, GB_per_s, share_of_copy (0 to 1, above where a cache holds
- * what is worked on). */
+ * not there or not open to it ends it before. `report` receives the figures as text, also when only the writing of `csv`
+ * fails, else NULL: nanoseconds a pixel (median, least and most of the rounds), counted bytes, and what part of the copy's
+ * rate that is; on the way up to a device with memory of its own, of what pinned memory gives. `csv` has a row for each:
+ * device, part (limit, stage, host, image), name, lanes, rounds, ns_per_px, ns_per_px_least, ns_per_px_most, Mpx_per_s,
+ * bytes_per_px, GB_per_s, share_of_copy (0 to 1, above where a cache holds what is worked on). */
 NOTCH_API gboolean notch_bench (const NotchBenchOptions *options, NotchBenchStep step, gpointer data, char **report,
                                 GError **error);
 

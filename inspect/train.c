@@ -123,6 +123,34 @@ hold (const Training *training, Held *held)
   }
 }
 
+/* From which probability on something is flagged as a nuisance, where what is held out has some and others. */
+static void
+flag_nuisances (Training *training, const Held *held)
+{
+  const NotchTrained *trained = training->trained;
+  const int n_classes = (int) trained->model->class_name->len;
+  const guint n = held->example->len;
+  g_autofree double *score = g_new (double, n);
+  g_autofree gboolean *is = g_new (gboolean, n);
+  for (guint i = 0; i < n; i++) {
+    is[i] = trained->nuisance[held->truth[i]];
+    score[i] = notch_nuisance_score (held->probability + (gsize) i * (gsize) n_classes, trained->nuisance, n_classes);
+  }
+  g_autoptr (GArray) curve = notch_nuisance_curve (score, is, n);
+  if (!curve)
+    return;
+  const NotchNuisancePoint point = notch_nuisance_at (curve, NOTCH_NUISANCE_KEPT);
+  trained->model->nuisance = MIN (point.above, 1);
+  char kept[G_ASCII_DTOSTR_BUF_SIZE], removed[G_ASCII_DTOSTR_BUF_SIZE], above[G_ASCII_DTOSTR_BUF_SIZE];
+  g_ascii_formatd (kept, sizeof kept, "%.1f", 100 * point.kept);
+  g_ascii_formatd (removed, sizeof removed, "%.1f", 100 * point.removed);
+  g_ascii_formatd (above, sizeof above, "%.3f", trained->model->nuisance);
+  g_string_append_printf (
+      training->report,
+      "nuisances are flagged from a probability of %s on: %s %% of them, and %s %% of others are not\n", above, removed,
+      kept);
+}
+
 /* Temperature and thresholds from what is held out, and how right the model is there with them. */
 static gboolean
 judge (Training *training, GError **error)
@@ -138,22 +166,24 @@ judge (Training *training, GError **error)
     return TRUE;
   }
   const NotchExample *example = (const NotchExample *) (gpointer) held.example->data;
-  const NotchCompute processors = { .jobs = training->how.jobs };
-  if (!notch_trained_probabilities (training->trained, example, n, dataset->patch_side, &processors, held.probability,
+  const NotchCompute *compute = training->how.compute;
+  if (!notch_trained_probabilities (training->trained, example, n, dataset->patch_side, compute, held.probability,
                                     error))
     return FALSE;
   model->temperature = notch_temperature (held.truth, held.probability, n, n_classes);
   notch_temper (held.probability, n, n_classes, model->temperature);
   if (training->options->purity > 0)
     notch_purity_thresholds (held.truth, held.probability, n, n_classes, training->options->purity, model->threshold);
+  flag_nuisances (training, &held);
   g_autofree double *distance = g_new (double, n + 1);
-  if (!notch_known_distances (training->trained, example, n, dataset->patch_side, &processors, distance, error))
+  if (!notch_known_distances (training->trained, example, n, dataset->patch_side, compute, distance, error))
     return FALSE;
   for (guint i = 0; i < n; i++) {
     double confidence = 0;
     held.called[i] = notch_trained_decide (training->trained, held.probability + (gsize) i * (gsize) n_classes,
                                            distance[i], &confidence);
   }
+  notch_known_expect_calls (model, held.called, n);
   g_autoptr (NotchMetrics) metrics =
       notch_metrics_new (held.truth, held.called, held.wafer, held.probability, n, n_classes, training->options->seed);
   json_object_set_double_member (model->training, "accuracy", metrics->accuracy.value);
@@ -252,8 +282,7 @@ train (Training *training, const char *path, GError **error)
   training->trained = notch_trained_new (g_steal_pointer (&model), error);
   if (!training->trained)
     return FALSE;
-  const NotchCompute processors = { .jobs = training->how.jobs };
-  if (!notch_known_learn (training->trained, training->dataset, training->part, &processors, error)
+  if (!notch_known_learn (training->trained, training->dataset, training->part, training->how.compute, error)
       || !judge (training, error) || !notch_model_save (training->trained->model, path, error))
     return FALSE;
   if (training->options->curve && !draw_curve (training->trained->model, training->options->curve, error))
@@ -267,11 +296,11 @@ gboolean
 notch_train (char **datasets, const char *path, const NotchTrainOptions *options, NotchTrainStep step, gpointer data,
              char **report, GError **error)
 {
+  g_auto (NotchCompute) compute = { 0 };
   Training training = { .options = options };
   training.how = (NotchTrainHow){ .seed = options->seed,
                                   .rounds = options->rounds,
-                                  .jobs = options->jobs > 0 ? options->jobs : (int) g_get_num_processors (),
-                                  .device = options->device,
+                                  .compute = &compute,
                                   .resume = options->resume,
                                   .step = step,
                                   .data = data };
@@ -284,6 +313,8 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
     return FALSE;
   /* Nobody should learn after hours that the result has no place. */
   if (!notch_can_write (path, error) || (options->curve && !notch_can_write (options->curve, error)))
+    return FALSE;
+  if (!notch_compute_open (&compute, options->device, 1, options->jobs, NULL, error))
     return FALSE;
   training.dataset = notch_dataset_load (datasets, error);
   if (!training.dataset)

@@ -33,8 +33,9 @@ typedef enum { NOTCH_SAMPLE_U8, NOTCH_SAMPLE_U16, NOTCH_SAMPLE_F32 } NotchSample
  * squares of what is within still fit a float. */
 #define NOTCH_LARGEST_PIXEL 1e18f
 
-/* Rows of an image in host memory; they stay what they are as long as the strip that is made of them is up. row[i] is image row y + i over the whole width, or NULL where it was not asked for:
- * a strip of the die method has gaps between the rows of one die and those of the next. */
+/* Rows of an image in host memory; they stay what they are as long as the strip that is made of them is up. row[i] is image
+ * row y + i over the whole width, or NULL where it was not asked for: a strip of the die method has gaps between the rows of
+ * one die and those of the next. */
 typedef struct {
   NotchSample sample;
   int64_t width, height; /* of the whole image, px */

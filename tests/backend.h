@@ -15,8 +15,8 @@ typedef struct {
 static const NotchKernels *backend; /* the one that a test runs on; its first device is the one */
 static const char *backend_taken;   /* what tests call it; NULL: none is open */
 
-/* Takes a backend by its name among tests; FALSE and the test is skipped where it is not to be had. To open one has it inspect an
- * image first whose answer is known, so that one is taken once for all tests that follow each other on it. */
+/* Takes a backend by its name among tests; FALSE and the test is skipped where it is not to be had. To open one has it
+ * inspect an image first whose answer is known, so that one is taken once for all tests that follow each other on it. */
 static gboolean
 backend_take (const char *name)
 {
@@ -77,8 +77,8 @@ backend_add_to (const char *name, const char *path, BackendTest test)
   g_test_add_data_func_full (full, one, backend_run, g_free);
 }
 
-/* Adds a test once a backend: /stages/fit as /cpu/stages/fit, /cudahost/stages/fit and /cuda/stages/fit; or only for the one that
- * BACKEND names, where the others have been tested and do not change. */
+/* Adds a test once a backend: /stages/fit as /cpu/stages/fit, /cudahost/stages/fit and /cuda/stages/fit; or only for the one
+ * that BACKEND names, where the others have been tested and do not change. */
 static inline void
 backend_add (const char *path, BackendTest test)
 {

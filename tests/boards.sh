@@ -14,9 +14,11 @@ if [ -n "$why" ]; then
   done_testing
   exit
 fi
-recipe=$(cd "$srcdir/tests/outside" && pwd)/deeppcb.ini
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+# What is found too much the classifier calls a nuisance, so more is looked at than where detection decides: 98.8 instead of 98.6 % of
+# the training part's boxes are found.
+sed 's/^least_sigma = .*/least_sigma = 35/' "$srcdir/tests/outside/deeppcb.ini" >"$dir/recipe.ini"
 cd "$dir" || exit 1
 
 # inspect_part PART: each image against its template; review.csv tells the class of the box that a defect lies in, and which
@@ -24,7 +26,7 @@ cd "$dir" || exit 1
 inspect_part () {
   for image in "$set/$1"/*_test.png; do
     name=$(basename "$image" .png)
-    "$NOTCH" inspect -q -r "$recipe" --reference "${image%_test.png}_template.png" --format defects -o "$1" "$image" || continue
+    "$NOTCH" inspect -q -r recipe.ini --reference "${image%_test.png}_template.png" --format defects -o "$1" "$image" || continue
     awk -F, -v image="$name.png" '
       FNR == NR { if ($1 == image) { n++; for (k = 2; k <= 6; k++) box[n, k] = $k } next }
       FNR == 1 { print "defect_id,class"; next }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # notch train, inspect --model and classify from the outside: one wafer teaches, another is classified; models that lie.
-# shellcheck source=tests/tap.sh disable=SC2016
+# shellcheck source=tests/tap.sh disable=SC2016,SC2046
 . "$srcdir/tests/tap.sh"
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -97,6 +97,30 @@ strange () {
 }
 ok "others are known by what was learned of them: $(strange m.model) without, $(strange odd.model) with" \
   awk "BEGIN { exit !($(strange odd.model) >= 0.85 && $(strange odd.model) > $(strange m.model)) }"
+
+# ---- nuisances ---------------------------------------------------------------------------------------------------------
+cp -R out flagged
+for image in w1 w2; do # particles are none that anybody wants to see
+  sed 's/,particle,/,nuisance-dust,/' $image-truth.csv >flagged/$image/truth.csv
+  awk -F, -v OFS=, 'NR == FNR { if (FNR > 1) { n++; x[n] = $5; y[n] = $6; class[n] = $2 } next }
+    FNR == 1 { print "defect_id,class"; next }
+    { for (i = 1; i <= n; i++) if ((x[i] - $2) ^ 2 + (y[i] - $3) ^ 2 < 100) print $1, class[i] }' \
+    flagged/$image/truth.csv flagged/$image/defects.csv >flagged/$image/review.csv
+done
+"$NOTCH" train -o nuisance.model --seed 3 flagged 2>told
+is "training tells from where on nuisances are flagged" "$(grep -c '^nuisances are flagged from a probability of 0[.][0-9]* on: ' told)" 1
+"$NOTCH" inspect -q --model nuisance.model --format defects,json -o flags w3.tif
+flags () { # DEFECTS.csv: defects, flagged, and flagged of another class
+  awk -F, 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+    { n++; flagged += $at["nuisance"]; other += $at["nuisance"] && $at["class"] !~ /^nuisance/ }
+    END { print n + 0, flagged + 0, other + 0 }' "$1"
+}
+ok "an inspection flags some, and no others" sh -c '[ $2 -ge 3 ] && [ $2 -lt $1 ] && [ $3 -le 1 ]' - $(flags flags/w3/defects.csv)
+is "and counts them" "$(sed -n 's/.*"nuisances" : \([0-9]*\).*/\1/p' flags/w3/summary.json)" "$(flags flags/w3/defects.csv | cut -d ' ' -f 2)"
+is "a model without such classes flags nothing" "$(flags new/w3/defects.csv | cut -d ' ' -f 2)" 0
+cp -R new unflagged
+"$NOTCH" classify -q --model nuisance.model unflagged
+ok "flags come later, too" cmp flags/w3/defects.csv unflagged/w3/defects.csv
 
 # ---- classify -------------------------------------------------------------------------------------------------------------
 "$NOTCH" inspect -q --format defects,json -o later w3.tif

@@ -36,6 +36,9 @@ ok "says the same" cmp device/rows/defects.csv processors/rows/defects.csv
 "$NOTCH" inspect -q --device cuda --model shipped --set detect.tile_px=160 --format defects,json -o at-once rows.tif
 ok "as it does in an inspection" cmp device/rows/defects.csv at-once/rows/defects.csv
 is "and not on a device that is not there" "$(status with_model device cuda:9)" 2
+ok "it is validated on a device" "$NOTCH" validate -q --device cuda -o validated shipped one
+ok "and on the CPU" "$NOTCH" validate -q --device cpu -o validated-cpu shipped one
+ok "with the same answers" cmp validated/predictions.csv validated-cpu/predictions.csv
 
 # A card that holds the known answer, but no lane of an inspection.
 "$NOTCH" simulate -q --snr 14:40 --size 512x512 --die 128x128 --defects 6 --seed 3 -o die.tif || exit 1
@@ -92,5 +95,7 @@ export NOTCH_TEST_DEVICES=4
 is "a model where a device has no room for it" "$(with_model paper cuda:3 2>&1)" \
   "notch: paper: classified on the CPU, for the GPU could not take it: paper/rows/defects.csv: a forest cannot be computed: no room for trees"
 "$NOTCH" inspect -q --device cpu --model shipped --set detect.tile_px=160 --format defects,json -o plain rows.tif
+is "nor when it is validated" "$("$NOTCH" validate --device cuda:3 shipped one 2>&1)" \
+  "notch: a forest cannot be computed: no room for trees; take --device cpu"
 ok "has the classes that an inspection gives" cmp paper/rows/defects.csv plain/rows/defects.csv
 done_testing

@@ -1,5 +1,5 @@
-/* few.h - FEW in the environment: of many cases that the same code goes through, some. It is for builds in which everything takes ten
- * times as long, and which look for something else than the answers, as with sanitizers. */
+/* few.h - FEW in the environment: of many cases that the same code goes through, some. It is for builds in which everything
+ * takes ten times as long, and which look for something else than the answers, as with sanitizers. */
 #pragma once
 
 #include <glib.h>

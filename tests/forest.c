@@ -377,10 +377,10 @@ test_training (void)
   const NotchBoostData data = {
     .feature = feature, .class_name = classes, .row = row, .class_index = class_index, .part = part, .n = TRAIN
   };
-  NotchTrainHow how = { .seed = 9, .rounds = 80, .jobs = 1 };
+  NotchTrainHow how = { .seed = 9, .rounds = 80, .compute = &(NotchCompute){ .jobs = 1 } };
   g_autoptr (NotchModel) model = notch_boost_fit (&data, &how, &error);
   g_assert_no_error (error);
-  how.jobs = 4;
+  how.compute = &(NotchCompute){ .jobs = 4 };
   g_autoptr (NotchModel) again = notch_boost_fit (&data, &how, &error);
   g_autoptr (GBytes) a = notch_model_to_bytes (model), b = notch_model_to_bytes (again);
   g_assert_true (g_bytes_equal (a, b));
@@ -426,7 +426,7 @@ test_odd (void)
   const NotchBoostData data = {
     .feature = feature, .class_name = classes, .row = row, .class_index = class_index, .part = part, .n = TRAIN
   };
-  const NotchTrainHow how = { .seed = 9, .rounds = 40, .jobs = 1 };
+  const NotchTrainHow how = { .seed = 9, .rounds = 40 };
   g_autoptr (NotchModel) trained = notch_boost_fit (&data, &how, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (trained->class_name->len, ==, 2);

@@ -44,6 +44,7 @@ finds inspect/a.c '  g_autoptr (GError) error;' "a g_auto variable without a val
 finds inspect/a.c '  goto out;' "goto; use g_auto variables or a function"
 finds inspect/a.c 'int a; ' "blanks at the end of the line"
 finds inspect/a.c "$(printf '\tint a;')" "a tab; use spaces"
+finds inspect/a.c "$(printf '/* %0128d */' 0)" "a comment of more than 128 columns; wrap it"
 finds inspect/report/a.c '  g_string_append_printf (s, "%.3f", x);' \
   "a number in the format of the locale; use notch_append_number or g_ascii_formatd"
 printf 'int a;\n' >"$dir/cli/a.h"

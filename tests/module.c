@@ -1,5 +1,6 @@
 /* module.c - a device module for tests of the loader: four devices that are the CPU, but the first of them does not work, and
- * the third finds nothing, and the fourth has no room for trees. The environment's NOTCH_TEST_DEVICES is how many there are; two where it is not set. */
+ * the third finds nothing, and the fourth has no room for trees. The environment's NOTCH_TEST_DEVICES is how many there are;
+ * two where it is not set. */
 #include "kernels/kernels.h"
 
 #include <stdio.h>

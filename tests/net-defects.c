@@ -189,7 +189,9 @@ test_classifier (void)
   g_autoptr (NotchDataset) dataset = make_dataset (300, &part);
   const NotchClassifier *net = notch_classifier_find ("net", &error);
   int lines = 0;
-  const NotchTrainHow how = { .seed = 1, .rounds = 2, .jobs = 2, .step = count_lines, .data = &lines };
+  const NotchTrainHow how = {
+    .seed = 1, .rounds = 2, .compute = &(NotchCompute){ .jobs = 2 }, .step = count_lines, .data = &lines
+  };
   g_autoptr (NotchModel) model = net->train (dataset, part, &how, &error);
   g_assert_no_error (error);
   g_assert_cmpint (lines, ==, 2);
@@ -258,7 +260,7 @@ test_no_patches (void)
   g_autoptr (NotchDataset) dataset = make_dataset (6, &part);
   for (guint i = 0; i < dataset->example->len; i++)
     g_clear_pointer (&g_array_index (dataset->example, NotchExample, i).patch, g_free);
-  const NotchTrainHow how = { .seed = 1, .jobs = 1 };
+  const NotchTrainHow how = { .seed = 1 };
   g_assert_null (notch_classifier_net.train (dataset, part, &how, &error));
   g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE);
 }

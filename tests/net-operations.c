@@ -101,8 +101,9 @@ weigh (const Bench *b, const float *values, const float *count, gsize n)
 /* Loss as a function of what `at` holds on the device. */
 typedef double (*LossOf) (const Bench *b, gpointer data);
 
-/* Holds derivatives by n values against differences of the loss over 2 h, along random directions: a wrong one shows in all of
- * them. What is linear has no error but that of rounding, some 1e-6 over h, and may be differed widely; else h squared comes to it. */
+/* Holds derivatives by n values against differences of the loss over 2 h, along random directions: a wrong one shows in all
+ * of them. What is linear has no error but that of rounding, some 1e-6 over h, and may be differed widely; else h squared
+ * comes to it. */
 static void
 check_derivative (const Bench *b, float *at, gsize n, const float *derivative, double h, LossOf loss_of, gpointer data)
 {

@@ -179,8 +179,8 @@ test_gain (void)
   }
 }
 
-/* What a gain makes of a tail that so many responses prove: from 3 to 4.5 spreads no more responses lie beyond than a Gaussian has there, and the gain
- * is no smaller than that takes. */
+/* What a gain makes of a tail that so many responses prove: from 3 to 4.5 spreads no more responses lie beyond than a
+ * Gaussian has there, and the gain is no smaller than that takes. */
 static void
 test_gain_tail (void)
 {

@@ -1,4 +1,5 @@
-/* parity.c - a backend's stages that are written twice, against the CPU's on the same planes: filter, power, label, patch, shift
+/* parity.c - a backend's stages that are written twice, against the CPU's on the same planes: filter, power, label, patch,
+ * shift
  *
  * The CPU works tile by tile, the other backend on all tiles of a batch at once. */
 #include <glib.h>

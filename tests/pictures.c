@@ -204,7 +204,8 @@ test_crops (void)
 
 /* ---- spectrum -------------------------------------------------------------------------------------------------- */
 
-/* Two notches, each with its mirror image (four marks of six solid pixels at least), are drawn on the residual's side; the lattice on the image's. */
+/* Two notches, each with its mirror image (four marks of six solid pixels at least), are drawn on the residual's side; the
+ * lattice on the image's. */
 static void
 test_spectrum (void)
 {

@@ -11,8 +11,8 @@
 
 enum { MOST_TILES = 4, MOST_PIECES = 6, WIDTH = 480, HEIGHT = 350, FIRST_ROW = 7, HALO = 8 };
 
-/* What a coefficient or a pixel of the two may be apart, of its size and grey levels: a card's sine, and so a tap, may be off in
- * its last bit, and regressions sum in another order. On the stand-in for CUDA there is no difference at all. */
+/* What a coefficient or a pixel of the two may be apart, of its size and grey levels: a card's sine, and so a tap, may be off
+ * in its last bit, and regressions sum in another order. On the stand-in for CUDA there is no difference at all. */
 #define NEAR 1e-4
 
 /* Images in the memory of both, by NOTCH_MEM. */

@@ -346,9 +346,9 @@ test_scratch (void)
   g_assert_cmpint (taken, <=, 6);
 }
 
-/* Two pieces in line, 16 px long and 26 px apart: a scratch that fades between them if they are faint themselves, two defects if
- * they are so strong that what is between would have been seen, or one of them is much stronger. Of long ones each is a scratch,
- * and what is between may not have been inspected. */
+/* Two pieces in line, 16 px long and 26 px apart: a scratch that fades between them if they are faint themselves, two defects
+ * if they are so strong that what is between would have been seen, or one of them is much stronger. Of long ones each is a
+ * scratch, and what is between may not have been inspected. */
 static void
 test_strong_pieces (void)
 {

@@ -313,7 +313,7 @@ test_learn (void)
   g_autoptr (NotchDataset) learn = simulated (1, 180), test = simulated (2, 45);
   g_autofree guint8 *part = g_malloc (learn->example->len);
   memset (part, NOTCH_PART_TRAIN, learn->example->len);
-  const NotchTrainHow how = { .seed = 1, .rounds = 15, .jobs = 2 };
+  const NotchTrainHow how = { .seed = 1, .rounds = 15, .compute = &(NotchCompute){ .jobs = 2 } };
   NotchModel *model = notch_classifier_signature.train (learn, part, &how, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (model->purpose, ==, "signature");

@@ -399,8 +399,8 @@ test_fit_wander (void)
   bench_close (&bench);
 }
 
-/* A bright bar of which all edges are off: what lies along them tells by how much. A defect on an edge stays, and so does what is
- * flat; what is masked neither tells anything nor changes. */
+/* A bright bar of which all edges are off: what lies along them tells by how much. A defect on an edge stays, and so does
+ * what is flat; what is masked neither tells anything nor changes. */
 static void
 test_follow (void)
 {
@@ -444,9 +444,9 @@ test_follow (void)
   bench_close (&bench);
 }
 
-/* Edges of a die that is turned by more than is known are off by what grows from its middle on; that is told by all edges of a
- * region, though those along one edge may say nothing: c is next to 0. Two pieces that are turned against each other have nothing to
- * do with each other. */
+/* Edges of a die that is turned by more than is known are off by what grows from its middle on; that is told by all edges of
+ * a region, though those along one edge may say nothing: c is next to 0. Two pieces that are turned against each other have
+ * nothing to do with each other. */
 static void
 test_follow_turned (void)
 {

@@ -10,7 +10,8 @@
 #define HALO 16
 #define AREA (SIZE * SIZE)
 
-/* A backend with one device and one lane, a strip made of floats, and a tile of it that is one piece, compared with one source. */
+/* A backend with one device and one lane, a strip made of floats, and a tile of it that is one piece, compared with one
+ * source. */
 typedef struct {
   const NotchKernels *k;
   NotchDevice *device;

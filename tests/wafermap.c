@@ -1,7 +1,8 @@
 /* wafermap.c - draws a wafer bin map as an image: wafermap IMAGE.tif FAILS.txt, a line of digits a row on standard input
  *
  * 0 no die, 1 pass, 2 fail; all lines are of one length. Every die, and the place of none, is 32 x 32 px of one pattern with
- * a little noise; a failing die has a bright spot besides, each at another place. FAILS.txt gets "col row" of each failing die. */
+ * a little noise; a failing die has a bright spot besides, each at another place. FAILS.txt gets "col row" of each failing
+ * die. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -24,7 +24,8 @@ notch_bench_bytes_cpu (const NotchBenchTile *tile, double bytes[N_STAGES])
   bytes[STAGE_gather] = pixels * (sample + plane);                  /* image in; TEST out */
   bytes[STAGE_refer] = pixels * (tile->n_sources * sample + plane); /* sources in; REF out */
   bytes[STAGE_fit] = pixels * 4 * plane;                            /* TEST and REF in; REF and RES out */
-  /* RES and REF in, four planes out, and in for cells; RES and REF in, RES out; all of the first again, and in for edges; RES out */
+  /* RES and REF in, four planes out, and in for cells; RES and REF in, RES out; all of the first again, and in for edges; RES
+   * out */
   bytes[STAGE_follow] = pixels * (2 * (2 + 4 + 4) + 3 + 1) * plane;
   bytes[STAGE_normalise] = pixels * 3 * plane; /* RES and REF in; Z out */
   /* rows: Z in, half a spectrum out; columns: in and out; the filters; FINE out */

@@ -18,7 +18,7 @@ enum { MOST_ROUNDS = 300, ROUNDS_ALONE = 100, PATIENCE = 30 };
 typedef struct {
   const NotchBoostData *data;
   const NotchTrainHow *how;
-  guint n_labels;
+  guint n_labels;            /* classes, and what is odd where any of it is learned from */
   DMatrixHandle train, held; /* held NULL: nothing is held out */
   BoosterHandle booster;
   GError **error;
@@ -40,16 +40,6 @@ static int
 label_of (const NotchBoostData *data, guint i)
 {
   return data->class_index[i] == NOTCH_CLASS_ODD ? (int) data->class_name->len : data->class_index[i];
-}
-
-/* Classes, and what is odd where any of the part that is learned from is. */
-static guint
-count_labels (const NotchBoostData *data)
-{
-  gboolean odd = FALSE;
-  for (guint i = 0; i < data->n && !odd; i++)
-    odd = data->part[i] == NOTCH_PART_TRAIN && data->class_index[i] == NOTCH_CLASS_ODD;
-  return data->class_name->len + odd;
 }
 
 /* What an example of each label weighs, so that the mean is 1. */
@@ -195,23 +185,27 @@ make_model (Boost *boost, int rounds)
 NotchModel *
 notch_boost_fit (const NotchBoostData *data, const NotchTrainHow *how, GError **error)
 {
-  Boost boost = { .data = data, .how = how, .n_labels = count_labels (data), .error = error };
+  Boost boost = { .data = data, .how = how, .error = error };
   NotchModel *model = NULL;
   int rounds = 0;
   if (!notch_enough_classes (data->class_name, error))
     return NULL;
-  gboolean known = FALSE;
-  for (guint i = 0; i < data->n && !known; i++)
-    known = data->part[i] == NOTCH_PART_TRAIN && data->class_index[i] >= 0;
-  g_autofree double *weight = class_weights (data, boost.n_labels);
-  gboolean well = make_matrix (&boost, NOTCH_PART_TRAIN, weight, &boost.train)
-                  && make_matrix (&boost, NOTCH_PART_HELD_OUT, weight, &boost.held);
-  if (well && !known) {
+  gboolean known = FALSE, odd = FALSE;
+  for (guint i = 0; i < data->n; i++)
+    if (data->part[i] == NOTCH_PART_TRAIN) {
+      known |= data->class_index[i] >= 0;
+      odd |= data->class_index[i] == NOTCH_CLASS_ODD;
+    }
+  if (!known) {
     g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
                          "training: no example is left to learn from; hold out less, or give more images");
-    well = FALSE;
+    return NULL;
   }
-  if (well && make_booster (&boost) && run_rounds (&boost, &rounds))
+  boost.n_labels = data->class_name->len + odd;
+  g_autofree double *weight = class_weights (data, boost.n_labels);
+  if (make_matrix (&boost, NOTCH_PART_TRAIN, weight, &boost.train)
+      && make_matrix (&boost, NOTCH_PART_HELD_OUT, weight, &boost.held) && make_booster (&boost)
+      && run_rounds (&boost, &rounds))
     model = make_model (&boost, rounds);
   if (boost.booster)
     XGBoosterFree (boost.booster);

@@ -17,10 +17,10 @@ typedef struct {
   double columns; /* of the columns that a split may use; 0: all */
 } NotchBoostData;
 
-/* Trees with lambda 1, over histograms, until the loss of what is held out has not fallen for 30 rounds (at most how->rounds,
- * 300; where nothing is held out 100). Examples weigh as 1 / sqrt (n of their class). What is odd is one class more, which the
- * forest tells nobody, but as evidence (forest.h). The same data and seed give the same
- * model, whatever the number of threads. The error says so where notch was built without the library. */
+/* Trees with lambda 1, over histograms, until the loss of what is held out has not fallen for 30 rounds (at most
+ * how->rounds, 300; where nothing is held out 100). Examples weigh as 1 / sqrt (n of their class). What is odd is one
+ * class more, which the forest tells nobody, but as evidence (forest.h). The same data and seed give the same model,
+ * whatever the number of threads. The error says so where notch was built without the library. */
 NotchModel *notch_boost_fit (const NotchBoostData *data, const NotchTrainHow *how, GError **error);
 
 /* The row "forest" of the table: over the columns of defects whose `learn` is set. */

@@ -60,6 +60,9 @@ notch_trained_new (NotchModel *model, GError **error)
   trained->model = g_steal_pointer (&owned);
   trained->classifier = classifier;
   trained->state = state;
+  trained->nuisance = g_new0 (gboolean, trained->model->class_name->len + 1); /* the last one is "unknown" */
+  for (guint k = 0; k < trained->model->class_name->len; k++)
+    trained->nuisance[k] = notch_is_nuisance (trained->model->class_name->pdata[k]);
   return notch_known_open (trained, error) ? g_steal_pointer (&trained) : NULL;
 }
 
@@ -82,6 +85,7 @@ notch_trained_free (NotchTrained *trained)
   if (!trained)
     return;
   trained->classifier->close (trained->state);
+  g_free (trained->nuisance);
   notch_novelty_free (trained->novelty);
   notch_model_free (trained->model);
   g_free (trained);
@@ -107,6 +111,15 @@ notch_trained_decide (const NotchTrained *trained, const float *probability, dou
   *confidence = (double) probability[best];
   gboolean far = isinf (distance) || (trained->novelty && distance > trained->novelty->limit);
   return far || *confidence < trained->model->threshold[best] ? n : best;
+}
+
+gboolean
+notch_trained_flags (const NotchTrained *trained, const float *probability, int called)
+{
+  const NotchModel *model = trained->model;
+  if (isnan (model->nuisance))
+    return trained->nuisance[called];
+  return notch_nuisance_score (probability, trained->nuisance, (int) model->class_name->len) >= model->nuisance;
 }
 
 char *

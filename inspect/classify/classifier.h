@@ -9,9 +9,9 @@
 /* Fields that are 0 or NULL mean the default. Borrowed for the call. */
 typedef struct {
   guint64 seed;
-  int rounds;         /* at most: trees a class, or epochs */
-  int jobs;           /* threads; the model does not depend on them */
-  const char *device; /* as in NotchInspectOptions */
+  int rounds; /* at most: trees a class, or epochs */
+  /* What it is learned on; the model does not depend on the number of threads. NULL: the processors. */
+  const NotchCompute *compute;
   /* NULL, or a file that a classifier which learns in epochs keeps what it has learned in, until it is done; and whether it
    * goes on from there. */
   const char *checkpoint;
@@ -64,6 +64,7 @@ typedef struct {
   NotchModel *model;
   const NotchClassifier *classifier;
   gpointer state;
+  gboolean *nuisance;    /* of each class whether it is one of nuisances */
   NotchNovelty *novelty; /* distances from what it has learned; NULL: it cannot tell */
 } NotchTrained;
 /* Takes the model, also when it fails. */
@@ -81,3 +82,6 @@ gboolean notch_trained_probabilities (const NotchTrained *trained, const NotchEx
  * beyond what nearly all known examples are within.
  * *confidence is the probability of the most probable class. */
 int notch_trained_decide (const NotchTrained *trained, const float *probability, double distance, double *confidence);
+/* Whether an example that is called so is flagged as a nuisance: by its probability of being any, where the model knows from where on,
+ * else by its class. */
+gboolean notch_trained_flags (const NotchTrained *trained, const float *probability, int called);

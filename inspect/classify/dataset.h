@@ -75,8 +75,9 @@ notch_example (const NotchDataset *dataset, guint i)
 void notch_dataset_keep (NotchDataset *dataset, NotchSplit part);
 
 /* Deals whole wafers to training and to what is held out, about `share` of the examples (0 to 1), in an order that the
- * wafers' names and the seed give; where each wafer is far more than that, one of the smallest. One NotchSplit an example; examples
- * whose class is not known are in neither. With one wafer nothing can be held out and a note says so. Freed with g_free. */
+ * wafers' names and the seed give; where each wafer is far more than that, one of the smallest. One NotchSplit an example;
+ * examples whose class is not known are in neither. With one wafer nothing can be held out and a note says so. Freed with
+ * g_free. */
 guint8 *notch_dataset_split (NotchDataset *dataset, double share, guint64 seed);
 /* Likewise k parts for cross-validation: the part of each example, 0 to k - 1; -1: no class. */
 int *notch_dataset_folds (const NotchDataset *dataset, int k, guint64 seed);

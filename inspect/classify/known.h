@@ -1,7 +1,8 @@
 /* known.h - what a model remembers of the examples that it learned from, and how far others are from them
  *
  * In the training record "wafers" has a digest of each wafer's examples, "profile" the histograms of the columns that the
- * model looks at, or of all that mean the same everywhere where it looks at patches only (drift.h), and of its classes. Section "novelty" has where the classes lie (novelty.h). */
+ * model looks at, or of all that mean the same everywhere where it looks at patches only (drift.h), and of its classes.
+ * Section "novelty" has where the classes lie (novelty.h). */
 #pragma once
 
 #include "inspect/classify/classifier.h"
@@ -26,9 +27,12 @@ GPtrArray *notch_known_profile (const NotchModel *model);
 /* Likewise of n examples that were called so, in the bins of that profile. */
 GPtrArray *notch_known_profile_of (const NotchModel *model, const GPtrArray *profile, const NotchExample *example,
                                    const int *called, guint n);
+/* From here on the mix of classes to expect is that of n calls (one of the classes, or their number: unknown), as the model makes them
+ * of examples that it did not learn from; what they truly are is another mix, and none of it is unknown. */
+void notch_known_expect_calls (const NotchModel *model, const int *called, guint n);
 
-/* How far each of n examples is from what is known, or how strange it is where the classifier has evidence (novelty.h); NAN where the model cannot tell. FALSE where the classifier cannot embed
- * them. */
+/* How far each of n examples is from what is known, or how strange it is where the classifier has evidence (novelty.h); NAN
+ * where the model cannot tell. FALSE where the classifier cannot embed them. */
 gboolean notch_known_distances (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
                                 const NotchCompute *compute, double *distance, GError **error);
 /* Where each lies, n x *length, so that near is alike; NULL where the classifier cannot embed them, or with NOTCH_ERROR_READ

@@ -10,9 +10,9 @@ gboolean notch_limits_check (const NotchRecipe *recipe, const GPtrArray *class_n
 gboolean notch_limits_find_class (const GPtrArray *class_names, const char *name, const char *place, guint *index,
                                   GError **error);
 
-/* Fills verdict, and adds a line to `reason` for every limit of the recipe that is exceeded: NOTCH_VERDICT_REJECT. A
- * limit that cannot be judged (a density without a pixel size, dice where there are none, drift without a model) must not pass unseen:
- * NOTCH_VERDICT_TROUBLE, with the reason. An image that is in trouble already is left alone. */
+/* Fills verdict, and adds a line to `reason` for every limit of the recipe that is exceeded: NOTCH_VERDICT_REJECT. A limit
+ * that cannot be judged (a density without a pixel size, dice where there are none, drift without a model) must not pass
+ * unseen: NOTCH_VERDICT_TROUBLE, with the reason. An image that is in trouble already is left alone. */
 void notch_limits_judge (NotchResult *result);
 
 /* Does a reason say that a limit cannot be judged? */

@@ -221,12 +221,8 @@ train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how
                                       .resume = how->resume,
                                       .step = tell,
                                       .data = &told };
-  NotchCompute compute;
-  if (!notch_compute_open (&compute, how->device, 1, how->jobs, NULL, error))
-    return NULL;
-  gboolean well = notch_net_train (net, &images, &held_out, &training, &compute, error);
-  notch_compute_close (&compute);
-  return well ? make_model (dataset, net, curve) : NULL;
+  return notch_net_train (net, &images, &held_out, &training, how->compute, error) ? make_model (dataset, net, curve)
+                                                                                   : NULL;
 }
 
 /* ---- use --------------------------------------------------------------------------------------------------------- */

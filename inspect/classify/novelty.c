@@ -276,7 +276,8 @@ notch_novelty_set_limit (NotchNovelty *novelty, const float *vector, const doubl
 
 /* ---- bytes --------------------------------------------------------------------------------------------------------- */
 
-/* Doubles, little-endian: the limit, means and sigmas of distances and of evidence, its weight, then centre, scale, factor and means. */
+/* Doubles, little-endian: the limit, means and sigmas of distances and of evidence, its weight, then centre, scale, factor
+ * and means. */
 static gsize
 n_doubles (int length, int n_classes)
 {

@@ -63,7 +63,8 @@ train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how
 {
   const guint n = dataset->example->len;
   g_autoptr (GPtrArray) feature = feature_names ();
-  g_autofree float *row = measure_maps ((const NotchExample *) (gpointer) dataset->example->data, n, how->jobs);
+  g_autofree float *row =
+      measure_maps ((const NotchExample *) (gpointer) dataset->example->data, n, notch_compute_jobs (how->compute));
   g_autofree int *class_index = notch_dataset_class_index (dataset);
   for (guint i = 0; i < n; i++)
     class_index[i] = MAX (class_index[i], -1); /* of maps nobody asks what is odd */

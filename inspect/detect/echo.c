@@ -116,8 +116,9 @@ median_pulled (int k, int n)
 
 /* The ghost that defects at one place of several dice leave in the reference of a die that is compared with them: as strong
  * as they pull the median at each of their pixels, and what noise adds. That is less than half of what they are, unless they
- * are two and half of the sources or more, as a repeater may be: then it is of any strength below theirs, and may lie a little beside
- * them, for chance puts so many defects nowhere. But where half as many sources have what it has, either may be the ghost. */
+ * are two and half of the sources or more, as a repeater may be: then it is of any strength below theirs, and may lie a
+ * little beside them, for chance puts so many defects nowhere. But where half as many sources have what it has, either may be
+ * the ghost. */
 static gboolean
 is_ghost (const NotchJoined *blob, int die, const Search *search)
 {

@@ -67,9 +67,9 @@ NotchJoin *notch_join_new (int reach, int n_rows, const int *tiles_in_row, int p
 void notch_join_free (NotchJoin *join);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchJoin, notch_join_free)
 
-/* Adds a tile of row `row`, in any order, and what its patches look like, beside them, or NULL; everything is copied. One thread at a time. Once all tiles of a row and of
- * the rows above it are there, their seams are resolved, and only blobs that a later row can touch stay open: besides
- * the result, memory is that of the rows with tiles missing. */
+/* Adds a tile of row `row`, in any order, and what its patches look like, beside them, or NULL; everything is copied. One
+ * thread at a time. Once all tiles of a row and of the rows above it are there, their seams are resolved, and only blobs that
+ * a later row can touch stay open: besides the result, memory is that of the rows with tiles missing. */
 void notch_join_add (NotchJoin *join, int row, const NotchTile *tile, const NotchTileFound *found,
                      const NotchLook *look);
 

@@ -4,13 +4,13 @@
 #include <glib.h>
 
 /* Lengths are px. A gain is how much more of the residual's sum of squares one shape explains than another, a loss how much
- * less, in units of the noise's variance: twice the logarithm of their likelihoods' ratio where noise is white and normal. NAN:
- * cannot be told.
+ * less, in units of the noise's variance: twice the logarithm of their likelihoods' ratio where noise is white and normal.
+ * NAN: cannot be told.
  *
  * A spot is a Gaussian with axes along rows and columns; a box has sides along them, as sharp as edges of the reference that
- * are alone; a disc has a rim of any sharpness. A side of the box is on the pattern's edge where the pattern goes over, outwards,
- * to the tone that the defect makes: there they join. So a bridge or an open has its sides on two opposite edges, a spur or a mouse bite
- * has one there, a missing part all four, and what fell there by chance none. */
+ * are alone; a disc has a rim of any sharpness. A side of the box is on the pattern's edge where the pattern goes over,
+ * outwards, to the tone that the defect makes: there they join. So a bridge or an open has its sides on two opposite edges, a
+ * spur or a mouse bite has one there, a missing part all four, and what fell there by chance none. */
 typedef struct {
   double spot_px;             /* sigma of the spot, geometric mean of its axes */
   double spot_ratio;          /* of its axes, 1 or more */

@@ -541,7 +541,8 @@ widen_edges (NotchPlan *plan, NotchCrew *crew, GPtrArray *samples, GError **erro
   return TRUE;
 }
 
-/* Is any die turned or stretched against the others, so that its ends are elsewhere? How much is known from a few patches only. */
+/* Is any die turned or stretched against the others, so that its ends are elsewhere? How much is known from a few patches
+ * only. */
 static gboolean
 any_turned (const NotchPlan *plan)
 {

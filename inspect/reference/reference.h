@@ -71,8 +71,8 @@ int notch_reference_patch_size (double width, double height);
 /* Is a shift to be believed? */
 gboolean notch_reference_trusted (const NotchShiftFound *found);
 /* Appends one piece, within which shifts go on changing as they do across its middle; where `slope` tells that they change by
- * more than a twenty-fifth of a pixel, it is cut into some of 32 to 63 px, and `fit` finds what is wrong with the shift of each.
- * shift_at (x, y, k) gives source k's shift for the image position. */
+ * more than a twenty-fifth of a pixel, it is cut into some of 32 to 63 px, and `fit` finds what is wrong with the shift of
+ * each. shift_at (x, y, k) gives source k's shift for the image position. */
 typedef struct {
   gint64 tile_x, tile_y;
   int n_sources;

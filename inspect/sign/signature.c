@@ -539,8 +539,8 @@ measure_regions (const Map *map, double *to)
 
 /* ---- neighbours ------------------------------------------------------------------------------------------------ */
 
-/* Pairs of neighbours of which both failed, none failed or one, against chance: the logarithm of the odds ratio (Taam and Hamada,
- * Technometrics 35, 1993), over sides and over corners, of all dice and of those away from the edge. */
+/* Pairs of neighbours of which both failed, none failed or one, against chance: the logarithm of the odds ratio (Taam and
+ * Hamada, Technometrics 35, 1993), over sides and over corners, of all dice and of those away from the edge. */
 static void
 measure_neighbours (const Map *map, double *to)
 {

@@ -14,6 +14,7 @@ const char *notch_signature_name (int index);
 /* Fills notch_signature_count () numbers. Lengths are in units of the wafer's radius. */
 void notch_signature_measure (const NotchRaster *raster, double *value);
 
-/* Numbers that are large where failed dice lie together, one for each way to do so: the densest place at three scales, the ring
- * that differs most from the rest, the line that stands out most at two lengths, and neighbours over sides and over corners. Faster than all features. */
+/* Numbers that are large where failed dice lie together, one for each way to do so: the densest place at three scales, the
+ * ring that differs most from the rest, the line that stands out most at two lengths, and neighbours over sides and over
+ * corners. Faster than all features. */
 void notch_signature_stand_out (const NotchRaster *raster, double value[NOTCH_STAND_OUTS]);

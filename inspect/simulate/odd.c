@@ -112,7 +112,8 @@ add_lumps (NotchCanvas *canvas)
     canvas->delta[i] *= MAX (1 + (float) much * field[i], 0);
 }
 
-/* Turns a cover into grey levels: added; as a film, which scales; as paint, which hides; along the pattern's edges; or noise. */
+/* Turns a cover into grey levels: added; as a film, which scales; as paint, which hides; along the pattern's edges; or
+ * noise. */
 static void
 change (NotchCanvas *canvas)
 {

@@ -35,8 +35,8 @@ take_examples (NotchAnswers *answers, const NotchModel *model, const NotchDatase
 }
 
 NotchAnswers *
-notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, const guint8 *use, int jobs,
-                   GError **error)
+notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, const guint8 *use,
+                   const NotchCompute *compute, GError **error)
 {
   const NotchModel *model = trained->model;
   g_autoptr (NotchAnswers) answers = g_new0 (NotchAnswers, 1);
@@ -54,9 +54,8 @@ notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, con
   answers->probability = g_new (float, n *c + 1);
   answers->confidence = g_new (double, n + 1);
   answers->distance = g_new (double, n + 1);
-  const NotchCompute processors = { .jobs = jobs };
-  if (!notch_trained_probabilities (trained, example, n, dataset->patch_side, &processors, answers->probability, error)
-      || !notch_known_distances (trained, example, n, dataset->patch_side, &processors, answers->distance, error))
+  if (!notch_trained_probabilities (trained, example, n, dataset->patch_side, compute, answers->probability, error)
+      || !notch_known_distances (trained, example, n, dataset->patch_side, compute, answers->distance, error))
     return NULL;
   for (guint i = 0; i < n; i++) {
     answers->called[i] =

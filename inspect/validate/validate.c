@@ -45,11 +45,11 @@ choose_examples (NotchValidation *v)
 }
 
 static gboolean
-answer (NotchValidation *v, int jobs, GError **error)
+answer (NotchValidation *v, const NotchCompute *compute, GError **error)
 {
   g_autofree guint8 *use = choose_examples (v);
   const char *path = v->trained->model->path;
-  v->answers = notch_answers_new (v->trained, v->dataset, use, jobs, error);
+  v->answers = notch_answers_new (v->trained, v->dataset, use, compute, error);
   const NotchAnswers *a = v->answers;
   if (!a)
     return FALSE;
@@ -85,7 +85,7 @@ mark_nuisances (NotchValidation *v, GError **error)
   g_auto (GStrv) names = v->options->nuisances ? g_strsplit (v->options->nuisances, ",", -1) : NULL;
   v->nuisance = g_new0 (gboolean, model->class_name->len + 1);
   for (guint k = 0; k < model->class_name->len; k++)
-    v->nuisance[k] = g_str_has_prefix (model->class_name->pdata[k], "nuisance");
+    v->nuisance[k] = notch_is_nuisance (model->class_name->pdata[k]);
   for (int i = 0; names && names[i]; i++) {
     int k = notch_model_class (model, g_strstrip (names[i]));
     if (k < 0) {
@@ -103,13 +103,11 @@ static void
 filter_nuisances (NotchValidation *v)
 {
   const NotchAnswers *a = v->answers;
-  g_autofree double *score = g_new0 (double, a->n_known);
+  g_autofree double *score = g_new (double, a->n_known);
   g_autofree gboolean *is = g_new (gboolean, a->n_known);
   for (guint i = 0; i < a->n_known; i++) {
     is[i] = v->nuisance[a->truth[i]];
-    for (int k = 0; k < a->n_classes; k++)
-      if (v->nuisance[k])
-        score[i] += (double) a->probability[i * (gsize) a->n_classes + (gsize) k];
+    score[i] = notch_nuisance_score (a->probability + i * (gsize) a->n_classes, v->nuisance, a->n_classes);
   }
   v->curve = notch_nuisance_curve (score, is, a->n_known);
   if (v->curve)
@@ -120,7 +118,7 @@ filter_nuisances (NotchValidation *v)
 
 /* Both are asked the same; a class that the other one does not know it gets wrong. */
 static gboolean
-compare (NotchValidation *v, int jobs, GError **error)
+compare (NotchValidation *v, const NotchCompute *compute, GError **error)
 {
   const NotchAnswers *a = v->answers;
   const GPtrArray *own = v->trained->model->class_name, *others = v->other->model->class_name;
@@ -129,10 +127,8 @@ compare (NotchValidation *v, int jobs, GError **error)
   g_autofree float *probability = g_new (float, a->n_known *c + 1);
   g_autofree double *distance = g_new (double, a->n_known + 1);
   gint64 right = 0;
-  const NotchCompute processors = { .jobs = jobs };
-  if (!notch_trained_probabilities (v->other, example, a->n_known, v->dataset->patch_side, &processors, probability,
-                                    error)
-      || !notch_known_distances (v->other, example, a->n_known, v->dataset->patch_side, &processors, distance, error))
+  if (!notch_trained_probabilities (v->other, example, a->n_known, v->dataset->patch_side, compute, probability, error)
+      || !notch_known_distances (v->other, example, a->n_known, v->dataset->patch_side, compute, distance, error))
     return FALSE;
   for (guint i = 0; i < a->n_known; i++) {
     double confidence;
@@ -195,9 +191,8 @@ leave_out (NotchValidation *v, int class_index, const guint8 *part, const NotchT
   g_autoptr (NotchTrained) trained = notch_trained_new (model, error);
   if (!trained)
     return FALSE;
-  const NotchCompute processors = { .jobs = how->jobs };
-  g_autoptr (NotchAnswers) answers = notch_known_learn (trained, &rest, rest_part, &processors, error)
-                                         ? notch_answers_new (trained, v->dataset, held, how->jobs, error)
+  g_autoptr (NotchAnswers) answers = notch_known_learn (trained, &rest, rest_part, how->compute, error)
+                                         ? notch_answers_new (trained, v->dataset, held, how->compute, error)
                                          : NULL;
   if (!answers)
     return FALSE;
@@ -230,11 +225,9 @@ go_on (const Listener *listener, const char *line, double done, GError **error)
 }
 
 static gboolean
-leave_each_out (NotchValidation *v, Listener *listener, int jobs, GError **error)
+leave_each_out (NotchValidation *v, Listener *listener, const NotchCompute *compute, GError **error)
 {
-  const NotchTrainHow how = {
-    .seed = v->options->seed, .jobs = jobs, .device = v->options->device, .step = pass_on, .data = listener
-  };
+  const NotchTrainHow how = { .seed = v->options->seed, .compute = compute, .step = pass_on, .data = listener };
   g_autofree guint8 *part = notch_dataset_split (v->dataset, LEFT_OUT_TEST, how.seed);
   v->left_out = g_array_new (FALSE, FALSE, sizeof (NotchLeftOut));
   g_array_set_clear_func (v->left_out, clear_left_out);
@@ -251,7 +244,8 @@ leave_each_out (NotchValidation *v, Listener *listener, int jobs, GError **error
 /* ---- the whole ----------------------------------------------------------------------------------------------------- */
 
 static gboolean
-measure (NotchValidation *v, const char *model, char **datasets, const Listener *listener, int jobs, GError **error)
+measure (NotchValidation *v, const char *model, char **datasets, const Listener *listener, const NotchCompute *compute,
+         GError **error)
 {
   v->trained = notch_trained_load (model, NULL, error);
   if (!v->trained || !mark_nuisances (v, error))
@@ -275,10 +269,10 @@ measure (NotchValidation *v, const char *model, char **datasets, const Listener 
     return FALSE;
   }
   notch_dataset_keep (v->dataset, NOTCH_PART_HELD_OUT);
-  if (!go_on (listener, NULL, 0, error) || !answer (v, jobs, error) || !go_on (listener, NULL, 0, error))
+  if (!go_on (listener, NULL, 0, error) || !answer (v, compute, error) || !go_on (listener, NULL, 0, error))
     return FALSE;
   filter_nuisances (v);
-  return !v->other || (compare (v, jobs, error) && go_on (listener, NULL, 0, error));
+  return !v->other || (compare (v, compute, error) && go_on (listener, NULL, 0, error));
 }
 
 /* The model with these figures in it. */
@@ -295,11 +289,12 @@ gboolean
 notch_validate (const char *model, char **datasets, const NotchValidateOptions *options, NotchTrainStep step,
                 gpointer data, char ***unmet, char **report, char **json, GError **error)
 {
-  int jobs = options->jobs > 0 ? options->jobs : (int) g_get_num_processors ();
+  g_auto (NotchCompute) compute = { 0 };
   Listener listener = { step, data };
   g_auto (NotchValidation) v = { .options = options };
   g_autoptr (GPtrArray) lines = g_ptr_array_new_null_terminated (8, g_free, TRUE);
-  if (!measure (&v, model, datasets, &listener, jobs, error))
+  if (!notch_compute_open (&compute, options->device, 1, options->jobs, NULL, error)
+      || !measure (&v, model, datasets, &listener, &compute, error))
     return FALSE;
   g_autoptr (NotchGate) gate = NULL;
   if (options->gate) {
@@ -307,7 +302,7 @@ notch_validate (const char *model, char **datasets, const NotchValidateOptions *
     if (!gate)
       return FALSE;
   }
-  if (options->leave_out && !leave_each_out (&v, &listener, jobs, error))
+  if (options->leave_out && !leave_each_out (&v, &listener, &compute, error))
     return FALSE;
   if (!go_on (&listener, NULL, 1, error))
     return FALSE;

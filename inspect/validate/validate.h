@@ -21,10 +21,9 @@ typedef struct {
   double *distance;   /* n: from what is known; NAN: the model cannot tell */
 } NotchAnswers;
 
-/* To the examples whose `use` is not 0 and whose class is known to the dataset. NULL where memory for the classifier does not
- * do. */
-NotchAnswers *notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, const guint8 *use, int jobs,
-                                 GError **error);
+/* To the examples whose `use` is not 0 and whose class is known to the dataset. NULL where memory or a device does not do. */
+NotchAnswers *notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, const guint8 *use,
+                                 const NotchCompute *compute, GError **error);
 void notch_answers_free (NotchAnswers *answers);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchAnswers, notch_answers_free)
 
@@ -65,9 +64,6 @@ typedef struct {
   double p, other_accuracy;
   GArray *left_out; /* NotchLeftOut; NULL: not asked for */
 } NotchValidation;
-
-/* What an operating point of the nuisance filter keeps at least of the defects of interest. */
-#define NOTCH_NUISANCE_KEPT 0.995
 
 /* ---- limits (gate.c) ----------------------------------------------------------------------------------------------- */
 

@@ -61,9 +61,10 @@ void notch_grid_from_cells (const NotchGrid *grid, double col, double row, doubl
 /* Dice of a kind. */
 int notch_grid_count (const NotchGrid *grid, NotchDieKind kind);
 
-/* The dice of a recipe's lattice on an image of width x height px. `pixel_um` is 0 where it is not known; `outline`
- * has radius 0 where no wafer's edge is in the image; without an origin, dice begin with the first pixel. NULL without an error when the recipe gives no pitch; an error
- * when the pitch makes no sense for the image: a die larger than the image, µm without a pixel size, too many dice. */
+/* The dice of a recipe's lattice on an image of width x height px. `pixel_um` is 0 where it is not known; `outline` has
+ * radius 0 where no wafer's edge is in the image; without an origin, dice begin with the first pixel. NULL without an error
+ * when the recipe gives no pitch; an error when the pitch makes no sense for the image: a die larger than the image, µm
+ * without a pixel size, too many dice. */
 NotchGrid *notch_grid_new (const NotchRecipe *recipe, gint64 width, gint64 height, double pixel_um,
                            const NotchOutline *outline, GError **error);
 

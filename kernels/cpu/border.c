@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* Takes what a line of pixels has in common off its residual: a part of the reference, by least squares without what
- * sticks out. `step` apart, n of them, and which of them count. `raw`: the reference before it was fitted, which is there on both
+/* Takes what a line of pixels has in common off its residual: a part of the reference, by least squares without what sticks
+ * out. `step` apart, n of them, and which of them count. `raw`: the reference before it was fitted, which is there on both
  * sides of the border. */
 static void
 level_line (NotchLane *lane, const float *raw, float *res, float *ref, const uint8_t *counts, ptrdiff_t step, int n)

@@ -1,8 +1,8 @@
 /* bundle.c - see bundle.h
  *
- * Stockham's form of the fast Fourier transform: a pass of radix r makes of `step` series of n samples, one woven into the other,
- * `step` times r series of n / r. Samples come out in order, and every pass goes through whole rows. (Van Loan, Computational
- * Frameworks for the Fast Fourier Transform, 1992, 1.7.) */
+ * Stockham's form of the fast Fourier transform: a pass of radix r makes of `step` series of n samples, one woven into the
+ * other, `step` times r series of n / r. Samples come out in order, and every pass goes through whole rows. (Van Loan,
+ * Computational Frameworks for the Fast Fourier Transform, 1992, 1.7.) */
 #include "kernels/cpu/bundle.h"
 #include "kernels/cpu/lane.h"
 

@@ -122,8 +122,8 @@ int notch_cpu_fail (NotchLane *lane, const char *format, ...) __attribute__ ((fo
 void notch_cpu_lose (NotchLane *lane, ptrdiff_t at, uint8_t why);
 void notch_cpu_judge (NotchLane *lane);
 
-/* Robust least squares of test - reference on a piece's terms, `area` px of them, reweighted three times: pixels beyond four robust sigmas of the
- * last round are left out (Holland and Welsch 1977). `n` samples lie in columns of `basis`. */
+/* Robust least squares of test - reference on a piece's terms, `area` px of them, reweighted three times: pixels beyond four
+ * robust sigmas of the last round are left out (Holland and Welsch 1977). `n` samples lie in columns of `basis`. */
 void notch_cpu_regress (NotchLane *lane, int n, const NotchFit *a, int area, const NotchRefNoise *noise,
                         float coefficient[NOTCH_FIT_MAX]);
 /* Where two dice meet, interpolation mixes what belongs to one with what belongs to the other, and they are not lit and

@@ -57,8 +57,8 @@ notch_cuda_count (NotchFault *fault)
   return 0;
 }
 
-/* Gives some of what is kept for lanes and strips to come back, the lanes' first; false where that is nothing. Holds the device's
- * lock. */
+/* Gives some of what is kept for lanes and strips to come back, the lanes' first; false where that is nothing. Holds the
+ * device's lock. */
 static bool
 release_spare (NotchDevice *device)
 {

@@ -81,7 +81,7 @@ struct View {
   float seed, grow;
 };
 
-/* ---- keys of peaks ------------------------------------------------------------------------------------------------------ */
+/* ---- keys of peaks ------------------------------------------------------------------------------------------------------  */
 
 /* A peak as a number that orders as notch_blob_peak does: strength, then the first place. 0 is less than any. */
 static __device__ __forceinline__ unsigned long long
@@ -106,7 +106,7 @@ raise_key (unsigned long long *key, unsigned long long to)
     atomicMax (key, to);
 }
 
-/* ---- union-find --------------------------------------------------------------------------------------------------------- */
+/* ---- union-find ---------------------------------------------------------------------------------------------------------  */
 
 static __device__ __forceinline__ int32_t
 root_of (const int32_t *parent, int32_t at)
@@ -533,7 +533,7 @@ put_seam_kernel (View v)
   }
 }
 
-/* ---- patch ---------------------------------------------------------------------------------------------------------------- */
+/* ---- patch --------------------------------------------------------------------------------------------------------------- */
 
 /* Ranks the blobs of each tile that have a seed, strongest first. blockIdx.y is the tile. */
 static __global__ void
@@ -580,7 +580,7 @@ crop_kernel (const NotchTile *tiles, const NotchTileHead *head, const NotchBlob 
   }
 }
 
-/* ---- what a lane keeps ------------------------------------------------------------------------------------------------- */
+/* ---- what a lane keeps ------------------------------------------------------------------------------------------------- * */
 
 /* Of a tile. */
 static size_t
@@ -629,7 +629,7 @@ notch_cuda_label_free (NotchLane *lane)
   lane->label = nullptr;
 }
 
-/* ---- stages ------------------------------------------------------------------------------------------------------------ */
+/* ---- stages ------------------------------------------------------------------------------------------------------------ * */
 
 static View
 view_of (NotchLane *lane, const NotchLabel *a)

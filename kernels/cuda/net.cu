@@ -251,9 +251,9 @@ finish_kernel (float *y, const float *bias, size_t n, int filters, bool rectify)
   y[i] = rectify && !(v > 0) ? 0 : v;
 }
 
-/* c = a b of matrices whose rows lie one behind the other, c of m x n; either may be turned. cuBLAS takes columns for rows: to
- * it c is turned, and so is the order of the factors. In a lane that is brief it rounds a and b on their way to the tensor cores;
- * they are single in memory, as c is, and so are the sums. */
+/* c = a b of matrices whose rows lie one behind the other, c of m x n; either may be turned. cuBLAS takes columns for rows:
+ * to it c is turned, and so is the order of the factors. In a lane that is brief it rounds a and b on their way to the tensor
+ * cores; they are single in memory, as c is, and so are the sums. */
 static int
 multiply (NotchNetLane *lane, int m, int n, int k, const float *a, bool turn_a, const float *b, bool turn_b, float *c)
 {

@@ -70,7 +70,7 @@ struct Range {
   NotchStripView strip[NOTCH_MAX_MEM];
 };
 
-/* ---- who and where ---------------------------------------------------------------------------------------------------- */
+/* ---- who and where --- */
 
 /* The layer that holds a block or a cell: the last one that does not begin behind it. */
 template <int Layer::*first>
@@ -95,7 +95,7 @@ block_of (const Layer *layer, int i)
   return notch_source_block (&layer->wide, &layer->blocks, i);
 }
 
-/* ---- sources ------------------------------------------------------------------------------------------------------------ */
+/* ---- sources ------------------------------------------------------------------------------------------------------------  */
 
 /* Places every source of a range; a thread each. */
 static __global__ void
@@ -130,7 +130,7 @@ place_taps (Range range)
   taps->at = (int) ((int64_t) floor (at) - NOTCH_TAP_ORIGIN - (i < side ? place->x : place->y));
 }
 
-/* ---- equal brightness ----------------------------------------------------------------------------------------------------- */
+/* ---- equal brightness ---------------------------------------------------------------------------------------------------- */
 
 /* Can a layer's sources be made equally bright? */
 static __device__ bool
@@ -276,10 +276,10 @@ join_noise (NotchLane lane, Range range)
   }
 }
 
-/* ---- the median --------------------------------------------------------------------------------------------------------- */
+/* ---- the median ---------------------------------------------------------------------------------------------------------  */
 
-/* Batcher's odd-even merge sort for K values, as pairs of which the smaller value goes low; known when this is compiled, so that
- * values stay in registers, and what the median does not depend on is left out. */
+/* Batcher's odd-even merge sort for K values, as pairs of which the smaller value goes low; known when this is compiled, so
+ * that values stay in registers, and what the median does not depend on is left out. */
 template <int K> struct Network {
   int n;
   int low[80], high[80];
@@ -316,7 +316,7 @@ sorted_median (float (&v)[K], std::index_sequence<I...>)
   return 0.5f * (v[(K - 1) / 2] + v[K / 2]);
 }
 
-/* ---- drawing -------------------------------------------------------------------------------------------------------------- */
+/* ---- drawing ------------------------------------------------------------------------------------------------------------- */
 
 /* The samples of a source that a cell's pixels reach. (x, y): the cell's first pixel in the block. */
 static __device__ void
@@ -456,7 +456,7 @@ __launch_bounds__ (CELL_THREADS, 3) draw (NotchLane lane, Range range)
   }
 }
 
-/* ---- the stage --------------------------------------------------------------------------------------------------------- */
+/* ---- the stage --------------------------------------------------------------------------------------------------------- * */
 
 typedef void (*Draw) (NotchLane, Range);
 

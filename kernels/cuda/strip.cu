@@ -1,11 +1,12 @@
 /* strip.cu - rows of images on a device: each goes up once, as long as there is room to keep it
  *
- * A *shelf* has the rows of one image, in slots of a row each. A strip pins those that it holds; the others stay for strips to
- * come, until their slots are wanted: those that came first go first, for an inspection goes through an image from the top down.
+ * A *shelf* has the rows of one image, in slots of a row each. A strip pins those that it holds; the others stay for strips
+ * to come, until their slots are wanted: those that came first go first, for an inspection goes through an image from the top
+ * down.
  *
- * What goes up is cut into parts. Threads of the device copy them to pinned memory, outside of its lock, and send them off on one
- * stream; so who asks for a strip goes on reading the next one. A strip has arrived when all parts up to its last one have, for
- * it may share rows with an earlier one. */
+ * What goes up is cut into parts. Threads of the device copy them to pinned memory, outside of its lock, and send them off on
+ * one stream; so who asks for a strip goes on reading the next one. A strip has arrived when all parts up to its last one
+ * have, for it may share rows with an earlier one. */
 #include "kernels/cuda/lane.cuh"
 
 #include <algorithm>
@@ -535,7 +536,7 @@ notch_cuda_sent (NotchDevice *device)
   return device->strips->bytes;
 }
 
-/* ---- beginning and end ----------------------------------------------------------------------------------------------------- */
+/* ---- beginning and end ------------------------------------------------------------------------------------------------- */
 
 static cudaError_t
 make_copier (NotchDevice *device, Copier *copier)

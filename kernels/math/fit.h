@@ -243,8 +243,8 @@ notch_fit_round (NotchFitMatrix matrix, const int use[NOTCH_FIT_MAX], int m, dou
   coefficient[0] = (float) (matrix[m][0] / (count > 1 ? count : 1));
 }
 
-/* What comes of the median of the sizes of the residuals: what a sample may be off by in the next round, and the variance of the
- * image's noise. */
+/* What comes of the median of the sizes of the residuals: what a sample may be off by in the next round, and the variance of
+ * the image's noise. */
 NOTCH_FN void
 notch_fit_spread (float median, float quiet, const NotchRefNoise *noise, double *cut, double *variance)
 {
@@ -283,8 +283,8 @@ notch_fit_model (const NotchFitRow *row, const NotchFitPixel *pixel, float u)
 
 #define NOTCH_BORDER_EDGE 0.25f /* px: what an edge may be off by */
 
-/* What a pixel's residual tells of its line's level, `spread` being that of flat pixels: where an edge is off by a fraction of a
- * pixel all along the line, as rough ones are, it would pass for brightness. */
+/* What a pixel's residual tells of its line's level, `spread` being that of flat pixels: where an edge is off by a fraction
+ * of a pixel all along the line, as rough ones are, it would pass for brightness. */
 NOTCH_FN float
 notch_border_weight (float spread, float gx, float gy)
 {
@@ -298,8 +298,8 @@ typedef struct {
   bool upright; /* a column */
 } NotchBorderLine;
 
-/* Line i of 4 NOTCH_BORDER_WIDTH, in the order in which they are levelled: at each depth left, above, right, below. False: there
- * is none, for the piece ends at the tile or is too thin. */
+/* Line i of 4 NOTCH_BORDER_WIDTH, in the order in which they are levelled: at each depth left, above, right, below. False:
+ * there is none, for the piece ends at the tile or is too thin. */
 NOTCH_FN bool
 notch_border_line (const NotchPiece *piece, int size, int i, NotchBorderLine *line)
 {

@@ -31,7 +31,7 @@ notch_follow_pixel (const NotchNoise *noise, float res, float g, float gx, float
   return pixel;
 }
 
-/* ---- as a whole ----------------------------------------------------------------------------------------------------------- */
+/* ---- as a whole ---------------------------------------------------------------------------------------------------------- */
 
 /* Before edges are followed one by one, what all of a region say together is taken out: a die is fitted one shift, and where it
  * is turned or distorted by more than its patches could tell, its edges are off for more than 12 px. */
@@ -89,7 +89,7 @@ notch_follow_shift_at (const NotchFollowShift *cell, const NotchPiece *piece, in
   return shift;
 }
 
-/* ---- along edges ------------------------------------------------------------------------------------------------------- */
+/* ---- along edges ------------------------------------------------------------------------------------------------------- * */
 
 /* What is left of a residual. `along`: the sums of what the pixels say. */
 NOTCH_FN float

@@ -45,8 +45,8 @@ notch_quality_bound (const NotchQuality *quality, double variance)
   return (float) sqrt (2 * (variance > 1e-3 ? variance : 1e-3) / least);
 }
 
-/* The noise that two patches' bounds go by: given, or what both have in the mean; but not less than a patch has itself, or noise
- * that only one of them has would be its structure. */
+/* The noise that two patches' bounds go by: given, or what both have in the mean; but not less than a patch has itself, or
+ * noise that only one of them has would be its structure. */
 NOTCH_FN double
 notch_quality_noise (const NotchQuality *own, const NotchQuality *other, double given)
 {

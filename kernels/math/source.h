@@ -5,7 +5,7 @@
 #include "kernels/math/number.h"
 #include "kernels/math/resample.h"
 
-/* ---- place ------------------------------------------------------------------------------------------------------------ */
+/* ---- place --- */
 
 /* A source of a rectangle of a tile that one shift serves. */
 typedef struct {
@@ -38,7 +38,7 @@ notch_source_place (NotchSourcePlace *place, int64_t x, int64_t y, const NotchSo
   place->first = 1, place->down = 0, place->step = 0;
 }
 
-/* ---- shifts that change ------------------------------------------------------------------------------------------------ */
+/* ---- shifts that change ------------------------------------------------------------------------------------------------ * */
 
 /* A piece whose k sources' shifts change over it is made of n_x x n_y blocks, at whose ends they are off by no more than a
  * fiftieth of a pixel, if that leaves them 8 px. */
@@ -88,7 +88,7 @@ notch_source_bend (const NotchSourceShift *shift, const NotchPiece *piece, const
   return bent;
 }
 
-/* ---- equal brightness --------------------------------------------------------------------------------------------------- */
+/* ---- equal brightness ---------------------------------------------------------------------------------------------------  */
 
 #define NOTCH_EQUAL_BLOCKS 8  /* a side of a piece */
 #define NOTCH_EQUAL_LEAST  64 /* px: a smaller piece tells too little */
@@ -154,7 +154,7 @@ notch_source_factor (const NotchSourcePlace *place, int y)
   return (float) (place->first + place->down * y);
 }
 
-/* ---- noise ---------------------------------------------------------------------------------------------------------------- */
+/* ---- noise --------------------------------------------------------------------------------------------------------------- */
 
 /* The noise of a piece's reference in variances of the image's: of its level, its slopes and its Laplacian, and level times
  * Laplacian; the other products are 0. */
@@ -229,7 +229,7 @@ notch_source_median (const float *v, ptrdiff_t step, int k, float *median)
   return found > 0;
 }
 
-/* ---- rims ----------------------------------------------------------------------------------------------------------------- */
+/* ---- rims ---------------------------------------------------------------------------------------------------------------- */
 
 /* A piece and the pixels around it that are in the tile. */
 NOTCH_FN NotchPiece

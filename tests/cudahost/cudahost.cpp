@@ -9,8 +9,8 @@
  *                     stream is given until something waits for it. New memory holds other garbage in each
  *   CUDAHOST_DEVICES  how many there are, 1
  *   CUDAHOST_MEMORY   bytes of each, 512 MiB
- *   CUDAHOST_COUNTS   a file that is told at the end how often memory of a device was allocated, and how many plans of cuFFT were
- *                     made: "allocations plans"
+ *   CUDAHOST_COUNTS   a file that is told at the end how often memory of a device was allocated, and how many plans of cuFFT
+ *                     were made: "allocations plans"
  *   CUDAHOST_FAULT    this launch of the process, counted from 1, or the next one, spoils its device for good */
 #include <cuda_runtime.h>
 
