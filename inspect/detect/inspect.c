@@ -433,9 +433,9 @@ is_whole_wafer (const NotchResult *result)
 static gboolean
 read_signature (NotchResult *result, const NotchClasses *classes, const NotchCompute *compute, GError **error)
 {
-  gboolean fits = classes->signature && result->grid
-                  && (g_strcmp0 (result->recipe->classify.signature_model, NOTCH_MODEL_SHIPPED) != 0
-                      || is_whole_wafer (result));
+  gboolean fits =
+      classes->signature && result->grid
+      && (g_strcmp0 (result->recipe->classify.signature_model, NOTCH_MODEL_SHIPPED) != 0 || is_whole_wafer (result));
   g_autoptr (NotchBinMap) map = fits ? notch_binmap_of_grid (result->grid) : NULL;
   NotchSignature signature;
   if (!map)
