@@ -79,6 +79,6 @@ gboolean notch_trained_probabilities (const NotchTrained *trained, const NotchEx
  * beyond what nearly all known examples are within.
  * *confidence is the probability of the most probable class. */
 int notch_trained_decide (const NotchTrained *trained, const float *probability, double distance, double *confidence);
-/* Whether an example that is called so is flagged as a nuisance: by its probability of being any, where the model knows from where on,
- * else by its class. */
+/* Whether an example that is called so is flagged as a nuisance: by its probability of being any, where the model knows from
+ * where on, else by its class. */
 gboolean notch_trained_flags (const NotchTrained *trained, const float *probability, int called);
