@@ -23,6 +23,16 @@ notch_classifier_find (const char *name, GError **error)
   return NULL;
 }
 
+gboolean
+notch_enough_classes (const GPtrArray *class_name, GError **error)
+{
+  if (class_name->len >= 2)
+    return TRUE;
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "training: there %s; give examples of at least two",
+               class_name->len == 1 ? "is one class only" : "are no classes");
+  return FALSE;
+}
+
 NotchTrained *
 notch_trained_new (NotchModel *model, GError **error)
 {
@@ -63,7 +73,7 @@ notch_trained_load (const char *path, const char *purpose, GError **error)
   if (!model)
     return NULL;
   if (purpose && strcmp (model->purpose, purpose) != 0) {
-    notch_model_refuse (model, error, "is a model for %s, not for %s; name another", model->purpose, purpose);
+    notch_model_refuse (model, error, "its purpose is \"%s\", not \"%s\"; name another model", model->purpose, purpose);
     return NULL;
   }
   return notch_trained_new (g_steal_pointer (&model), error);
@@ -117,6 +127,6 @@ notch_classifiers_describe (void)
 {
   GString *text = g_string_new (NULL);
   for (int i = 0; notch_classifiers[i]; i++)
-    g_string_append_printf (text, "  %-8s %s\n", notch_classifiers[i]->name, notch_classifiers[i]->summary);
+    g_string_append_printf (text, "  %-9s  %s\n", notch_classifiers[i]->name, notch_classifiers[i]->summary);
   return g_string_free (text, FALSE);
 }

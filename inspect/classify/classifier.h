@@ -53,6 +53,9 @@ extern const NotchClassifier notch_classifier_forest, notch_classifier_net, notc
 /* The row of a name; the error lists the names. */
 const NotchClassifier *notch_classifier_find (const char *name, GError **error);
 
+/* Whether there are two classes to tell apart; the error is a usage error. */
+gboolean notch_enough_classes (const GPtrArray *class_name, GError **error);
+
 /* What is said of a defect that is not sure to be any of a model's classes; no class has this name. */
 #define NOTCH_UNKNOWN "unknown"
 

@@ -193,6 +193,8 @@ static NotchModel *
 train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how, GError **error)
 {
   g_auto (Part) learn = part_of (dataset, part, NOTCH_PART_TRAIN), held = part_of (dataset, part, NOTCH_PART_HELD_OUT);
+  if (!notch_enough_classes (dataset->class_name, error))
+    return NULL;
   if (learn.example->len == 0) {
     g_set_error_literal (
         error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
