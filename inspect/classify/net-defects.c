@@ -66,6 +66,7 @@ mean_and_spread (const float *v, int n, double *mean, double *spread)
 typedef struct {
   const NotchExample **example;
   int patch_side, side;
+  const gboolean *oriented; /* see NotchTrainHow */
 } Patches;
 
 /* What is small stays, what is large comes no further than 8. */
@@ -89,7 +90,8 @@ draw (const NotchNetImages *images, gsize i, NotchRandom *random, float *image)
   double noise = noise_of (test, reference, n, spread, scratch);
   if (random) {
     NotchPatchPair pair = { side, noise, test, reference, scratch };
-    notch_augment (&pair, NOTCH_AUGMENT_ALL, random);
+    const gboolean oriented = patches->oriented && patches->oriented[patches->example[i]->class_index];
+    notch_augment (&pair, NOTCH_AUGMENT_ALL & ~(oriented ? NOTCH_AUGMENT_DIRECTION : 0u), random);
     mean_and_spread (reference, n, &mean, &spread);
     noise = noise_of (test, reference, n, spread, scratch);
   }
@@ -185,6 +187,17 @@ curve_to_json (const GArray *curve)
   return rows;
 }
 
+/* What NotchNetTraining.manner is. */
+static char *
+describe_manner (const gboolean *oriented, guint n_classes)
+{
+  GString *text = g_string_new ("oriented:");
+  for (guint c = 0; oriented && c < n_classes; c++)
+    if (oriented[c])
+      g_string_append_printf (text, " %u", c);
+  return g_string_free (text, FALSE);
+}
+
 static NotchModel *
 make_model (const NotchDataset *dataset, const NotchNet *net, const GArray *curve)
 {
@@ -211,14 +224,17 @@ train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how
   g_autoptr (NotchNet) net = notch_net_new (&shape, how->seed, error);
   if (!net)
     return NULL;
-  Patches patches[] = { { (const NotchExample **) learn.example->pdata, dataset->patch_side, shape.side },
-                        { (const NotchExample **) held.example->pdata, dataset->patch_side, shape.side } };
+  Patches patches[] = { { (const NotchExample **) learn.example->pdata, dataset->patch_side, shape.side,
+                          how->oriented },
+                        { (const NotchExample **) held.example->pdata, dataset->patch_side, shape.side, NULL } };
   const NotchNetImages images = images_of (&learn, &patches[0]), held_out = images_of (&held, &patches[1]);
   g_autoptr (GArray) curve = g_array_new (FALSE, FALSE, sizeof (double));
+  g_autofree char *manner = describe_manner (how->oriented, dataset->class_name->len);
   const NotchNetTraining training = { .seed = how->seed,
                                       .epochs = how->rounds,
                                       .batch = BATCH,
                                       .per_epoch = MAX (learn.example->len, LEAST_PER_EPOCH),
+                                      .manner = manner,
                                       .checkpoint = how->checkpoint,
                                       .resume = how->resume,
                                       .curve = curve,
@@ -268,7 +284,7 @@ apply (const State *state, const NotchExample *example, guint n, int patch_side,
   for (guint i = 0; i < n; i++)
     if (example[i].patch && patch_side > 0)
       g_ptr_array_add (with, (gpointer) &example[i]);
-  Patches patches = { (const NotchExample **) with->pdata, patch_side, notch_net_shape (state->net)->side };
+  Patches patches = { (const NotchExample **) with->pdata, patch_side, notch_net_shape (state->net)->side, NULL };
   const NotchNetImages images = { .n = with->len, .draw = draw, .data = &patches };
   g_autofree float *answers = g_new (float, with->len * state->classes + 1);
   g_autofree float *vectors = vector ? g_new (float, with->len * state->embedding + 1) : NULL;
