@@ -256,12 +256,16 @@ train (Training *training, const char *path, GError **error)
   const NotchClassifier *classifier =
       notch_classifier_find (training->options->classifier ? training->options->classifier : usual, error);
   g_autofree char *checkpoint = g_strconcat (path, ".checkpoint", NULL);
-  if (!classifier || !tell_data (training, error) || !check_options (training, classifier, error))
+  if (!classifier)
+    return FALSE;
+  const NotchDataset *dataset = training->dataset;
+  for (guint i = 0; classifier->patches && dataset->patch_side > 0 && i < dataset->example->len; i++)
+    if (!notch_example (dataset, i)->patch) /* more than a tile keeps */
+      training->part[i] = NOTCH_PART_NONE;
+  notch_dataset_check (training->dataset, training->part);
+  if (!tell_data (training, error) || !check_options (training, classifier, error))
     return FALSE;
   training->how.checkpoint = notch_is_stream (path) ? NULL : checkpoint;
-  for (guint i = 0; classifier->patches && i < training->dataset->example->len; i++)
-    if (!notch_example (training->dataset, i)->patch) /* more than a tile keeps */
-      training->part[i] = NOTCH_PART_NONE;
   g_autoptr (NotchModel) model = classifier->train (training->dataset, training->part, &training->how, error);
   if (!model)
     return FALSE;
@@ -308,7 +312,6 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
   training.report = g_string_new (NULL);
   double share = options->hold_out == 0 ? 0.2 : MAX (options->hold_out, 0);
   training.part = notch_dataset_split (training.dataset, share, options->seed);
-  notch_dataset_check (training.dataset, training.part);
   gboolean well = train (&training, path, error);
   if (well && report)
     *report = g_strdup (training.report->str);
