@@ -126,7 +126,7 @@ items_new (void)
     items->row[i] = (float) g_rand_double_range (random, -1, 1);
   const int side = recipe->report.crop_px;
   items->shape = notch_net_defects_shape (side, CLASSES);
-  items->patches = (NotchNetPatches){ items->patch, side, items->shape.side };
+  items->patches = (NotchNetPatches){ items->patch, side, items->shape.side, NULL };
   for (int i = 0; i < PATCHES; i++) {
     items->example[i].patch = draw_patch (side, random);
     items->label[i] = i % CLASSES;

@@ -274,6 +274,7 @@ void
 notch_dataset_check (NotchDataset *dataset, const guint8 *parts)
 {
   g_autofree gint64 *count = notch_dataset_count (dataset, NULL, 0);
+  g_autofree gint64 *learned = notch_dataset_count (dataset, parts, NOTCH_PART_TRAIN);
   g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   Pairs conflict = { 0 }, across = { 0 }, twice = { 0 };
   for (guint c = 0; c < dataset->class_name->len; c++)
@@ -281,6 +282,12 @@ notch_dataset_check (NotchDataset *dataset, const guint8 *parts)
       g_ptr_array_add (dataset->note, g_strdup_printf ("class %s has %" G_GINT64_FORMAT " example%s; give at least %d",
                                                        (char *) dataset->class_name->pdata[c], count[c],
                                                        count[c] == 1 ? "" : "s", FEW));
+  for (guint c = 0; parts && c < dataset->class_name->len; c++)
+    if (count[c] > 0 && learned[c] == 0)
+      g_ptr_array_add (dataset->note, g_strdup_printf ("class %s: none of its %" G_GINT64_FORMAT
+                                                       " examples is left to learn from; hold out "
+                                                       "less, or give more images of it",
+                                                       (char *) dataset->class_name->pdata[c], count[c]));
   for (guint i = 0; i < dataset->example->len; i++) {
     const NotchExample *example = notch_example (dataset, i);
     if (example->class_index == -1)
