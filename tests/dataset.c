@@ -168,6 +168,122 @@ test_patches (Fixture *f, G_GNUC_UNUSED gconstpointer data)
   }
 }
 
+/* A crop of 8 bits that begins with 1 and grows by 1 to the right and by 10 downwards; with pages 2 also a reference. */
+static void
+put_crop (const Fixture *f, const char *name, int w, int h, int pages)
+{
+  g_autofree char *path = g_build_filename (f->folder, name, NULL), *folder = g_path_get_dirname (path);
+  g_autofree guint8 *rows = g_new (guint8, w * h);
+  g_autoptr (GError) error = NULL;
+  g_assert_cmpint (g_mkdir_with_parents (folder, 0700), ==, 0);
+  const NotchTiffLayout layout = { w, h, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL, pages };
+  g_autoptr (NotchTiffWriter) writer = notch_tiff_writer_new (path, &layout, &error);
+  for (int page = 0; page < pages; page++) {
+    for (int i = 0; i < w * h; i++)
+      rows[i] = (guint8) (1 + i % w + 10 * (i / w) + page);
+    g_assert_true (notch_tiff_writer_rows (writer, rows, h, &error));
+    if (page + 1 < pages)
+      g_assert_true (notch_tiff_writer_next_page (writer, &error));
+  }
+  g_assert_true (notch_tiff_writer_commit (writer, &error));
+}
+
+static gboolean
+is_noted (const NotchDataset *dataset, const char *what)
+{
+  for (guint i = 0; i < dataset->note->len; i++)
+    if (strstr (dataset->note->pdata[i], what))
+      return TRUE;
+  return FALSE;
+}
+
+/* The first crop, of one pixel, decides nothing: all have the side of the largest, as far as a network looks. */
+static void
+test_sides (Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  put_crop (f, "some/pit/1.tif", 1, 1, 1);
+  put_crop (f, "some/pit/2.tif", 5, 3, 2);
+  put_crop (f, "some/pit/3.tif", 10, 10, 2);
+  g_autoptr (NotchDataset) some = load (f, "some", &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (some->patch_side, ==, 10);
+  g_assert_true (is_noted (some, "2 of 3 patches are smaller than the largest, which is of 10 px"));
+  const float *one = notch_example (some, 0)->patch, *small = notch_example (some, 1)->patch,
+              *largest = notch_example (some, 2)->patch;
+  g_assert_cmpfloat ((double) one[0], ==, 1);
+  g_assert_cmpfloat ((double) one[99], ==, 1);
+  g_assert_true (isnan (one[100]));
+  g_assert_cmpfloat ((double) largest[0], ==, 1);
+  g_assert_cmpfloat ((double) largest[199], ==, 101);
+  g_assert_cmpfloat ((double) small[5 * 10 + 5], ==, 13); /* (2, 1) is its middle, and 5 that of 10 */
+  g_assert_cmpfloat ((double) small[0], ==, 1);
+  g_assert_cmpfloat ((double) small[99], ==, 25);
+  g_assert_cmpfloat ((double) small[100 + 5 * 10 + 5], ==, 14);
+
+  put_crop (f, "large/pit/0.tif", 20, 20, 1);
+  put_crop (f, "large/pit/1.tif", 200, 100, 1);
+  put_crop (f, "large/pit/2.tif", 64, 64, 1);
+  g_autoptr (NotchDataset) large = load (f, "large", &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (large->patch_side, ==, NOTCH_MOST_PATCH_SIDE);
+  const int middle = NOTCH_MOST_PATCH_SIDE / 2 * NOTCH_MOST_PATCH_SIDE + NOTCH_MOST_PATCH_SIDE / 2;
+  g_assert_cmpfloat ((double) notch_example (large, 0)->patch[middle], ==, 1 + 10 + 10 * 10);
+  g_assert_cmpfloat ((double) notch_example (large, 1)->patch[middle], ==, (1 + 100 + 10 * 50) % 256);
+  g_assert_true (is_noted (large, "1 of 3 patches are smaller than the largest, which is of 64 px"));
+
+  put_crop (f, "alike/pit/1.tif", 32, 32, 1);
+  put_crop (f, "alike/pit/2.tif", 32, 32, 1);
+  g_autoptr (NotchDataset) alike = load (f, "alike", &error);
+  g_assert_no_error (error);
+  g_assert_false (is_noted (alike, "smaller"));
+}
+
+/* The head of a PNG of 1024 x 200 000 px, and zeros: it is refused before a row of it is read. */
+static void
+test_lies (Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+  static const guint8 head[] = { 0x89, 'P',  'N',  'G',  '\r', '\n', 0x1a, '\n', 0,    0,    0,   13,  'I', 'H',
+                                 'D',  'R',  0,    0,    4,    0,    0,    3,    0x0d, 0x40, 8,   0,   0,   0,
+                                 0,    0x4e, 0x39, 0x3c, 0x03, 0,    4,    0,    0,    'I',  'D', 'A', 'T' };
+  g_autofree char *path = g_build_filename (f->folder, "crops", "pit", "long.png", NULL);
+  g_autofree char *bytes = g_malloc0 (300000);
+  g_autoptr (GError) error = NULL;
+  put (f, "crops/pit/.keep", "");
+  memcpy (bytes, head, sizeof head);
+  g_assert_true (g_file_set_contents (path, bytes, 300000, NULL));
+  g_assert_null (load (f, "crops", &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
+  g_assert_nonnull (strstr (error->message, "long.png: is 1024 x 200000 px, too large for a crop of at most 1024 px"));
+}
+
+/* Crops in a wafer's folder are of that wafer, whatever their class; others are of nobody knows which, which is said. */
+static void
+test_wafers (Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  put_crop (f, "crops/a/w1/1.tif", 8, 8, 1);
+  put_crop (f, "crops/a/w1/2.tif", 8, 8, 1);
+  put_crop (f, "crops/a/w2/1.tif", 8, 8, 1);
+  put_crop (f, "crops/b/w1/1.tif", 8, 8, 1);
+  g_autoptr (NotchDataset) known = load (f, "crops", &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (known->note->len, ==, 0);
+  g_assert_cmpuint (known->wafer_name->len, ==, 2);
+  static const int wafer[] = { 0, 0, 1, 0 };
+  for (guint i = 0; i < 4; i++) {
+    g_assert_cmpint (notch_example (known, i)->wafer, ==, wafer[i]);
+    assert_class (known, i, i < 3 ? "a" : "b");
+  }
+  put_crop (f, "crops/b/1.tif", 8, 8, 1);
+  put_crop (f, "crops/b/2.tif", 8, 8, 1);
+  g_autoptr (NotchDataset) loose = load (f, "crops", &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (loose->wafer_name->len, ==, 4);
+  g_assert_true (is_noted (loose, "crops: 2 crops count as a wafer each"));
+  g_assert_true (is_noted (loose, "CLASS/WAFER/"));
+}
+
 static void
 test_refused (Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -273,15 +389,6 @@ test_odd (Fixture *f, G_GNUC_UNUSED gconstpointer data)
   g_free (paths[1]);
 }
 
-static gboolean
-is_noted (const NotchDataset *dataset, const char *what)
-{
-  for (guint i = 0; i < dataset->note->len; i++)
-    if (strstr (dataset->note->pdata[i], what))
-      return TRUE;
-  return FALSE;
-}
-
 static void
 test_notes (void)
 {
@@ -311,6 +418,9 @@ main (int argc, char **argv)
   g_test_add ("/dataset/table", Fixture, NULL, set_up, test_table, tear_down);
   g_test_add ("/dataset/folder", Fixture, NULL, set_up, test_folder, tear_down);
   g_test_add ("/dataset/patches", Fixture, NULL, set_up, test_patches, tear_down);
+  g_test_add ("/dataset/sides", Fixture, NULL, set_up, test_sides, tear_down);
+  g_test_add ("/dataset/lies", Fixture, NULL, set_up, test_lies, tear_down);
+  g_test_add ("/dataset/wafers", Fixture, NULL, set_up, test_wafers, tear_down);
   g_test_add ("/dataset/refused", Fixture, NULL, set_up, test_refused, tear_down);
   g_test_add ("/dataset/odd", Fixture, NULL, set_up, test_odd, tear_down);
   g_test_add_func ("/dataset/split", test_split);

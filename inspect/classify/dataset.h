@@ -11,6 +11,12 @@ typedef enum { NOTCH_PART_NONE, NOTCH_PART_TRAIN, NOTCH_PART_HELD_OUT } NotchSpl
 enum { NOTCH_CLASS_ODD = -2 };
 #define NOTCH_ODD "odd"
 
+/* px: side of the middle of a patch that is kept, which is as much as networks look at. */
+enum { NOTCH_MOST_PATCH_SIDE = 64 };
+
+/* Bytes that an image of a single example has in memory at most while it is decoded, whatever it says of itself. */
+#define NOTCH_EXAMPLE_BUDGET (G_GUINT64_CONSTANT (64) << 20)
+
 /* A defect, or a wafer map, as a classifier sees it. */
 typedef struct {
   char *name;      /* for messages: the folder or file, and the defect's number */
@@ -26,10 +32,11 @@ typedef struct {
 typedef struct {
   GPtrArray *class_name; /* char *, in the order of the alphabet */
   GPtrArray *wafer_name; /* char *, in the order that they were read in */
-  GArray *example;       /* NotchExample, wafer by wafer */
-  int patch_side;        /* px; of all patches; 0: no example has one */
-  gboolean maps;         /* the examples are wafer maps */
-  GPtrArray *note;       /* char *: what the user should know of the data, a line each */
+  GArray *example;       /* NotchExample, in the order that they were read in */
+  int patch_side;        /* px; of all patches, the largest's, at most NOTCH_MOST_PATCH_SIDE; 0: no example has one */
+  guint n_of_side[NOTCH_MOST_PATCH_SIDE + 1]; /* patches of that side, before they were all brought to one */
+  gboolean maps;                              /* the examples are wafer maps */
+  GPtrArray *note;                            /* char *: what the user should know of the data, a line each */
 } NotchDataset;
 
 /* Reads what the paths hold, all into one dataset. A path is one of
@@ -40,11 +47,13 @@ typedef struct {
  *   FOLDER=TRUTH.csv, the same with the truth named
  *   a defects.csv whose column `class` was reviewed
  *   wafer maps: a table of them, or a folder with a folder of them for each class (dataset-maps.h); not with others
- *   a folder with a folder of images for each class, each image the test alone, or in two pages test and reference
+ *   a folder with a folder of images for each class, each image the test alone, or in two pages test and reference; the
+ *     images of a wafer in a folder of its name in the class's, CLASS/WAFER, else each is a wafer, and a note says so
  *
  * Patches are those of patches.tif, which `notch inspect --format patches` writes: two pages, test and reference, of
  * side x (n side) px, a patch a row of defects.csv, floats; what is no number is not known, and a patch of nothing else is
- * none. The order of the paths and of what is in them decides the order of the examples, nothing else does. */
+ * none. Of large ones the middle is kept, small ones are continued by their edges, and a note says how many. The order of
+ * the paths and of what is in them decides the order of the examples, nothing else does. */
 NotchDataset *notch_dataset_load (char **paths, GError **error);
 NotchDataset *notch_dataset_new (void);
 void notch_dataset_free (NotchDataset *dataset);
