@@ -284,6 +284,26 @@ test_wafers (Fixture *f, G_GNUC_UNUSED gconstpointer data)
   g_assert_true (is_noted (loose, "CLASS/WAFER/"));
 }
 
+/* The truth is sought where the results say that the image is, and not where somebody happens to be. */
+static void
+test_elsewhere (Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *here = g_get_current_dir (), *other = g_build_filename (f->folder, "other", NULL);
+  put_defects (f, "run/out/w1/defects.csv", 3, "?");
+  put (f, "run/w1-truth.csv", "id,type,x,y,w,h\n1,stain,1,20,3,3\n");
+  put (f, "other/w1-truth.csv", "id,type,x,y,w,h\n1,wrong,1,20,3,3\n");
+  put (f, "run/out/w1/summary.json", "{\"file\": \"w1.tif\", \"file_from_here\": \"../../w1.tif\"}");
+  g_assert_cmpint (g_chdir (other), ==, 0);
+  g_autoptr (NotchDataset) dataset = load (f, "run/out", &error);
+  put (f, "run/out/w1/summary.json", "{\"file\": \"w1.tif\"}");
+  g_autoptr (NotchDataset) none = load (f, "run/out", NULL);
+  g_assert_cmpint (g_chdir (here), ==, 0);
+  g_assert_no_error (error);
+  assert_class (dataset, 0, "stain");
+  g_assert_null (none);
+}
+
 static void
 test_refused (Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -421,6 +441,7 @@ main (int argc, char **argv)
   g_test_add ("/dataset/sides", Fixture, NULL, set_up, test_sides, tear_down);
   g_test_add ("/dataset/lies", Fixture, NULL, set_up, test_lies, tear_down);
   g_test_add ("/dataset/wafers", Fixture, NULL, set_up, test_wafers, tear_down);
+  g_test_add ("/dataset/elsewhere", Fixture, NULL, set_up, test_elsewhere, tear_down);
   g_test_add ("/dataset/refused", Fixture, NULL, set_up, test_refused, tear_down);
   g_test_add ("/dataset/odd", Fixture, NULL, set_up, test_odd, tear_down);
   g_test_add_func ("/dataset/split", test_split);

@@ -183,7 +183,8 @@ read_table (NotchDataset *dataset, const char *path, GError **error)
 
 /* ---- folders of notch inspect ---------------------------------------------------------------------------------- */
 
-/* The image that a folder is about, as its summary says; NULL where it does not. */
+/* The image that a folder is about, as its summary says; NULL where it does not. A path that was given from some folder means
+ * nothing from another one, where an image of that name may be another image: then the way from the results counts. */
 static char *
 image_of (const char *folder)
 {
@@ -192,7 +193,13 @@ image_of (const char *folder)
   JsonNode *root = json_parser_load_from_file (parser, path, NULL) ? json_parser_get_root (parser) : NULL;
   if (!root || !JSON_NODE_HOLDS_OBJECT (root))
     return NULL;
-  return g_strdup (json_object_get_string_member_with_default (json_node_get_object (root), "file", NULL));
+  JsonObject *summary = json_node_get_object (root);
+  const char *file = json_object_get_string_member_with_default (summary, "file", NULL);
+  const char *from_here = json_object_get_string_member_with_default (summary, "file_from_here", NULL);
+  if (file && g_path_is_absolute (file))
+    return g_strdup (file);
+  g_autofree char *way = from_here ? g_build_filename (folder, from_here, NULL) : NULL;
+  return way ? g_canonicalize_filename (way, NULL) : NULL;
 }
 
 /* The truth about a folder's image: truth.csv in it, or IMAGE-truth.csv beside the image, as notch simulate names it. */
