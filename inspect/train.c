@@ -119,7 +119,8 @@ hold (const Training *training, Held *held)
   }
 }
 
-/* Temperature and thresholds from what is held out, and how right the model is there with them. */
+/* Temperature and thresholds from what is held out, and how right the model is there with them. The same examples told when
+ * to stop and set the limit of distances, so that this flatters, and is told with a word on it. */
 static gboolean
 judge (Training *training, GError **error)
 {
@@ -158,9 +159,10 @@ judge (Training *training, GError **error)
   const double figure[] = { metrics->accuracy.value, metrics->macro_f1.value, metrics->ece.value, model->temperature };
   for (int k = 0; k < 4; k++)
     g_ascii_formatd (number[k], sizeof number[k], "%.3f", figure[k]);
-  g_string_append_printf (training->report,
-                          "held out, %u examples: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n", n,
-                          number[0], number[1], number[2], number[3]);
+  g_string_append_printf (
+      training->report,
+      "held out, %u examples, after fitting to them: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n",
+      n, number[0], number[1], number[2], number[3]);
   return TRUE;
 }
 
@@ -211,6 +213,23 @@ check_options (const Training *training, const NotchClassifier *classifier, GErr
   return TRUE;
 }
 
+/* Examples without a patch, for a classifier that looks at nothing else: of a tile with many defects only the strongest have
+ * one. */
+static void
+leave_out_bare (Training *training)
+{
+  NotchDataset *dataset = training->dataset;
+  guint n = 0;
+  for (guint i = 0; i < dataset->example->len; i++)
+    if (!notch_example (dataset, i)->patch && training->part[i] != NOTCH_PART_NONE) {
+      training->part[i] = NOTCH_PART_NONE;
+      n++;
+    }
+  if (n > 0)
+    g_ptr_array_add (dataset->note, g_strdup_printf ("%u example%s left out", n,
+                                                     n == 1 ? " has no patch and is" : "s have no patch and are"));
+}
+
 static gboolean
 train (Training *training, const char *path, GError **error)
 {
@@ -218,12 +237,14 @@ train (Training *training, const char *path, GError **error)
   const NotchClassifier *classifier =
       notch_classifier_find (training->options->classifier ? training->options->classifier : usual, error);
   g_autofree char *checkpoint = g_strconcat (path, ".checkpoint", NULL);
-  if (!classifier || !tell_data (training, error) || !check_options (training, classifier, error))
+  if (!classifier || !check_options (training, classifier, error))
+    return FALSE;
+  if (classifier->patches)
+    leave_out_bare (training);
+  notch_dataset_check (training->dataset, training->part);
+  if (!tell_data (training, error))
     return FALSE;
   training->how.checkpoint = notch_is_stream (path) ? NULL : checkpoint;
-  for (guint i = 0; classifier->patches && i < training->dataset->example->len; i++)
-    if (!notch_example (training->dataset, i)->patch) /* more than a tile keeps */
-      training->part[i] = NOTCH_PART_NONE;
   g_autoptr (NotchModel) model = classifier->train (training->dataset, training->part, &training->how, error);
   if (!model)
     return FALSE;
@@ -270,7 +291,6 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
   training.report = g_string_new (NULL);
   double share = options->hold_out == 0 ? 0.2 : MAX (options->hold_out, 0);
   training.part = notch_dataset_split (training.dataset, share, options->seed);
-  notch_dataset_check (training.dataset, training.part);
   gboolean well = train (&training, path, error);
   if (well && report)
     *report = g_strdup (training.report->str);

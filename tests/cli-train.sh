@@ -21,7 +21,7 @@ done
 
 # ---- train --------------------------------------------------------------------------------------------------------------
 is "training tells how right it is" \
-  "$("$NOTCH" train -o m.model --seed 3 out 2>told; grep -c '^held out, [0-9]* examples: accuracy ' told)" 1
+  "$("$NOTCH" train -o m.model --seed 3 out 2>told; grep -c '^held out, [0-9]* examples, after fitting to them: accuracy ' told)" 1
 is "classes are counted" "$(grep -cE '^  (bridge|open|particle|scratch) +[0-9]+ to learn from, +[0-9]+ held out' told)" 4
 "$NOTCH" train -q -o again.model --seed 3 -j1 out
 ok "one thread: the same bytes" cmp m.model again.model

@@ -304,6 +304,37 @@ test_elsewhere (Fixture *f, G_GNUC_UNUSED gconstpointer data)
   g_assert_null (none);
 }
 
+/* Keeps what is told until examples that have no patch are spoken of, and ends it then. */
+static gboolean
+keep_lines (const char *line, G_GNUC_UNUSED double done, gpointer data)
+{
+  GString *lines = data;
+  g_string_append_printf (lines, "%s\n", line ? line : "");
+  return !line || !strstr (line, "no patch");
+}
+
+/* A network learns from patches: what is told of the classes is what has one. */
+static void
+test_told (Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GString) lines = g_string_new (NULL);
+  g_autofree char *model = g_build_filename (f->folder, "m.model", NULL);
+  put_crop (f, "crops/pit/w1/1.tif", 8, 8, 1);
+  put_crop (f, "crops/pit/w1/2.tif", 8, 8, 1);
+  put_defects (f, "defects.csv", 5, "pit,dust");
+  char *paths[] = { g_build_filename (f->folder, "crops", NULL), g_build_filename (f->folder, "defects.csv", NULL),
+                    NULL };
+  const NotchTrainOptions options = { .classifier = "net", .hold_out = -1, .jobs = 1, .device = "cpu" };
+  g_assert_false (notch_train (paths, model, &options, keep_lines, lines, NULL, &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED);
+  g_assert_nonnull (strstr (lines->str, "  pit                       2 to learn from,      0 held out\n"));
+  g_assert_nonnull (strstr (lines->str, "  dust                      0 to learn from,      0 held out\n"));
+  g_assert_nonnull (strstr (lines->str, "\n5 examples have no patch and are left out\n"));
+  g_free (paths[0]);
+  g_free (paths[1]);
+}
+
 static void
 test_refused (Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -442,6 +473,7 @@ main (int argc, char **argv)
   g_test_add ("/dataset/lies", Fixture, NULL, set_up, test_lies, tear_down);
   g_test_add ("/dataset/wafers", Fixture, NULL, set_up, test_wafers, tear_down);
   g_test_add ("/dataset/elsewhere", Fixture, NULL, set_up, test_elsewhere, tear_down);
+  g_test_add ("/dataset/told", Fixture, NULL, set_up, test_told, tear_down);
   g_test_add ("/dataset/refused", Fixture, NULL, set_up, test_refused, tear_down);
   g_test_add ("/dataset/odd", Fixture, NULL, set_up, test_odd, tear_down);
   g_test_add_func ("/dataset/split", test_split);

@@ -97,5 +97,5 @@ int *notch_dataset_class_index (const NotchDataset *dataset);
  * numbers, freed with g_free. */
 gint64 *notch_dataset_count (const NotchDataset *dataset, const guint8 *parts, int part);
 /* Adds notes about classes that are too small, and examples that are the same: twice in one part, in both parts, or with
- * different classes. */
+ * different classes. Those in no part do not count. */
 void notch_dataset_check (NotchDataset *dataset, const guint8 *parts);
