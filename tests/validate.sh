@@ -34,6 +34,8 @@ is "so that the rest is the same" "$("$NOTCH" validate --json first.model out/wa
 ok "with --all it counts, and flatters" sh -c '"$0" validate --all first.model out | grep -q "count, which flatters"' "$NOTCH"
 is "nothing else is trouble" "$(status "$NOTCH" validate first.model out/wafer-1)" 2
 
+head -n 30 wafer-6-truth.csv >part.csv
+ok "what is to be known of the data is told" sh -c '"$0" validate first.model out/wafer-6=part.csv | grep -q "defects are not in part.csv and left out$"' "$NOTCH"
 printf '[gate]\nmacro_f1=0.999\nece=0.00001\n' >strict.ini
 is "a limit that is not met is status 1" "$(status "$NOTCH" validate --gate strict.ini first.model out/wafer-5 out/wafer-6)" 1
 ok "and each is told" sh -c '"$0" validate -q --gate strict.ini first.model out/wafer-5 2>&1 | grep -c "asked for" | grep -qx 2' "$NOTCH"

@@ -113,6 +113,14 @@ tell_left_out (const NotchValidation *v, GString *text)
   }
 }
 
+/* What is to be known of the data. */
+static void
+tell_notes (const NotchValidation *v, GString *text)
+{
+  for (guint i = 0; i < v->dataset->note->len; i++)
+    g_string_append_printf (text, "%s%s\n", i == 0 ? "\n" : "", (const char *) v->dataset->note->pdata[i]);
+}
+
 /* What a model has learned from, and whether it counts. */
 static void
 tell_seen (const NotchValidation *v, guint n, int n_wafers, const char *how, GString *text)
@@ -156,6 +164,7 @@ notch_validation_text (const NotchValidation *v)
                             v->only_other, notch_number (v->p, -1).text);
   tell_classes (v, text);
   tell_left_out (v, text);
+  tell_notes (v, text);
   return g_string_free (text, FALSE);
 }
 
