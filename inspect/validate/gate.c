@@ -19,6 +19,7 @@ typedef struct {
   gboolean is_ceiling;   /* the figure may be so large at most */
   gboolean has_interval; /* given enough wafers */
   NotchMetric (*figure) (const NotchValidation *validation);
+  const char *way_out; /* NULL, or what to do where it cannot be judged */
 } GateKey;
 
 static NotchMetric
@@ -83,14 +84,17 @@ against_of (const NotchValidation *v)
 }
 
 static const GateKey gate_keys[] = {
-  { "macro_f1", "macro-F1", 0, 1, FALSE, TRUE, macro_f1_of },
-  { "accuracy", "accuracy", 0, 1, FALSE, TRUE, accuracy_of },
-  { "kappa", "kappa", -1, 1, FALSE, TRUE, kappa_of },
-  { "ece", "calibration error", 0, 1, TRUE, TRUE, ece_of },
-  { "brier", "Brier score", 0, 2, TRUE, TRUE, brier_of },
-  { "unknown_auroc", "area under the curve of unknown classes", 0, 1, FALSE, FALSE, unknown_of },
-  { "nuisance_removed", "share of nuisances taken out", 0, 1, FALSE, FALSE, nuisance_of },
-  { "against_p", "McNemar's p of being worse than the other model", 0, 1, FALSE, FALSE, against_of },
+  { "macro_f1", "macro-F1", 0, 1, FALSE, TRUE, macro_f1_of, NULL },
+  { "accuracy", "accuracy", 0, 1, FALSE, TRUE, accuracy_of, NULL },
+  { "kappa", "kappa", -1, 1, FALSE, TRUE, kappa_of, NULL },
+  { "ece", "calibration error", 0, 1, TRUE, TRUE, ece_of, NULL },
+  { "brier", "Brier score", 0, 2, TRUE, TRUE, brier_of, NULL },
+  { "unknown_auroc", "area under the curve of unknown classes", 0, 1, FALSE, FALSE, unknown_of,
+    "give --leave-out and enough of each class, or examples of classes that the model does not know" },
+  { "nuisance_removed", "share of nuisances taken out", 0, 1, FALSE, FALSE, nuisance_of,
+    "give examples of nuisances and of others, and --nuisances where their names do not tell" },
+  { "against_p", "McNemar's p of being worse than the other model", 0, 1, FALSE, FALSE, against_of,
+    "compare with --against MODEL" },
 };
 
 enum { N_KEYS = G_N_ELEMENTS (gate_keys) };
@@ -228,16 +232,18 @@ notch_gate_load (const char *path, const GPtrArray *class_name, GError **error)
  * cannot be judged then. */
 static void
 judge_one (const NotchGate *gate, const char *what, const NotchMetric *metric, gboolean has_interval, double limit,
-           gboolean is_ceiling, GPtrArray *unmet)
+           gboolean is_ceiling, const char *way_out, GPtrArray *unmet)
 {
   const gboolean interval = gate->by_interval && has_interval;
   const double value = !interval ? metric->value : is_ceiling ? metric->high : metric->low;
   if (isnan (limit) || (is_ceiling ? value <= limit : value >= limit))
     return;
+  if (isnan (value) && !isnan (metric->value))
+    way_out = "it has no interval, give more wafers";
   if (isnan (value))
-    g_ptr_array_add (unmet, g_strdup_printf ("%s cannot be judged by these data%s; %s %s is asked for", what,
-                                             isnan (metric->value) ? "" : ", too few wafers for an interval",
-                                             is_ceiling ? "at most" : "at least", notch_number (limit, -1).text));
+    g_ptr_array_add (unmet, g_strdup_printf ("%s cannot be judged by these data, %s %s is asked for%s%s", what,
+                                             is_ceiling ? "at most" : "at least", notch_number (limit, -1).text,
+                                             way_out ? "; " : "", way_out ? way_out : ""));
   else
     g_ptr_array_add (unmet, g_strdup_printf ("%s is %s%s, %s %s is asked for", what, interval ? "by its interval " : "",
                                              notch_number (value, 4).text, is_ceiling ? "at most" : "at least",
@@ -251,12 +257,12 @@ notch_gate_judge (const NotchGate *gate, const NotchValidation *validation, GPtr
   for (int i = 0; i < N_KEYS; i++) {
     NotchMetric metric = gate_keys[i].figure (validation);
     judge_one (gate, gate_keys[i].summary, &metric, gate_keys[i].has_interval, gate->limit[i], gate_keys[i].is_ceiling,
-               unmet);
+               gate_keys[i].way_out, unmet);
   }
   for (guint k = 0; k < name->len; k++) {
     g_autofree char *purity = g_strdup_printf ("purity of class %s", (char *) name->pdata[k]);
     g_autofree char *recall = g_strdup_printf ("recall of class %s", (char *) name->pdata[k]);
-    judge_one (gate, purity, &validation->metrics->purity[k], TRUE, gate->purity[k], FALSE, unmet);
-    judge_one (gate, recall, &validation->metrics->recall[k], TRUE, gate->recall[k], FALSE, unmet);
+    judge_one (gate, purity, &validation->metrics->purity[k], TRUE, gate->purity[k], FALSE, NULL, unmet);
+    judge_one (gate, recall, &validation->metrics->recall[k], TRUE, gate->recall[k], FALSE, NULL, unmet);
   }
 }
