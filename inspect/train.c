@@ -153,13 +153,15 @@ flag_nuisances (Training *training, const Held *held)
   g_ascii_formatd (kept, sizeof kept, "%.1f", 100 * point.kept);
   g_ascii_formatd (removed, sizeof removed, "%.1f", 100 * point.removed);
   g_ascii_formatd (above, sizeof above, "%.3f", trained->model->nuisance);
-  g_string_append_printf (
-      training->report,
-      "nuisances are flagged from a probability of %s on: %s %% of them, and %s %% of others are not\n", above, removed,
-      kept);
+  g_string_append_printf (training->report,
+                          "nuisances are flagged from a probability of %s on: %s %% of those held out, after fitting "
+                          "to them, and %s %% of others "
+                          "are not\n",
+                          above, removed, kept);
 }
 
-/* Temperature and thresholds from what is held out, and how right the model is there with them. */
+/* Temperature and thresholds from what is held out, and how right the model is there with them. The same examples told when
+ * to stop and set the limit of distances, so that this flatters, and is told with a word on it. */
 static gboolean
 judge (Training *training, GError **error)
 {
@@ -200,9 +202,10 @@ judge (Training *training, GError **error)
   const double figure[] = { metrics->accuracy.value, metrics->macro_f1.value, metrics->ece.value, model->temperature };
   for (int k = 0; k < 4; k++)
     g_ascii_formatd (number[k], sizeof number[k], "%.3f", figure[k]);
-  g_string_append_printf (training->report,
-                          "held out, %u example%s: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n", n,
-                          n == 1 ? "" : "s", number[0], number[1], number[2], number[3]);
+  g_string_append_printf (
+      training->report,
+      "held out, %u example%s, after fitting to them: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n",
+      n, n == 1 ? "" : "s", number[0], number[1], number[2], number[3]);
   return TRUE;
 }
 
@@ -300,6 +303,23 @@ check_options (Training *training, const NotchClassifier *classifier, GError **e
   return !training->options->oriented || read_oriented (training, classifier, error);
 }
 
+/* Examples without a patch, for a classifier that looks at nothing else: of a tile with many defects only the strongest have
+ * one. */
+static void
+leave_out_bare (Training *training)
+{
+  NotchDataset *dataset = training->dataset;
+  guint n = 0;
+  for (guint i = 0; i < dataset->example->len; i++)
+    if (!notch_example (dataset, i)->patch && training->part[i] != NOTCH_PART_NONE) {
+      training->part[i] = NOTCH_PART_NONE;
+      n++;
+    }
+  if (n > 0)
+    g_ptr_array_add (dataset->note, g_strdup_printf ("%u example%s left out", n,
+                                                     n == 1 ? " has no patch and is" : "s have no patch and are"));
+}
+
 static gboolean
 train (Training *training, const char *path, GError **error)
 {
@@ -309,10 +329,8 @@ train (Training *training, const char *path, GError **error)
   g_autofree char *checkpoint = g_strconcat (path, ".checkpoint", NULL);
   if (!classifier || !check_options (training, classifier, error))
     return FALSE;
-  const NotchDataset *dataset = training->dataset;
-  for (guint i = 0; classifier->patches && i < dataset->example->len; i++)
-    if (!notch_example (dataset, i)->patch) /* more than a tile keeps */
-      training->part[i] = NOTCH_PART_NONE;
+  if (classifier->patches)
+    leave_out_bare (training);
   notch_dataset_check (training->dataset, training->part);
   if (!tell_data (training, error))
     return FALSE;
