@@ -242,6 +242,21 @@ any_measured (const NotchDataset *dataset)
   return FALSE;
 }
 
+/* A model that is written over what it was learned from would be the last one. */
+static gboolean
+spare_data (char **datasets, const char *path, GError **error)
+{
+  for (int i = 0; datasets[i]; i++) {
+    const char *truth = strrchr (datasets[i], '='); /* FOLDER=TRUTH.csv */
+    if (notch_same_file (path, datasets[i]) || (truth && notch_same_file (path, truth + 1))) {
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "%s: is what is learned from; give the model another name",
+                   path);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
 /* The classes that options name as oriented. */
 static gboolean
 read_oriented (Training *training, const NotchClassifier *classifier, GError **error)
@@ -372,7 +387,8 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
   if (options->classifier && !notch_classifier_find (options->classifier, error))
     return FALSE;
   /* Nobody should learn after hours that the result has no place. */
-  if (!notch_can_write (path, error) || (options->curve && !notch_can_write (options->curve, error)))
+  if (!spare_data (datasets, path, error) || !notch_can_write (path, error)
+      || (options->curve && !notch_can_write (options->curve, error)))
     return FALSE;
   if (!notch_compute_open (&compute, options->device, 1, options->jobs, NULL, error))
     return FALSE;

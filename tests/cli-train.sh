@@ -38,6 +38,10 @@ is "no such data: told, status 2" "$(status "$NOTCH" train -o none.model none)" 
 is "a share that is none" "$(status "$NOTCH" train -o none.model --hold-out 1.5 out)" 2
 is "a classifier that is none" "$("$NOTCH" train -q -o none.model --classifier tree out 2>&1 | grep -c 'there is no classifier "tree"')" 1
 ok "nothing is written then" test ! -e none.model
+cp out/w1/defects.csv data.csv
+is "data are not written over" "$("$NOTCH" train -q -o data.csv data.csv 2>&1)" \
+  "notch: data.csv: is what is learned from; give the model another name"
+ok "and stay" cmp out/w1/defects.csv data.csv
 mkdir folder
 is "a model that can have no place is told before anything is read" \
   "$("$NOTCH" train -o nowhere/m.model none 2>&1; "$NOTCH" train -o folder none 2>&1)" \
