@@ -346,6 +346,9 @@ train (Training *training, const char *path, GError **error)
     return FALSE;
   if (classifier->patches)
     leave_out_bare (training);
+  if (training->options->resume && !g_file_test (checkpoint, G_FILE_TEST_EXISTS))
+    g_ptr_array_add (training->dataset->note,
+                     g_strdup_printf ("%s: is not there, so training begins at the first epoch", checkpoint));
   notch_dataset_check (training->dataset, training->part);
   if (!tell_data (training, error))
     return FALSE;
