@@ -21,7 +21,8 @@ typedef struct {
 typedef struct {
   char *stem, *defects, *summary; /* paths, but for the stem */
   char *defects_text, *summary_text;
-  gint64 *count;       /* of each class */
+  gint64 *count; /* of each class */
+  gint64 n_nuisances;
   GArray *drift;       /* NotchDrift, or NULL */
   const char *verdict; /* of the constant names */
   char *reasons;       /* as summary.csv has them */
@@ -62,40 +63,47 @@ classify_defects (Reclassify *work, Image *image, const char *folder, GError **e
   if (!csv)
     return FALSE;
   const guint n = dataset->example->len;
-  const int class_column = notch_csv_column (csv, "class"), confidence_column = notch_csv_column (csv, "confidence");
-  if (class_column < 0 || confidence_column < 0) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: has no column %s; inspect the image anew", csv->path,
-                 class_column < 0 ? "class" : "confidence");
-    return FALSE;
+  static const char *const column_name[] = { "class", "confidence", "nuisance" };
+  int column[G_N_ELEMENTS (column_name)];
+  for (gsize k = 0; k < G_N_ELEMENTS (column_name); k++) {
+    column[k] = notch_csv_column (csv, column_name[k]);
+    if (column[k] < 0) {
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: has no column %s; inspect the image anew", csv->path,
+                   column_name[k]);
+      return FALSE;
+    }
   }
   if (n > 0 && work->classes->trained->classifier->patches && dataset->patch_side == 0) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
                  "%s: the model looks at patches, and there are none; inspect with --format patches besides", folder);
     return FALSE;
   }
+  const NotchExample *example = (const NotchExample *) (gpointer) dataset->example->data;
   g_autofree int *class_index = g_new (int, n + 1);
-  g_autofree double *confidence = g_new (double, n + 1);
-  if (!notch_classes_assign_examples (work->classes, (const NotchExample *) (gpointer) dataset->example->data, n,
-                                      dataset->patch_side, work->compute, class_index, confidence, error)) {
+  g_autofree NotchCall *call = g_new (NotchCall, n + 1);
+  if (!notch_classes_assign_examples (work->classes, example, n, dataset->patch_side, work->compute, call, error)) {
     g_prefix_error (error, "%s: ", csv->path);
     return FALSE;
   }
-  image->drift = notch_classes_drift_examples (work->classes, (const NotchExample *) (gpointer) dataset->example->data,
-                                               class_index, n);
+  for (guint i = 0; i < n; i++)
+    class_index[i] = call[i].class_index;
+  image->drift = notch_classes_drift_examples (work->classes, example, class_index, n);
   g_autoptr (GString) text = g_string_new (NULL);
   append_row (text, csv->name, csv->n_columns);
   for (guint i = 0; i < n; i++) {
     char **field = csv->row->pdata[i];
     const char *name = work->classes->name->pdata[class_index[i]];
     g_autoptr (GString) sure = g_string_new (NULL);
-    notch_append_number (sure, confidence[i], 3);
-    work->n_changed += strcmp (field[class_column], name) != 0;
-    g_free (field[class_column]);
-    field[class_column] = g_strdup (name);
-    g_free (field[confidence_column]);
-    field[confidence_column] = g_strdup (sure->str);
+    notch_append_number (sure, call[i].confidence, 3);
+    const char *const now[] = { name, sure->str, call[i].nuisance ? "1" : "0" };
+    work->n_changed += strcmp (field[column[0]], name) != 0;
+    for (gsize k = 0; k < G_N_ELEMENTS (now); k++) {
+      g_free (field[column[k]]);
+      field[column[k]] = g_strdup (now[k]);
+    }
     append_row (text, field, csv->n_columns);
     image->count[class_index[i]]++;
+    image->n_nuisances += call[i].nuisance;
   }
   work->n_defects += n;
   image->defects_text = g_string_free (g_steal_pointer (&text), FALSE);
@@ -259,6 +267,7 @@ classify_summary (const Reclassify *work, Image *image, GError **error)
   JsonObject *counts = json_object_new (), *model = json_object_new ();
   for (guint c = 0; c < work->classes->name->len; c++)
     json_object_set_int_member (counts, work->classes->name->pdata[c], image->count[c]);
+  json_object_set_int_member (summary, "nuisances", image->n_nuisances);
   json_object_set_object_member (summary, "classes", counts);
   g_autofree char *file = g_utf8_make_valid (work->classes->trained->model->path, -1);
   json_object_set_string_member (model, "file", file);
@@ -321,6 +330,15 @@ compare_texts (gconstpointer a, gconstpointer b)
   return strcmp (*(const char *const *) a, *(const char *const *) b);
 }
 
+/* Whether this is the folder of an image that an inspection finished. */
+static gboolean
+is_finished (const char *folder)
+{
+  g_autofree char *defects = g_build_filename (folder, "defects.csv", NULL);
+  g_autofree char *summary = g_build_filename (folder, "summary.json", NULL);
+  return g_file_test (defects, G_FILE_TEST_IS_REGULAR) && g_file_test (summary, G_FILE_TEST_IS_REGULAR);
+}
+
 /* Names of the folders in one that an inspection finished. */
 static GPtrArray *
 list_stems (const char *folder)
@@ -328,9 +346,8 @@ list_stems (const char *folder)
   GPtrArray *list = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
   for (const char *name; dir && (name = g_dir_read_name (dir));) {
-    g_autofree char *defects = g_build_filename (folder, name, "defects.csv", NULL);
-    g_autofree char *summary = g_build_filename (folder, name, "summary.json", NULL);
-    if (g_file_test (defects, G_FILE_TEST_IS_REGULAR) && g_file_test (summary, G_FILE_TEST_IS_REGULAR))
+    g_autofree char *own = g_build_filename (folder, name, NULL);
+    if (is_finished (own))
       g_ptr_array_add (list, g_strdup (name));
   }
   g_ptr_array_sort (list, compare_texts);
@@ -366,7 +383,10 @@ classify_folder (Reclassify *work, const char *folder, GError **error)
   g_autofree char *table = g_build_filename (folder, "summary.csv", NULL);
   if (stems->len == 0) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
-                 "%s: holds no finished image; name an output folder of notch inspect, with defects among its reports",
+                 is_finished (folder)
+                     ? "%s: is the folder of one image; name the output folder of notch inspect that it lies in"
+                     : "%s: holds no finished image; name an output folder of notch inspect, with defects among its "
+                       "reports",
                  folder);
     return FALSE;
   }

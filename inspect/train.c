@@ -33,7 +33,12 @@ tell_data (const Training *training, GError **error)
   NotchDataset *dataset = training->dataset;
   g_autofree gint64 *train = notch_dataset_count (dataset, training->part, NOTCH_PART_TRAIN);
   g_autofree gint64 *held = notch_dataset_count (dataset, training->part, NOTCH_PART_HELD_OUT);
-  g_autofree char *head = g_strdup_printf ("%u examples of %u images", dataset->example->len, dataset->wafer_name->len);
+  const guint odd = dataset->class_name->len, n_images = dataset->wafer_name->len;
+  gint64 n = 0;
+  for (guint c = 0; c <= odd; c++)
+    n += train[c] + held[c];
+  g_autofree char *head = g_strdup_printf ("%" G_GINT64_FORMAT " example%s of %u image%s", n, n == 1 ? "" : "s",
+                                           n_images, n_images == 1 ? "" : "s");
   if (!tell (training, head, error))
     return FALSE;
   for (guint c = 0; c < dataset->class_name->len; c++) {
@@ -43,7 +48,6 @@ tell_data (const Training *training, GError **error)
     if (!tell (training, line, error))
       return FALSE;
   }
-  const guint odd = dataset->class_name->len;
   g_autofree char *none =
       g_strdup_printf ("  %-20s %6" G_GINT64_FORMAT " to learn from, %6" G_GINT64_FORMAT " held out", "none of these",
                        train[odd], held[odd]);
@@ -127,6 +131,34 @@ hold (const Training *training, Held *held)
   }
 }
 
+/* From which probability on something is flagged as a nuisance, where what is held out has some and others. */
+static void
+flag_nuisances (Training *training, const Held *held)
+{
+  const NotchTrained *trained = training->trained;
+  const int n_classes = (int) trained->model->class_name->len;
+  const guint n = held->example->len;
+  g_autofree double *score = g_new (double, n);
+  g_autofree gboolean *is = g_new (gboolean, n);
+  for (guint i = 0; i < n; i++) {
+    is[i] = trained->nuisance[held->truth[i]];
+    score[i] = notch_nuisance_score (held->probability + (gsize) i * (gsize) n_classes, trained->nuisance, n_classes);
+  }
+  g_autoptr (GArray) curve = notch_nuisance_curve (score, is, n);
+  if (!curve)
+    return;
+  const NotchNuisancePoint point = notch_nuisance_at (curve, NOTCH_NUISANCE_KEPT);
+  trained->model->nuisance = MIN (point.above, 1);
+  char kept[G_ASCII_DTOSTR_BUF_SIZE], removed[G_ASCII_DTOSTR_BUF_SIZE], above[G_ASCII_DTOSTR_BUF_SIZE];
+  g_ascii_formatd (kept, sizeof kept, "%.1f", 100 * point.kept);
+  g_ascii_formatd (removed, sizeof removed, "%.1f", 100 * point.removed);
+  g_ascii_formatd (above, sizeof above, "%.3f", trained->model->nuisance);
+  g_string_append_printf (
+      training->report,
+      "nuisances are flagged from a probability of %s on: %s %% of them, and %s %% of others are not\n", above, removed,
+      kept);
+}
+
 /* Temperature and thresholds from what is held out, and how right the model is there with them. */
 static gboolean
 judge (Training *training, GError **error)
@@ -150,6 +182,7 @@ judge (Training *training, GError **error)
   notch_temper (held.probability, n, n_classes, model->temperature);
   if (training->options->purity > 0)
     notch_purity_thresholds (held.truth, held.probability, n, n_classes, training->options->purity, model->threshold);
+  flag_nuisances (training, &held);
   g_autofree double *distance = g_new (double, n + 1);
   if (!notch_known_distances (training->trained, example, n, dataset->patch_side, compute, distance, error))
     return FALSE;
@@ -158,6 +191,7 @@ judge (Training *training, GError **error)
     held.called[i] = notch_trained_decide (training->trained, held.probability + (gsize) i * (gsize) n_classes,
                                            distance[i], &confidence);
   }
+  notch_known_expect_calls (model, held.called, n);
   g_autoptr (NotchMetrics) metrics =
       notch_metrics_new (held.truth, held.called, held.wafer, held.probability, n, n_classes, training->options->seed);
   json_object_set_double_member (model->training, "accuracy", metrics->accuracy.value);
@@ -167,8 +201,8 @@ judge (Training *training, GError **error)
   for (int k = 0; k < 4; k++)
     g_ascii_formatd (number[k], sizeof number[k], "%.3f", figure[k]);
   g_string_append_printf (training->report,
-                          "held out, %u examples: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n", n,
-                          number[0], number[1], number[2], number[3]);
+                          "held out, %u example%s: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n", n,
+                          n == 1 ? "" : "s", number[0], number[1], number[2], number[3]);
   return TRUE;
 }
 
@@ -224,6 +258,17 @@ read_oriented (Training *training, const NotchClassifier *classifier, GError **e
   return TRUE;
 }
 
+/* Whether anything was measured of any example: nothing is of a folder of crops. */
+static gboolean
+any_measured (const NotchDataset *dataset)
+{
+  for (guint i = 0; i < dataset->example->len; i++)
+    for (int f = 0; f < NOTCH_N_FEATURES; f++)
+      if (notch_feature_info[f].learn && isfinite (notch_example (dataset, i)->value[f]))
+        return TRUE;
+  return FALSE;
+}
+
 /* Whether the options are for this classifier and for these data. */
 static gboolean
 check_options (Training *training, const NotchClassifier *classifier, GError **error)
@@ -246,6 +291,12 @@ check_options (Training *training, const NotchClassifier *classifier, GError **e
                  classifier->name);
     return FALSE;
   }
+  if (!classifier->patches && !classifier->maps && !any_measured (training->dataset)) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+                 "training: a %s learns from what is measured of defects, and of these nothing is; choose a net",
+                 classifier->name);
+    return FALSE;
+  }
   return !training->options->oriented || read_oriented (training, classifier, error);
 }
 
@@ -256,14 +307,13 @@ train (Training *training, const char *path, GError **error)
   const NotchClassifier *classifier =
       notch_classifier_find (training->options->classifier ? training->options->classifier : usual, error);
   g_autofree char *checkpoint = g_strconcat (path, ".checkpoint", NULL);
-  if (!classifier)
+  if (!classifier || !check_options (training, classifier, error))
     return FALSE;
-  const NotchDataset *dataset = training->dataset;
-  for (guint i = 0; classifier->patches && dataset->patch_side > 0 && i < dataset->example->len; i++)
-    if (!notch_example (dataset, i)->patch) /* more than a tile keeps */
+  for (guint i = 0; classifier->patches && i < training->dataset->example->len; i++)
+    if (!notch_example (training->dataset, i)->patch) /* more than a tile keeps */
       training->part[i] = NOTCH_PART_NONE;
   notch_dataset_check (training->dataset, training->part);
-  if (!tell_data (training, error) || !check_options (training, classifier, error))
+  if (!tell_data (training, error))
     return FALSE;
   training->how.checkpoint = notch_is_stream (path) ? NULL : checkpoint;
   g_autoptr (NotchModel) model = classifier->train (training->dataset, training->part, &training->how, error);
@@ -300,6 +350,8 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
                          "training: 0 to 0.9 of the examples can be held out, and a purity is 0 to 1");
     return FALSE;
   }
+  if (options->classifier && !notch_classifier_find (options->classifier, error))
+    return FALSE;
   /* Nobody should learn after hours that the result has no place. */
   if (!notch_can_write (path, error) || (options->curve && !notch_can_write (options->curve, error)))
     return FALSE;

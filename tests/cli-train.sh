@@ -1,6 +1,6 @@
 #!/bin/sh
 # notch train, inspect --model and classify from the outside: one wafer teaches, another is classified; models that lie.
-# shellcheck source=tests/tap.sh disable=SC2016
+# shellcheck source=tests/tap.sh disable=SC2016,SC2046
 . "$srcdir/tests/tap.sh"
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -50,6 +50,23 @@ cp crop.tif crops/pit/1.tif
 is "a class that is none" "$("$NOTCH" train -q -o none.model --classifier net --oriented nick,pits crops 2>&1)" \
   'notch: --oriented: there is no class "pits"; the classes are nick, pit'
 ok "and is not trained then" test ! -e none.model
+is "no classifier of that name: told before anything is read" \
+  "$("$NOTCH" train -o none.model --classifier tree none 2>&1 | grep -c 'there is no classifier "tree"')" 1
+"$NOTCH" inspect -q --format defects,crops -o crops w3.tif
+for class in a b; do
+  mkdir -p byhand/$class && cp crops/w3/crops/[123].png byhand/$class
+done
+is "of crops nothing is measured, so a forest has nothing to learn" \
+  "$("$NOTCH" train -o none.model byhand 2>&1; echo $?)" \
+  "$(printf 'notch: training: a forest learns from what is measured of defects, and of these nothing is; choose a net\n2')"
+rm byhand/b/*
+is "a network does not learn one class either" \
+  "$("$NOTCH" train -q -o none.model --classifier net byhand 2>&1; echo $?)" \
+  "$(printf 'notch: training: there is one class only; give examples of at least two\n2')"
+ok "and no model is left" test ! -e none.model
+is "examples are those that have a class" \
+  "$(mkdir few && cp -R out/w1 few/w1 && printf 'defect_id,class\n1,pit\n2,open\n3,\n' >few/w1/review.csv && "$NOTCH" train -o few.model few 2>&1 | head -n 1)" \
+  "2 examples of 1 image"
 
 # ---- inspect --model ----------------------------------------------------------------------------------------------------
 "$NOTCH" inspect -q --model m.model --format defects,json,recipe -o new w3.tif
@@ -89,6 +106,30 @@ strange () {
 ok "others are known by what was learned of them: $(strange m.model) without, $(strange odd.model) with" \
   awk "BEGIN { exit !($(strange odd.model) >= 0.85 && $(strange odd.model) > $(strange m.model)) }"
 
+# ---- nuisances ---------------------------------------------------------------------------------------------------------
+cp -R out flagged
+for image in w1 w2; do # particles are none that anybody wants to see
+  sed 's/,particle,/,nuisance-dust,/' $image-truth.csv >flagged/$image/truth.csv
+  awk -F, -v OFS=, 'NR == FNR { if (FNR > 1) { n++; x[n] = $5; y[n] = $6; class[n] = $2 } next }
+    FNR == 1 { print "defect_id,class"; next }
+    { for (i = 1; i <= n; i++) if ((x[i] - $2) ^ 2 + (y[i] - $3) ^ 2 < 100) print $1, class[i] }' \
+    flagged/$image/truth.csv flagged/$image/defects.csv >flagged/$image/review.csv
+done
+"$NOTCH" train -o nuisance.model --seed 3 flagged 2>told
+is "training tells from where on nuisances are flagged" "$(grep -c '^nuisances are flagged from a probability of 0[.][0-9]* on: ' told)" 1
+"$NOTCH" inspect -q --model nuisance.model --format defects,json -o flags w3.tif
+flags () { # DEFECTS.csv: defects, flagged, and flagged of another class
+  awk -F, 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+    { n++; flagged += $at["nuisance"]; other += $at["nuisance"] && $at["class"] !~ /^nuisance/ }
+    END { print n + 0, flagged + 0, other + 0 }' "$1"
+}
+ok "an inspection flags some, and no others" sh -c '[ $2 -ge 3 ] && [ $2 -lt $1 ] && [ $3 -le 1 ]' - $(flags flags/w3/defects.csv)
+is "and counts them" "$(sed -n 's/.*"nuisances" : \([0-9]*\).*/\1/p' flags/w3/summary.json)" "$(flags flags/w3/defects.csv | cut -d ' ' -f 2)"
+is "a model without such classes flags nothing" "$(flags new/w3/defects.csv | cut -d ' ' -f 2)" 0
+cp -R new unflagged
+"$NOTCH" classify -q --model nuisance.model unflagged
+ok "flags come later, too" cmp flags/w3/defects.csv unflagged/w3/defects.csv
+
 # ---- classify -------------------------------------------------------------------------------------------------------------
 "$NOTCH" inspect -q --format defects,json -o later w3.tif
 is "classify tells what it did" "$("$NOTCH" classify --model m.model later 2>&1 | grep -c '^later: [0-9]* defects, [0-9]* in another class now$')" 1
@@ -117,6 +158,8 @@ is "which one of them cannot tell" "$(inspect_drift bare.json once; judged once 
 "$NOTCH" inspect -q --set limits.class.pit=0 --format defects,json -o pits w3.tif
 is "a limit on a class that the model does not give" "$("$NOTCH" classify --model m.model pits 2>&1 | grep -c 'class.pit: no rule or model')" 1
 is "no folder of results: told, status 2" "$("$NOTCH" classify --model m.model . 2>&1 | grep -c 'holds no finished image')" 1
+is "nor is the folder of an image" "$("$NOTCH" classify --model m.model later/w3 2>&1)" \
+  "notch: later/w3: is the folder of one image; name the output folder of notch inspect that it lies in"
 is "and its status" "$(status "$NOTCH" classify --model m.model . later)" 2
 is "--resume does a classified image anew" \
   "$("$NOTCH" inspect --resume --format defects,json -o later w3.tif 2>&1 | grep -c 'from an earlier run')" 0

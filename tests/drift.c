@@ -1,5 +1,6 @@
 /* drift.c - is what is seen now what a model was made for? */
 #include "inspect/classify/drift.h"
+#include "inspect/classify/known.h"
 #include "inspect/random.h"
 
 #include <math.h>
@@ -131,6 +132,31 @@ test_json (void)
   }
 }
 
+/* A model expects the mix that it calls, unknown and all, and looks at its columns as before. */
+static void
+test_calls (void)
+{
+  static const double value[] = { 1, 2, 3, 4, 5, 6 };
+  static const int truth[] = { 0, 0, 0, 1, 1, 1 }, called[] = { 1, 1, 2, 1 };
+  static const char *const column[] = { "peak_snr" };
+  g_autoptr (NotchModel) model = notch_model_new ("defects", "forest");
+  notch_model_add_class (model, "a");
+  notch_model_add_class (model, "b");
+  g_ptr_array_add (model->feature, g_strdup (column[0]));
+  model->training = json_object_new ();
+  notch_known_expect_calls (model, called, 4);
+  g_assert_null (notch_known_profile (model));
+  g_autoptr (GPtrArray) first = notch_profile_new (value, truth, 6, column, 1, 3);
+  json_object_set_member (model->training, "profile", notch_profile_to_json (first));
+  notch_known_expect_calls (model, called, 4);
+  g_autoptr (GPtrArray) then = notch_known_profile (model);
+  const NotchHistogram *size = then->pdata[0], *classes = then->pdata[1];
+  g_assert_cmpint (size->count[0], ==, ((NotchHistogram *) first->pdata[0])->count[0]);
+  g_assert_cmpint (classes->count[0], ==, 0);
+  g_assert_cmpint (classes->count[1], ==, 3);
+  g_assert_cmpint (classes->count[2], ==, 1);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -139,5 +165,6 @@ main (int argc, char **argv)
   g_test_add_func ("/drift/by-hand", test_by_hand);
   g_test_add_func ("/drift/chance", test_chance);
   g_test_add_func ("/drift/json", test_json);
+  g_test_add_func ("/drift/calls", test_calls);
   return g_test_run ();
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "inspect/report/report.h"
 #include "kernels/math/blob.h"
 
 /* Pixels of a shape around (0, 0), with a weight and a residual each. */
@@ -373,6 +374,28 @@ test_names (void)
   }
 }
 
+/* Values as defects.csv has them are those that reading it gives, ties and their neighbours too. */
+static void
+test_written (void)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (5);
+  for (int i = 0; i < 300000; i++) {
+    const NotchFeature f = (NotchFeature) (i % NOTCH_N_FEATURES);
+    const int decimals = notch_feature_info[f].decimals;
+    g_assert_cmpint (decimals, <=, 6);
+    double value = g_rand_double_range (rand, -1, 1) * pow (10, g_rand_double_range (rand, -7, 17));
+    if (i % 3 > 0) /* half a last decimal beside a short one, or what comes next to it */
+      value = ((double) g_rand_int_range (rand, -40000, 40000) + 0.5) / pow (10, decimals);
+    if (i % 3 == 2)
+      value = nextafter (value, g_rand_boolean (rand) ? 1e9 : -1e9);
+    g_autoptr (GString) text = g_string_new (NULL);
+    notch_append_number (text, value, decimals);
+    g_assert_cmpfloat (notch_feature_as_written (f, value), ==, g_ascii_strtod (text->str, NULL));
+  }
+  g_assert_false (signbit (notch_feature_as_written (NOTCH_FEATURE_X, -1e-9)));
+  g_assert_true (isnan (notch_feature_as_written (NOTCH_FEATURE_X, INFINITY)));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -383,5 +406,6 @@ main (int argc, char **argv)
   g_test_add_func ("/features/known", test_known);
   g_test_add_func ("/features/dice", test_dice);
   g_test_add_func ("/features/names", test_names);
+  g_test_add_func ("/features/written", test_written);
   return g_test_run ();
 }

@@ -58,7 +58,7 @@ notch_classes_names (const NotchClasses *classes)
 
 gboolean
 notch_classes_assign_examples (const NotchClasses *classes, const NotchExample *example, guint n, int patch_side,
-                               const NotchCompute *compute, int *class_index, double *confidence, GError **error)
+                               const NotchCompute *compute, NotchCall *call, GError **error)
 {
   const gsize n_classes = classes->trained->model->class_name->len;
   g_autofree float *probability = g_new (float, (gsize) n *n_classes + 1);
@@ -66,8 +66,11 @@ notch_classes_assign_examples (const NotchClasses *classes, const NotchExample *
   if (!notch_trained_probabilities (classes->trained, example, n, patch_side, compute, probability, error)
       || !notch_known_distances (classes->trained, example, n, patch_side, compute, distance, error))
     return FALSE;
-  for (guint i = 0; i < n; i++)
-    class_index[i] = notch_trained_decide (classes->trained, probability + i * n_classes, distance[i], &confidence[i]);
+  for (guint i = 0; i < n; i++) {
+    const float *own = probability + i * n_classes;
+    call[i].class_index = notch_trained_decide (classes->trained, own, distance[i], &call[i].confidence);
+    call[i].nuisance = notch_trained_flags (classes->trained, own, call[i].class_index);
+  }
   return TRUE;
 }
 
@@ -89,17 +92,21 @@ notch_classes_assign (const NotchClasses *classes, NotchDefect *defect, guint n,
                       const NotchCompute *compute, GError **error)
 {
   if (classes->rules) {
-    for (guint i = 0; i < n; i++)
+    for (guint i = 0; i < n; i++) {
       defect[i].class_index = notch_rules_classify (classes->rules, defect[i].value, &defect[i].confidence);
+      defect[i].nuisance = notch_is_nuisance (classes->name->pdata[defect[i].class_index]);
+    }
     return TRUE;
   }
   g_autofree NotchExample *example = make_examples (defect, n);
-  g_autofree int *class_index = g_new (int, n + 1);
-  g_autofree double *confidence = g_new (double, n + 1);
-  if (!notch_classes_assign_examples (classes, example, n, patch_side, compute, class_index, confidence, error))
+  g_autofree NotchCall *call = g_new (NotchCall, n + 1);
+  if (!notch_classes_assign_examples (classes, example, n, patch_side, compute, call, error))
     return FALSE;
-  for (guint i = 0; i < n; i++)
-    defect[i].class_index = class_index[i], defect[i].confidence = confidence[i];
+  for (guint i = 0; i < n; i++) {
+    defect[i].class_index = call[i].class_index;
+    defect[i].confidence = call[i].confidence;
+    defect[i].nuisance = call[i].nuisance;
+  }
   return TRUE;
 }
 

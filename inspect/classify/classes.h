@@ -19,14 +19,20 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchClasses, notch_classes_free)
 /* A copy of the names, owned by the caller. */
 GPtrArray *notch_classes_names (const NotchClasses *classes);
 
-/* Gives n defects class and confidence. A model sees values as defects.csv has them, and so says the same of them later. FALSE
- * where memory or a device for its classifier does not do. */
+/* What is said of a defect. */
+typedef struct {
+  int class_index; /* into `name` */
+  double confidence;
+  gboolean nuisance; /* flagged, and not left out */
+} NotchCall;
+
+/* Gives n defects class, confidence and flag. A model sees values as defects.csv has them, and so says the same of them
+ * later. FALSE where memory or a device for its classifier does not do. */
 gboolean notch_classes_assign (const NotchClasses *classes, NotchDefect *defect, guint n, int patch_side,
                                const NotchCompute *compute, GError **error);
 /* Likewise of examples; with a model. */
 gboolean notch_classes_assign_examples (const NotchClasses *classes, const NotchExample *example, guint n,
-                                        int patch_side, const NotchCompute *compute, int *class_index,
-                                        double *confidence, GError **error);
+                                        int patch_side, const NotchCompute *compute, NotchCall *call, GError **error);
 
 /* How far n classified defects are from what the model learned from: NotchDrift, a list that owns the names; NULL where that
  * is not known. */

@@ -23,6 +23,16 @@ notch_classifier_find (const char *name, GError **error)
   return NULL;
 }
 
+gboolean
+notch_enough_classes (const GPtrArray *class_name, GError **error)
+{
+  if (class_name->len >= 2)
+    return TRUE;
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "training: there %s; give examples of at least two",
+               class_name->len == 1 ? "is one class only" : "are no classes");
+  return FALSE;
+}
+
 NotchTrained *
 notch_trained_new (NotchModel *model, GError **error)
 {
@@ -50,6 +60,9 @@ notch_trained_new (NotchModel *model, GError **error)
   trained->model = g_steal_pointer (&owned);
   trained->classifier = classifier;
   trained->state = state;
+  trained->nuisance = g_new0 (gboolean, trained->model->class_name->len + 1); /* the last one is "unknown" */
+  for (guint k = 0; k < trained->model->class_name->len; k++)
+    trained->nuisance[k] = notch_is_nuisance (trained->model->class_name->pdata[k]);
   return notch_known_open (trained, error) ? g_steal_pointer (&trained) : NULL;
 }
 
@@ -60,7 +73,7 @@ notch_trained_load (const char *path, const char *purpose, GError **error)
   if (!model)
     return NULL;
   if (purpose && strcmp (model->purpose, purpose) != 0) {
-    notch_model_refuse (model, error, "is a model for %s, not for %s; name another", model->purpose, purpose);
+    notch_model_refuse (model, error, "its purpose is \"%s\", not \"%s\"; name another model", model->purpose, purpose);
     return NULL;
   }
   return notch_trained_new (g_steal_pointer (&model), error);
@@ -72,6 +85,7 @@ notch_trained_free (NotchTrained *trained)
   if (!trained)
     return;
   trained->classifier->close (trained->state);
+  g_free (trained->nuisance);
   notch_novelty_free (trained->novelty);
   notch_model_free (trained->model);
   g_free (trained);
@@ -99,11 +113,20 @@ notch_trained_decide (const NotchTrained *trained, const float *probability, dou
   return far || *confidence < trained->model->threshold[best] ? n : best;
 }
 
+gboolean
+notch_trained_flags (const NotchTrained *trained, const float *probability, int called)
+{
+  const NotchModel *model = trained->model;
+  if (isnan (model->nuisance))
+    return trained->nuisance[called];
+  return notch_nuisance_score (probability, trained->nuisance, (int) model->class_name->len) >= model->nuisance;
+}
+
 char *
 notch_classifiers_describe (void)
 {
   GString *text = g_string_new (NULL);
   for (int i = 0; notch_classifiers[i]; i++)
-    g_string_append_printf (text, "  %-8s %s\n", notch_classifiers[i]->name, notch_classifiers[i]->summary);
+    g_string_append_printf (text, "  %-9s  %s\n", notch_classifiers[i]->name, notch_classifiers[i]->summary);
   return g_string_free (text, FALSE);
 }

@@ -269,6 +269,19 @@ notch_known_profile (const NotchModel *model)
   return column ? notch_profile_from_json (node, n_columns, (int) model->class_name->len + 1) : NULL;
 }
 
+void
+notch_known_expect_calls (const NotchModel *model, const int *called, guint n)
+{
+  g_autoptr (GPtrArray) profile = notch_known_profile (model);
+  if (!profile)
+    return;
+  NotchHistogram *classes = profile->pdata[profile->len - 1];
+  memset (classes->count, 0, (gsize) classes->n_bins * sizeof *classes->count);
+  for (guint i = 0; i < n; i++)
+    classes->count[called[i]]++;
+  json_object_set_member (model->training, "profile", notch_profile_to_json (profile));
+}
+
 GPtrArray *
 notch_known_profile_of (const NotchModel *model, const GPtrArray *profile, const NotchExample *example,
                         const int *called, guint n)

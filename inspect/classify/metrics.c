@@ -319,6 +319,15 @@ notch_nuisance_curve (const double *score, const gboolean *nuisance, gint64 n)
   return curve;
 }
 
+double
+notch_nuisance_score (const float *probability, const gboolean *nuisance, int n_classes)
+{
+  double score = 0;
+  for (int k = 0; k < n_classes; k++)
+    score += nuisance[k] ? (double) probability[k] : 0;
+  return score;
+}
+
 NotchNuisancePoint
 notch_nuisance_at (const GArray *curve, double kept)
 {

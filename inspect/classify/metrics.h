@@ -51,6 +51,8 @@ int notch_most_probable (const float *probability, int n_classes);
  * receiver operating characteristic (Hanley and McNeil 1982). NAN without both kinds. */
 double notch_auroc (const double *score, const gboolean *positive, gint64 n);
 
+/* How likely an example of c probabilities is to be any nuisance. */
+double notch_nuisance_score (const float *probability, const gboolean *nuisance, int n_classes);
 /* What is left when all whose nuisance score is at least `above` are taken out. */
 typedef struct {
   double above;
@@ -59,6 +61,8 @@ typedef struct {
 /* One point a score that occurs, from the highest down, after one where nothing is taken out (above is INFINITY).
  * NULL when there is not at least one of both. */
 GArray *notch_nuisance_curve (const double *score, const gboolean *nuisance, gint64 n);
+/* What an operating point of the nuisance filter keeps at least of the defects of interest. */
+#define NOTCH_NUISANCE_KEPT 0.995
 /* The point that takes out most nuisances of those that keep at least a share of the defects of interest. */
 NotchNuisancePoint notch_nuisance_at (const GArray *curve, double kept);
 

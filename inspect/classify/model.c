@@ -33,6 +33,7 @@ notch_model_new (const char *purpose, const char *classifier)
   model->class_name = g_ptr_array_new_with_free_func (g_free);
   model->feature = g_ptr_array_new_with_free_func (g_free);
   model->temperature = 1;
+  model->nuisance = NAN;
   model->settings = json_object_new ();
   model->section = g_ptr_array_new_with_free_func (section_free);
   return model;
@@ -63,6 +64,12 @@ notch_model_add_class (NotchModel *model, const char *name)
   g_ptr_array_add (model->class_name, g_strdup (name));
   model->threshold = g_renew (double, model->threshold, model->class_name->len);
   model->threshold[model->class_name->len - 1] = 0;
+}
+
+gboolean
+notch_is_nuisance (const char *class_name)
+{
+  return g_str_has_prefix (class_name, "nuisance");
 }
 
 static NotchSection *
@@ -194,6 +201,11 @@ header_of (const NotchModel *model)
   for (guint i = 0; i < model->class_name->len; i++)
     json_builder_add_double_value (to, model->threshold[i]);
   json_builder_end_array (to);
+  json_builder_set_member_name (to, "nuisance");
+  if (isnan (model->nuisance))
+    json_builder_add_null_value (to);
+  else
+    json_builder_add_double_value (to, model->nuisance);
   add_number (to, "temperature", model->temperature);
   add_names (to, "features", model->feature);
   add_number (to, "features_version", NOTCH_FEATURES_VERSION);
@@ -362,6 +374,14 @@ read_thresholds (JsonObject *object, NotchModel *model)
   return TRUE;
 }
 
+/* Models of before it was there have none. */
+static gboolean
+read_nuisance (JsonObject *object, NotchModel *model)
+{
+  JsonNode *node = json_object_get_member (object, "nuisance");
+  return !node || JSON_NODE_HOLDS_NULL (node) || read_number (node, 0, 1, &model->nuisance);
+}
+
 /* Sections lie one behind the other, as they were written, up to the hash. */
 static gboolean
 read_sections (JsonObject *object, NotchModel *model, GBytes *bytes, gsize first)
@@ -401,7 +421,8 @@ read_header (NotchModel *model, const char *text, gsize n, GBytes *bytes, GError
   JsonObject *object = JSON_NODE_HOLDS_OBJECT (root) ? json_node_get_object (root) : NULL;
   if (!object || !read_text (object, "purpose", &model->purpose)
       || !read_text (object, "classifier", &model->classifier) || !read_names (object, "classes", model->class_name)
-      || !read_thresholds (object, model) || !read_names (object, "features", model->feature)
+      || !read_thresholds (object, model) || !read_nuisance (object, model)
+      || !read_names (object, "features", model->feature)
       || !read_number (json_object_get_member (object, "temperature"), 1e-6, 1e6, &model->temperature)
       || !read_number (json_object_get_member (object, "features_version"), 0, 1e9, &version)
       || !read_object (object, "settings", &model->settings) || !model->settings

@@ -13,18 +13,20 @@
 
 #include "inspect/detect/result.h"
 
-/* Grows whenever a column of a defect gets another meaning, so that a model that learned the old one is refused. */
+/* Grows whenever a column of a defect gets another meaning, so that a model that learned the old one is refused;
+ * tests/columns.sh tells when. */
 enum { NOTCH_FEATURES_VERSION = 1 };
 
 typedef struct {
-  char *path;             /* that it was loaded from, or NULL */
-  char *hash;             /* SHA-256 of the file, 64 hexadecimal digits; NULL before it is saved or loaded */
-  char *purpose;          /* "defects": classes of defects; "signature": of wafer maps */
-  char *classifier;       /* its row in the table of classifiers */
-  GPtrArray *class_name;  /* char * */
-  GPtrArray *feature;     /* char *: columns that it looks at, in its order; of a network none */
-  double temperature;     /* logarithms of probabilities are divided by it before they count; 1: as they come */
-  double *threshold;      /* class_name->len: what is less probable than this is "unknown"; 0 to 1 */
+  char *path;            /* that it was loaded from, or NULL */
+  char *hash;            /* SHA-256 of the file, 64 hexadecimal digits; NULL before it is saved or loaded */
+  char *purpose;         /* "defects": classes of defects; "signature": of wafer maps */
+  char *classifier;      /* its row in the table of classifiers */
+  GPtrArray *class_name; /* char * */
+  GPtrArray *feature;    /* char *: columns that it looks at, in its order; of a network none */
+  double temperature;    /* logarithms of probabilities are divided by it before they count; 1: as they come */
+  double *threshold;     /* class_name->len: what is less probable than this is "unknown"; 0 to 1 */
+  double nuisance; /* what is this likely to be of any class of nuisances is flagged, 0 to 1; NAN: what is called one */
   JsonObject *settings;   /* the classifier's own: shape of the input, normalisation */
   JsonObject *training;   /* record: data, counts, seed, rounds, date; or NULL */
   JsonObject *validation; /* record of `notch validate`, or NULL */
@@ -46,6 +48,8 @@ void notch_model_add_class (NotchModel *model, const char *name);
 void notch_model_set_section (NotchModel *model, const char *name, GBytes *bytes);
 /* A section, borrowed. The error names file and section where there is none. */
 GBytes *notch_model_section (const NotchModel *model, const char *name, GError **error);
+/* Is a class of nuisances? Those are whose name begins so. */
+gboolean notch_is_nuisance (const char *class_name);
 /* The index of a class, -1 where it is none of the model's. */
 int notch_model_class (const NotchModel *model, const char *name);
 

@@ -1,7 +1,8 @@
 /* net-defects.c - the network over a defect's patch: how the test differs, what it shows, what it should show */
+#include "inspect/classify/net-defects.h"
+
 #include "inspect/classify/augment.h"
 #include "inspect/classify/classifier.h"
-#include "inspect/classify/net.h"
 #include "inspect/wafer/median.h"
 
 #include <math.h>
@@ -10,13 +11,11 @@
 enum {
   MOST_SIDE = 64,
   CHANNELS = 3,
-  BATCH = 64,
   LEAST_PER_EPOCH = 5000 /* few examples are shown more often, each time changed */
 };
 
-/* 0.4 million weights; a patch of 64 px takes 15 million products. */
-static NotchNetShape
-shape_for (int patch_side, int classes)
+NotchNetShape
+notch_net_defects_shape (int patch_side, int classes)
 {
   return (NotchNetShape){ .channels = CHANNELS,
                           .side = MIN (patch_side, MOST_SIDE),
@@ -63,12 +62,6 @@ mean_and_spread (const float *v, int n, double *mean, double *spread)
   *spread = sqrt (MAX (squares / n - *mean * *mean, 0));
 }
 
-typedef struct {
-  const NotchExample **example;
-  int patch_side, side;
-  const gboolean *oriented; /* see NotchTrainHow */
-} Patches;
-
 /* What is small stays, what is large comes no further than 8. */
 static inline float
 squash (float x)
@@ -80,7 +73,7 @@ squash (float x)
 static void
 draw (const NotchNetImages *images, gsize i, NotchRandom *random, float *image)
 {
-  const Patches *patches = images->data;
+  const NotchNetPatches *patches = images->data;
   int side = patches->side, n = side * side;
   g_autofree float *scratch = g_new (float, n);
   float *test = image + n, *reference = image + 2 * n;
@@ -101,6 +94,12 @@ draw (const NotchNetImages *images, gsize i, NotchRandom *random, float *image)
     test[k] = squash ((test[k] - (float) mean) * per_spread);
     reference[k] = squash ((reference[k] - (float) mean) * per_spread);
   }
+}
+
+NotchNetImages
+notch_net_defects_images (const NotchNetPatches *patches, gsize n, const int *label)
+{
+  return (NotchNetImages){ .n = n, .draw = draw, .data = patches, .label = label };
 }
 
 /* ---- training ---------------------------------------------------------------------------------------------------- */
@@ -134,11 +133,9 @@ part_of (const NotchDataset *dataset, const guint8 *parts, int which)
 }
 
 static NotchNetImages
-images_of (const Part *part, const Patches *patches)
+images_of (const Part *part, const NotchNetPatches *patches)
 {
-  return (NotchNetImages){
-    .n = part->example->len, .draw = draw, .data = patches, .label = (const int *) (gpointer) part->label->data
-  };
+  return notch_net_defects_images (patches, part->example->len, (const int *) (gpointer) part->label->data);
 }
 
 /* With a decimal point, whatever the locale. */
@@ -213,6 +210,8 @@ static NotchModel *
 train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how, GError **error)
 {
   g_auto (Part) learn = part_of (dataset, part, NOTCH_PART_TRAIN), held = part_of (dataset, part, NOTCH_PART_HELD_OUT);
+  if (!notch_enough_classes (dataset->class_name, error))
+    return NULL;
   if (learn.example->len == 0) {
     g_set_error_literal (
         error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
@@ -220,19 +219,20 @@ train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how
         "or take --classifier forest");
     return NULL;
   }
-  NotchNetShape shape = shape_for (dataset->patch_side, (int) dataset->class_name->len);
+  NotchNetShape shape = notch_net_defects_shape (dataset->patch_side, (int) dataset->class_name->len);
   g_autoptr (NotchNet) net = notch_net_new (&shape, how->seed, error);
   if (!net)
     return NULL;
-  Patches patches[] = { { (const NotchExample **) learn.example->pdata, dataset->patch_side, shape.side,
-                          how->oriented },
-                        { (const NotchExample **) held.example->pdata, dataset->patch_side, shape.side, NULL } };
+  NotchNetPatches patches[] = {
+    { (const NotchExample **) learn.example->pdata, dataset->patch_side, shape.side, how->oriented },
+    { (const NotchExample **) held.example->pdata, dataset->patch_side, shape.side, NULL }
+  };
   const NotchNetImages images = images_of (&learn, &patches[0]), held_out = images_of (&held, &patches[1]);
   g_autoptr (GArray) curve = g_array_new (FALSE, FALSE, sizeof (double));
   g_autofree char *manner = describe_manner (how->oriented, dataset->class_name->len);
   const NotchNetTraining training = { .seed = how->seed,
                                       .epochs = how->rounds,
-                                      .batch = BATCH,
+                                      .batch = NOTCH_NET_DEFECTS_BATCH,
                                       .per_epoch = MAX (learn.example->len, LEAST_PER_EPOCH),
                                       .manner = manner,
                                       .checkpoint = how->checkpoint,
@@ -284,8 +284,9 @@ apply (const State *state, const NotchExample *example, guint n, int patch_side,
   for (guint i = 0; i < n; i++)
     if (example[i].patch && patch_side > 0)
       g_ptr_array_add (with, (gpointer) &example[i]);
-  Patches patches = { (const NotchExample **) with->pdata, patch_side, notch_net_shape (state->net)->side, NULL };
-  const NotchNetImages images = { .n = with->len, .draw = draw, .data = &patches };
+  NotchNetPatches patches = { (const NotchExample **) with->pdata, patch_side, notch_net_shape (state->net)->side,
+                              NULL };
+  const NotchNetImages images = notch_net_defects_images (&patches, with->len, NULL);
   g_autofree float *answers = g_new (float, with->len * state->classes + 1);
   g_autofree float *vectors = vector ? g_new (float, with->len * state->embedding + 1) : NULL;
   if (!notch_net_apply (state->net, &images, compute, answers, vectors, error))

@@ -105,7 +105,8 @@ share (const Measured *m, double gain)
   F (REPEATER, "repeater", "", 0, OWN, "number of the repeater, 0 for none", 0)                                        \
   F (SEED_PX, "seed_px", "px", 0, ALL, "pixels at or above the detection threshold", (double) m->blob->n_seed)         \
   F (FLUX, "flux", "grey levels", 3, OWN, "sum of signed residuals", (double) m->blob->res / 256)                      \
-  F (BIPOLARITY, "bipolarity", "", 3, ALL, "0: all brighter or all darker; 1: as much of either", bipolarity (m->blob)) \
+  F (BIPOLARITY, "bipolarity", "", 3, ALL, "0: all brighter or all darker; 1: as much of either",                      \
+     bipolarity (m->blob))                                                                                             \
   F (SCALE_PX, "scale_px", "px", 3, ALL, "sigma of the filter that responds most",                                     \
      m->filter ? (double) m->filter->sigma : NAN)                                                                      \
   F (FILL, "fill", "", 3, ALL, "pixels over those of the bounding box",                                                \
@@ -120,61 +121,96 @@ share (const Measured *m, double gain)
      MAX (m->blob->linked.length, m->feret) * m->context->frame.pixel_um)                                              \
   F (DICE, "dice", "", 0, OWN, "dice that the pieces lie in", MAX (m->blob->linked.n_dice, m->die != NULL))            \
   F (DIE_EDGE_PX, "die_edge_px", "px", 3, ALL, "distance to the nearest border of its die", die_edge (m))              \
-  F (POLARITY, "polarity", "", 0, ALL, "1: brighter than the reference, -1: darker, where it is strongest", m->blob->look.polarity) \
-  F (CORE_PX, "core_px", "px", 3, ALL, "radius of a disc as large as the core: where the smoothed residual is above half of its peak", m->blob->look.core_px) \
-  F (ROUNDNESS, "roundness", "", 3, ALL, "4 pi area / perimeter^2 of the core: 1 for a disc", m->blob->look.roundness) \
+  F (POLARITY, "polarity", "", 0, ALL, "1: brighter than the reference, -1: darker, where it is strongest",            \
+     m->blob->look.polarity)                                                                                           \
+  F (CORE_PX, "core_px", "px", 3, ALL,                                                                                 \
+     "radius of a disc as large as the core: where the smoothed residual is above half of its peak",                   \
+     m->blob->look.core_px)                                                                                            \
+  F (ROUNDNESS, "roundness", "", 3, ALL, "4 pi area / perimeter^2 of the core: 1 for a disc",                          \
+     m->blob->look.roundness)                                                                                          \
   F (STRETCH, "stretch", "", 3, ALL, "axis ratio of the core", m->blob->look.stretch)                                  \
   F (HOLES, "holes", "", 0, ALL, "holes in the core", m->blob->look.holes)                                             \
-  F (HOLLOW, "hollow", "", 3, ALL, "mean residual in the inner half of the core over that in its outer half", m->blob->look.hollow) \
+  F (HOLLOW, "hollow", "", 3, ALL, "mean residual in the inner half of the core over that in its outer half",          \
+     m->blob->look.hollow)                                                                                             \
   F (SKIRT, "skirt", "", 3, ALL, "mean residual around the core over that in it", m->blob->look.skirt)                 \
-  F (ROUGHNESS, "roughness", "", 3, ALL, "fine texture of the residual in the core over that around it", m->blob->look.roughness) \
+  F (ROUGHNESS, "roughness", "", 3, ALL, "fine texture of the residual in the core over that around it",               \
+     m->blob->look.roughness)                                                                                          \
   F (CLARITY, "clarity", "", 3, ALL, "peak of the smoothed residual over its sigma nearby", m->blob->look.clarity)     \
-  F (STEP, "step", "", 3, ALL, "mean residual of the core over the difference of the pattern's two tones", m->blob->look.step) \
+  F (STEP, "step", "", 3, ALL, "mean residual of the core over the difference of the pattern's two tones",             \
+     m->blob->look.step)                                                                                               \
   F (TONE, "tone", "", 3, ALL, "tone of the reference under the core: 0 dark, 1 bright", m->blob->look.tone)           \
   F (BRIGHT, "bright", "", 3, ALL, "share of the surroundings that is bright", m->blob->look.bright)                   \
-  F (CHANGED, "changed", "", 3, ALL, "share of the core that is of the tone that the defect takes away", m->blob->look.changed) \
-  F (TOUCHED, "touched", "", 0, ALL, "parts of the other tone that it touches: a bridge 2, a spur 1, an island 0", m->blob->look.touched) \
-  F (LEFT, "left", "", 0, ALL, "pieces left around it of what it takes away: an open 2, a mouse bite 1, a missing part 0", m->blob->look.left) \
+  F (CHANGED, "changed", "", 3, ALL, "share of the core that is of the tone that the defect takes away",               \
+     m->blob->look.changed)                                                                                            \
+  F (TOUCHED, "touched", "", 0, ALL, "parts of the other tone that it touches: a bridge 2, a spur 1, an island 0",     \
+     m->blob->look.touched)                                                                                            \
+  F (LEFT, "left", "", 0, ALL,                                                                                         \
+     "pieces left around it of what it takes away: an open 2, a mouse bite 1, a missing part 0",                       \
+     m->blob->look.left)                                                                                               \
   F (TAKEN, "taken", "", 3, ALL, "share of those parts that it takes away", m->blob->look.taken)                       \
   F (RIM, "rim", "", 3, ALL, "share of its outline there that lies on the pattern's edge", m->blob->look.rim)          \
-  F (EDGE_FIT, "edge_fit", "", 3, ALL, "correlation of the residual with the pattern's edges", m->blob->look.edge_fit) \
-  F (TONE_FIT, "tone_fit", "", 3, ALL, "correlation of the residual with the pattern", m->blob->look.tone_fit) \
-  F (SPOT_PX, "spot_px", "px", 3, ALL, "sigma of the Gaussian spot that fits best", m->blob->look.shape.spot_px) \
-  F (SPOT_RATIO, "spot_ratio", "", 3, ALL, "ratio of its axes", m->blob->look.shape.spot_ratio) \
-  F (SPOT_SNR, "spot_snr", "sigma", 3, ALL, "root of what it explains of the residual", m->blob->look.shape.spot_snr) \
-  F (BOX_LONG, "box_long", "px", 3, ALL, "longer side of the box that fits best, as sharp as the pattern", m->blob->look.shape.box_long) \
-  F (BOX_SHORT, "box_short", "px", 3, ALL, "its shorter side", m->blob->look.shape.box_short) \
-  F (BOX_GAIN, "box_gain", "sigma2", 3, ALL, "what the box explains more than the spot", m->blob->look.shape.box_gain) \
-  F (BOTH_LOSS, "both_loss", "sigma2", 3, ALL, "less of it with two opposite sides on the pattern's edges, as a bridge or an open has", m->blob->look.shape.both_loss) \
-  F (ONE_LOSS, "one_loss", "sigma2", 3, ALL, "less of it with a side on the pattern's edge, as a spur or a mouse bite has", m->blob->look.shape.one_loss) \
-  F (FOUR_LOSS, "four_loss", "sigma2", 3, ALL, "less of it with all sides on the pattern's edges, as a missing part has", m->blob->look.shape.four_loss) \
-  F (GAP_PX, "gap_px", "px", 3, ALL, "between the pattern's edges on both sides of the box", m->blob->look.shape.gap_px) \
-  F (GAP_FILL, "gap_fill", "", 3, ALL, "share of that gap from one edge on which the defect takes", m->blob->look.shape.gap_fill) \
-  F (GAP_OFF, "gap_off", "", 3, ALL, "from the gap's middle to the box's, over the gap", m->blob->look.shape.gap_off) \
-  F (EDGES, "edges", "", 3, ALL, "step of the weaker of these edges over the reference's range around the defect", m->blob->look.shape.edges) \
-  F (DISC_PX, "disc_px", "px", 3, ALL, "radius of the disc that fits best", m->blob->look.shape.disc_px) \
-  F (DISC_SOFT, "disc_soft", "", 3, ALL, "sigma of its rim over the radius", m->blob->look.shape.disc_soft) \
-  F (DISC_GAIN, "disc_gain", "sigma2", 3, ALL, "what the disc explains more than the spot", m->blob->look.shape.disc_gain) \
-  F (WAVY, "wavy", "", 3, ALL, "rms of the waves of its outline over the radius", m->blob->look.shape.wavy) \
-  F (WAVY_GAIN, "wavy_gain", "sigma2", 3, ALL, "what a wavy outline explains more than a round one", m->blob->look.shape.wavy_gain) \
-  F (BOX_SHARE, "box_share", "", 5, ALL, "box_gain over what the spot explains", share (m, m->blob->look.shape.box_gain)) \
-  F (BOTH_SHARE, "both_share", "", 5, ALL, "both_loss over the same", share (m, m->blob->look.shape.both_loss)) \
-  F (ONE_SHARE, "one_share", "", 5, ALL, "one_loss over the same", share (m, m->blob->look.shape.one_loss)) \
-  F (FOUR_SHARE, "four_share", "", 5, ALL, "four_loss over the same", share (m, m->blob->look.shape.four_loss)) \
-  F (DISC_SHARE, "disc_share", "", 5, ALL, "disc_gain over the same", share (m, m->blob->look.shape.disc_gain)) \
-  F (WAVY_SHARE, "wavy_share", "", 5, ALL, "wavy_gain over the same", share (m, m->blob->look.shape.wavy_gain)) \
-  F (DISC_RIM_PX, "disc_rim_px", "px", 3, ALL, "sigma of the disc's rim", m->blob->look.shape.disc_px * m->blob->look.shape.disc_soft) \
-  F (LUMPS_FINE, "lumps_fine", "", 3, ALL, "what the wavy disc leaves inside, over noise, smoothed by 1.2 px", m->blob->look.shape.lumps_fine) \
-  F (LUMPS_COARSE, "lumps_coarse", "", 3, ALL, "the same, smoothed by 3.2 px", m->blob->look.shape.lumps_coarse) \
-  F (RIM_FINE, "rim_fine", "", 3, ALL, "what it leaves at its rim, over noise, smoothed by 1.2 px", m->blob->look.shape.rim_fine) \
-  F (RIM_COARSE, "rim_coarse", "", 3, ALL, "the same, smoothed by 3.2 px", m->blob->look.shape.rim_coarse) \
-  F (FAR_1, "far_1", "", 3, ALL, "largest response of a Gaussian of 1 px in the patch, over the largest near the defect", m->blob->look.scales.far[0]) \
-  F (FAR_2, "far_2", "", 3, ALL, "the same of one of 2 px", m->blob->look.scales.far[1]) \
-  F (FAR_4, "far_4", "", 3, ALL, "the same of one of 4 px", m->blob->look.scales.far[2]) \
-  F (FAR_8, "far_8", "", 3, ALL, "the same of one of 8 px", m->blob->look.scales.far[3]) \
-  F (WIDE_PX, "wide_px", "px", 3, ALL, "radius of a disc as large as what is above half of the peak, smoothed by 4 px", m->blob->look.scales.wide_px) \
-  F (WIDE_OFF, "wide_off", "px", 3, ALL, "from the middle of that to the core's", m->blob->look.scales.wide_off) \
-  F (FILM, "film", "", 3, ALL, "1 where the residual scales with the pattern, 0 where it is added, less where it hides it", m->blob->look.shape.film) \
+  F (EDGE_FIT, "edge_fit", "", 3, ALL, "correlation of the residual with the pattern's edges",                         \
+     m->blob->look.edge_fit)                                                                                           \
+  F (TONE_FIT, "tone_fit", "", 3, ALL, "correlation of the residual with the pattern", m->blob->look.tone_fit)         \
+  F (SPOT_PX, "spot_px", "px", 3, ALL, "sigma of the Gaussian spot that fits best", m->blob->look.shape.spot_px)       \
+  F (SPOT_RATIO, "spot_ratio", "", 3, ALL, "ratio of its axes", m->blob->look.shape.spot_ratio)                        \
+  F (SPOT_SNR, "spot_snr", "sigma", 3, ALL, "root of what it explains of the residual", m->blob->look.shape.spot_snr)  \
+  F (BOX_LONG, "box_long", "px", 3, ALL, "longer side of the box that fits best, as sharp as the pattern",             \
+     m->blob->look.shape.box_long)                                                                                     \
+  F (BOX_SHORT, "box_short", "px", 3, ALL, "its shorter side", m->blob->look.shape.box_short)                          \
+  F (BOX_GAIN, "box_gain", "sigma2", 3, ALL, "what the box explains more than the spot",                               \
+     m->blob->look.shape.box_gain)                                                                                     \
+  F (BOTH_LOSS, "both_loss", "sigma2", 3, ALL,                                                                         \
+     "less of it with two opposite sides on the pattern's edges, as a bridge or an open has",                          \
+     m->blob->look.shape.both_loss)                                                                                    \
+  F (ONE_LOSS, "one_loss", "sigma2", 3, ALL,                                                                           \
+     "less of it with a side on the pattern's edge, as a spur or a mouse bite has",                                    \
+     m->blob->look.shape.one_loss)                                                                                     \
+  F (FOUR_LOSS, "four_loss", "sigma2", 3, ALL,                                                                         \
+     "less of it with all sides on the pattern's edges, as a missing part has",                                        \
+     m->blob->look.shape.four_loss)                                                                                    \
+  F (GAP_PX, "gap_px", "px", 3, ALL, "between the pattern's edges on both sides of the box",                           \
+     m->blob->look.shape.gap_px)                                                                                       \
+  F (GAP_FILL, "gap_fill", "", 3, ALL, "share of that gap from one edge on which the defect takes",                    \
+     m->blob->look.shape.gap_fill)                                                                                     \
+  F (GAP_OFF, "gap_off", "", 3, ALL, "from the gap's middle to the box's, over the gap", m->blob->look.shape.gap_off)  \
+  F (EDGES, "edges", "", 3, ALL, "step of the weaker of these edges over the reference's range around the defect",     \
+     m->blob->look.shape.edges)                                                                                        \
+  F (DISC_PX, "disc_px", "px", 3, ALL, "radius of the disc that fits best", m->blob->look.shape.disc_px)               \
+  F (DISC_SOFT, "disc_soft", "", 3, ALL, "sigma of its rim over the radius", m->blob->look.shape.disc_soft)            \
+  F (DISC_GAIN, "disc_gain", "sigma2", 3, ALL, "what the disc explains more than the spot",                            \
+     m->blob->look.shape.disc_gain)                                                                                    \
+  F (WAVY, "wavy", "", 3, ALL, "rms of the waves of its outline over the radius", m->blob->look.shape.wavy)            \
+  F (WAVY_GAIN, "wavy_gain", "sigma2", 3, ALL, "what a wavy outline explains more than a round one",                   \
+     m->blob->look.shape.wavy_gain)                                                                                    \
+  F (BOX_SHARE, "box_share", "", 5, ALL, "box_gain over what the spot explains",                                       \
+     share (m, m->blob->look.shape.box_gain))                                                                          \
+  F (BOTH_SHARE, "both_share", "", 5, ALL, "both_loss over the same", share (m, m->blob->look.shape.both_loss))        \
+  F (ONE_SHARE, "one_share", "", 5, ALL, "one_loss over the same", share (m, m->blob->look.shape.one_loss))            \
+  F (FOUR_SHARE, "four_share", "", 5, ALL, "four_loss over the same", share (m, m->blob->look.shape.four_loss))        \
+  F (DISC_SHARE, "disc_share", "", 5, ALL, "disc_gain over the same", share (m, m->blob->look.shape.disc_gain))        \
+  F (WAVY_SHARE, "wavy_share", "", 5, ALL, "wavy_gain over the same", share (m, m->blob->look.shape.wavy_gain))        \
+  F (DISC_RIM_PX, "disc_rim_px", "px", 3, ALL, "sigma of the disc's rim",                                              \
+     m->blob->look.shape.disc_px * m->blob->look.shape.disc_soft)                                                      \
+  F (LUMPS_FINE, "lumps_fine", "", 3, ALL, "what the wavy disc leaves inside, over noise, smoothed by 1.2 px",         \
+     m->blob->look.shape.lumps_fine)                                                                                   \
+  F (LUMPS_COARSE, "lumps_coarse", "", 3, ALL, "the same, smoothed by 3.2 px", m->blob->look.shape.lumps_coarse)       \
+  F (RIM_FINE, "rim_fine", "", 3, ALL, "what it leaves at its rim, over noise, smoothed by 1.2 px",                    \
+     m->blob->look.shape.rim_fine)                                                                                     \
+  F (RIM_COARSE, "rim_coarse", "", 3, ALL, "the same, smoothed by 3.2 px", m->blob->look.shape.rim_coarse)             \
+  F (FAR_1, "far_1", "", 3, ALL,                                                                                       \
+     "largest response of a Gaussian of 1 px in the patch, over the largest near the defect",                          \
+     m->blob->look.scales.far[0])                                                                                      \
+  F (FAR_2, "far_2", "", 3, ALL, "the same of one of 2 px", m->blob->look.scales.far[1])                               \
+  F (FAR_4, "far_4", "", 3, ALL, "the same of one of 4 px", m->blob->look.scales.far[2])                               \
+  F (FAR_8, "far_8", "", 3, ALL, "the same of one of 8 px", m->blob->look.scales.far[3])                               \
+  F (WIDE_PX, "wide_px", "px", 3, ALL,                                                                                 \
+     "radius of a disc as large as what is above half of the peak, smoothed by 4 px",                                  \
+     m->blob->look.scales.wide_px)                                                                                     \
+  F (WIDE_OFF, "wide_off", "px", 3, ALL, "from the middle of that to the core's", m->blob->look.scales.wide_off)       \
+  F (FILM, "film", "", 3, ALL,                                                                                         \
+     "1 where the residual scales with the pattern, 0 where it is added, less where it hides it",                      \
+     m->blob->look.shape.film)                                                                                         \
   F (FILM_SNR, "film_snr", "sigma", 3, ALL, "how far that is from 0", m->blob->look.shape.film_snr)
 /* clang-format on */
 
@@ -273,12 +309,24 @@ notch_features_measure (const NotchJoined *blob, const NotchFeatureContext *cont
     value[i] = measure[i](&m);
 }
 
+/* Below 2^51 all halves are doubles. So a product that is rounded to a double is on the same side of each of them as before,
+ * or on one, and then what was rounded off says where it was; a whole number over a power of ten is the double nearest to that
+ * decimal, which is what reading it makes. */
 double
 notch_feature_as_written (NotchFeature feature, double value)
 {
-  char format[16], text[DBL_MAX_10_EXP + 64];
+  static const double power[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6 };
+  const int decimals = notch_feature_info[feature].decimals;
+  const double scale = power[decimals], scaled = fabs (value) * scale;
   if (!isfinite (value))
     return NAN;
-  g_snprintf (format, sizeof format, "%%.%df", notch_feature_info[feature].decimals);
-  return g_ascii_strtod (g_ascii_formatd (text, sizeof text, format, value), NULL) + 0.0; /* + 0.0 makes -0 a 0 */
+  if (scaled >= 0x1p51) {
+    char format[16], text[DBL_MAX_10_EXP + 64];
+    g_snprintf (format, sizeof format, "%%.%df", decimals);
+    return g_ascii_strtod (g_ascii_formatd (text, sizeof text, format, value), NULL);
+  }
+  const double whole = floor (scaled), part = scaled - whole;
+  const double off = part == 0.5 ? fma (fabs (value), scale, -scaled) : 0;
+  const gboolean up = part > 0.5 || (part == 0.5 && (off > 0 || (off == 0 && fmod (whole, 2) != 0)));
+  return copysign ((whole + up) / scale, value) + 0.0; /* + 0.0 makes -0 a 0 */
 }

@@ -114,6 +114,7 @@ typedef struct {
   gint64 x0, y0, x1, y1;          /* bounding box in the image, inclusive */
   int class_index;                /* into NotchResult.class_name */
   double confidence;              /* 0 to 1 */
+  gboolean nuisance;              /* it is flagged as one */
   GArray *part;                   /* NotchPart: what a linked scratch was put together from; NULL: one blob */
   float *patch;                   /* 2 x patch_side^2 (test, reference; NAN: none), or NULL */
 } NotchDefect;

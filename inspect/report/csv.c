@@ -35,7 +35,7 @@ notch_report_defects (const NotchReportJob *job, GError **error)
   append_features (text, NULL, 0, N_FIRST);
   g_string_append (text, ",class,confidence");
   append_features (text, NULL, N_FIRST, NOTCH_N_FEATURES);
-  g_string_append_c (text, '\n');
+  g_string_append (text, ",nuisance\n");
   for (guint i = 0; i < notch_n_defects (result); i++) {
     const NotchDefect *defect = notch_defect (result, i);
     g_string_append_printf (text, "%" G_GINT64_FORMAT, defect->id);
@@ -45,7 +45,7 @@ notch_report_defects (const NotchReportJob *job, GError **error)
     g_string_append_c (text, ',');
     notch_append_number (text, defect->confidence, 3);
     append_features (text, defect, N_FIRST, NOTCH_N_FEATURES);
-    g_string_append_c (text, '\n');
+    g_string_append_printf (text, ",%d\n", defect->nuisance);
   }
   return save (job, "defects.csv", text, error);
 }

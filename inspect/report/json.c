@@ -273,7 +273,11 @@ add_counts (JsonBuilder *to, const NotchResult *result)
   for (int i = 0; i < NOTCH_N_STATUS; i++)
     add_count (to, notch_status_name[i], count.status[i]);
   json_builder_end_object (to);
+  gint64 nuisances = 0;
+  for (guint i = 0; i < notch_n_defects (result); i++)
+    nuisances += notch_defect (result, i)->nuisance;
   add_count (to, "defects", notch_n_defects (result));
+  add_count (to, "nuisances", nuisances);
   begin (to, "classes");
   for (guint i = 0; i < notch_n_classes (result); i++)
     add_count (to, notch_class_name (result, (int) i), result->class_count[i]);

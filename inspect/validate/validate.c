@@ -85,7 +85,7 @@ mark_nuisances (NotchValidation *v, GError **error)
   g_auto (GStrv) names = v->options->nuisances ? g_strsplit (v->options->nuisances, ",", -1) : NULL;
   v->nuisance = g_new0 (gboolean, model->class_name->len + 1);
   for (guint k = 0; k < model->class_name->len; k++)
-    v->nuisance[k] = g_str_has_prefix (model->class_name->pdata[k], "nuisance");
+    v->nuisance[k] = notch_is_nuisance (model->class_name->pdata[k]);
   for (int i = 0; names && names[i]; i++) {
     int k = notch_model_class (model, g_strstrip (names[i]));
     if (k < 0) {
@@ -103,13 +103,11 @@ static void
 filter_nuisances (NotchValidation *v)
 {
   const NotchAnswers *a = v->answers;
-  g_autofree double *score = g_new0 (double, a->n_known);
+  g_autofree double *score = g_new (double, a->n_known);
   g_autofree gboolean *is = g_new (gboolean, a->n_known);
   for (guint i = 0; i < a->n_known; i++) {
     is[i] = v->nuisance[a->truth[i]];
-    for (int k = 0; k < a->n_classes; k++)
-      if (v->nuisance[k])
-        score[i] += (double) a->probability[i * (gsize) a->n_classes + (gsize) k];
+    score[i] = notch_nuisance_score (a->probability + i * (gsize) a->n_classes, v->nuisance, a->n_classes);
   }
   v->curve = notch_nuisance_curve (score, is, a->n_known);
   if (v->curve)
@@ -257,7 +255,9 @@ measure (NotchValidation *v, const char *model, char **datasets, const Listener 
     return FALSE;
   v->dataset = notch_dataset_load (datasets, error);
   if (v->dataset && v->dataset->maps != v->trained->classifier->maps)
-    return notch_model_refuse (v->trained->model, error, "is a model for %s; give such", v->trained->model->purpose);
+    return notch_model_refuse (
+        v->trained->model, error, "is a model for %s, and the data are %s; give other data or another model",
+        v->trained->classifier->maps ? "wafer maps" : "defects", v->dataset->maps ? "wafer maps" : "defects");
   if (!v->dataset)
     return FALSE;
   if (v->options->leave_out && v->dataset->class_name->len < 3) {

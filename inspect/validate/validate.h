@@ -65,9 +65,6 @@ typedef struct {
   GArray *left_out; /* NotchLeftOut; NULL: not asked for */
 } NotchValidation;
 
-/* What an operating point of the nuisance filter keeps at least of the defects of interest. */
-#define NOTCH_NUISANCE_KEPT 0.995
-
 /* ---- limits (gate.c) ----------------------------------------------------------------------------------------------- */
 
 /* Reads a file of limits. The error names file, line and key, and what may stand there. */
