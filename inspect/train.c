@@ -228,6 +228,17 @@ draw_curve (const NotchModel *model, const char *path, GError **error)
   return notch_plot_learning (&learning, path, error);
 }
 
+/* Whether anything was measured of any example: nothing is of a folder of crops. */
+static gboolean
+any_measured (const NotchDataset *dataset)
+{
+  for (guint i = 0; i < dataset->example->len; i++)
+    for (int f = 0; f < NOTCH_N_FEATURES; f++)
+      if (notch_feature_info[f].learn && isfinite (notch_example (dataset, i)->value[f]))
+        return TRUE;
+  return FALSE;
+}
+
 /* The classes that options name as oriented. */
 static gboolean
 read_oriented (Training *training, const NotchClassifier *classifier, GError **error)
@@ -256,17 +267,6 @@ read_oriented (Training *training, const NotchClassifier *classifier, GError **e
   }
   training->how.oriented = training->oriented;
   return TRUE;
-}
-
-/* Whether anything was measured of any example: nothing is of a folder of crops. */
-static gboolean
-any_measured (const NotchDataset *dataset)
-{
-  for (guint i = 0; i < dataset->example->len; i++)
-    for (int f = 0; f < NOTCH_N_FEATURES; f++)
-      if (notch_feature_info[f].learn && isfinite (notch_example (dataset, i)->value[f]))
-        return TRUE;
-  return FALSE;
 }
 
 /* Whether the options are for this classifier and for these data. */
@@ -309,8 +309,9 @@ train (Training *training, const char *path, GError **error)
   g_autofree char *checkpoint = g_strconcat (path, ".checkpoint", NULL);
   if (!classifier || !check_options (training, classifier, error))
     return FALSE;
-  for (guint i = 0; classifier->patches && i < training->dataset->example->len; i++)
-    if (!notch_example (training->dataset, i)->patch) /* more than a tile keeps */
+  const NotchDataset *dataset = training->dataset;
+  for (guint i = 0; classifier->patches && i < dataset->example->len; i++)
+    if (!notch_example (dataset, i)->patch) /* more than a tile keeps */
       training->part[i] = NOTCH_PART_NONE;
   notch_dataset_check (training->dataset, training->part);
   if (!tell_data (training, error))
