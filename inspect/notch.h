@@ -138,13 +138,14 @@ typedef gboolean (*NotchTrainStep) (const char *line, double done, gpointer data
 typedef struct {
   const char *classifier; /* ["forest", of wafer maps "signature"] */
   guint64 seed;           /* of the split, and of what training does by chance */
-  double hold_out;    /* share of the examples that is held out, whole images of it, 0 to 0.9; negative: none [0.2] */
-  double purity;      /* 0 to 1: what a class must have of those held out, else "unknown" is said [no class must] */
-  int rounds;         /* at most, of training: trees a class, or epochs [as many as help] */
-  int jobs;           /* CPU threads [one a core] */
-  const char *device; /* as in NotchInspectOptions */
-  const char *curve;  /* [none] a PNG file for the learning curve of a network */
-  gboolean resume;    /* of a network: go on where an earlier training was interrupted */
+  double hold_out;      /* share of the examples that is held out, whole images of it, 0 to 0.9; negative: none [0.2] */
+  double purity;        /* 0 to 1: what a class must have of those held out, else "unknown" is said [no class must] */
+  int rounds;           /* at most, of training: trees a class, or epochs [as many as help] */
+  int jobs;             /* CPU threads [one a core] */
+  const char *device;   /* as in NotchInspectOptions */
+  const char *curve;    /* [none] a PNG file for the learning curve of a network */
+  gboolean resume;      /* of a network: go on where an earlier training was interrupted */
+  const char *oriented; /* [none] names, commas between: these classes a network never sees mirrored or turned */
 } NotchTrainOptions;
 
 /* Trains a classifier on all of the datasets together and writes a model file. Each is a folder of `notch inspect`, with a
@@ -180,14 +181,15 @@ typedef struct {
   const char *against;   /* NULL, or another model to compare with */
   const char *record;    /* NULL, or a file for the model with these figures as its validation record */
   const char *nuisances; /* NULL, or classes that are nuisances, comma separated, besides those named nuisance… */
-  gboolean all;          /* count what the model has learned from, too */
+  gboolean all;          /* count what the models have learned from, too */
   gboolean leave_out;    /* train anew without each class in turn: how well is it then known to be none? */
   guint64 seed;          /* of intervals, and of what is trained anew */
   const char *device;    /* as in NotchInspectOptions */
   int jobs;              /* threads; 0: one a processor */
 } NotchValidateOptions;
 
-/* Measures a model on examples of known class, datasets as for notch_train, without those of wafers that it has learned from.
+/* Measures a model on examples of known class, datasets as for notch_train, without those of wafers that it, or the one that it
+ * is compared with, has learned from.
  * `unmet` receives a line for each limit of the gate that is not met, NULL-terminated, for g_strfreev; `report`, if not NULL,
  * a table for people, `json` the same for machines. */
 NOTCH_API gboolean notch_validate (const char *model, char **datasets, const NotchValidateOptions *options,

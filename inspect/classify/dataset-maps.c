@@ -183,7 +183,8 @@ read_text (const char *path, GError **error)
 static NotchBinMap *
 read_image (const char *path, GError **error)
 {
-  g_autoptr (NotchSource) source = notch_source_open (path, NULL, error);
+  const NotchSourceOptions options = { 1, NOTCH_CHANNEL_LUMINANCE, NOTCH_EXAMPLE_BUDGET };
+  g_autoptr (NotchSource) source = notch_source_open (path, &options, error);
   if (!source)
     return NULL;
   if (source->width > MOST_SIDE || source->height > MOST_SIDE || source->sample != NOTCH_SAMPLE_U8)

@@ -58,8 +58,8 @@ int *notch_model_columns (const NotchModel *model, GError **error);
 /* Fills the error with a line that begins with the model's file; FALSE. */
 gboolean notch_model_refuse (const NotchModel *model, GError **error, const char *format, ...) G_GNUC_PRINTF (3, 4);
 
-/* The file's bytes, a function of the model alone; sets `hash`. */
-GBytes *notch_model_to_bytes (NotchModel *model);
+/* The file's bytes, a function of the model alone; sets `hash`. NULL where they would be 4 GiB or more. */
+GBytes *notch_model_to_bytes (NotchModel *model, GError **error);
 /* `path` stands in errors. */
 NotchModel *notch_model_from_bytes (GBytes *bytes, const char *path, GError **error);
 /* Writes aside and renames; sets `hash` and `path`. */
