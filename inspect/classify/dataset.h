@@ -43,7 +43,8 @@ typedef struct {
  *
  *   a folder of `notch inspect` (OUT/STEM), or one that holds such folders (OUT). Which class a defect is says review.csv in
  *     it (defect_id or id, and class), or else the truth: truth.csv in it, or IMAGE-truth.csv beside the image, as
- *     `notch simulate` names it, wherever that lies now as seen from the folder; a defect has the class of the truth that it is matched with, as `notch score` matches
+ *     `notch simulate` names it, wherever that lies now as seen from the folder; a defect has the class of the truth that it
+ *     is matched with, as `notch score` matches
  *   FOLDER=TRUTH.csv, the same with the truth named
  *   a defects.csv whose column `class` was reviewed
  *   wafer maps: a table of them, or a folder with a folder of them for each class (dataset-maps.h); not with others
