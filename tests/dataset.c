@@ -470,6 +470,13 @@ test_notes (void)
   g_assert_true (is_noted (dataset, "wafer 0 #10 and wafer 2 #10"));
   g_assert_true (is_noted (dataset, "count twice"));
   g_assert_cmpuint (dataset->note->len, ==, 4);
+  /* A class that lies wholly in what is held out. */
+  for (guint i = 0; i < 200; i++)
+    if (notch_example (clean, i)->class_index == 1)
+      part[i] = NOTCH_PART_HELD_OUT;
+  notch_dataset_check (clean, part);
+  g_autofree char *lost = g_strdup_printf ("class %s: none of its ", (char *) clean->class_name->pdata[1]);
+  g_assert_true (is_noted (clean, lost));
 }
 
 int

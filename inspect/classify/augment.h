@@ -14,7 +14,7 @@ typedef struct {
   float *scratch; /* side x side */
 } NotchPatchPair;
 
-/* What may be done; a class whose look depends on its direction allows no turns. */
+/* What may be done; a class whose look depends on its direction allows no NOTCH_AUGMENT_DIRECTION. */
 typedef enum {
   NOTCH_AUGMENT_SHIFT = 1,    /* the patch lies up to 2 px aside, in fractions of a pixel */
   NOTCH_AUGMENT_REGISTER = 2, /* the reference lies up to 0.1 px off the test */
@@ -24,6 +24,7 @@ typedef enum {
   NOTCH_AUGMENT_OFFSET = 32,  /* by up to half a sigma of its noise */
   NOTCH_AUGMENT_DEFOCUS = 64, /* both are blurred by up to a Gaussian of 0.7 px, the test a little more or less */
   NOTCH_AUGMENT_NOISE = 128,  /* of up to a sigma is added to the test */
+  NOTCH_AUGMENT_DIRECTION = NOTCH_AUGMENT_MIRROR | NOTCH_AUGMENT_TURN,
   NOTCH_AUGMENT_ALL = 255
 } NotchAugment;
 

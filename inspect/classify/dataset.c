@@ -282,6 +282,12 @@ notch_dataset_check (NotchDataset *dataset, const guint8 *parts)
       g_ptr_array_add (dataset->note, g_strdup_printf ("class %s has %" G_GINT64_FORMAT " example%s; give at least %d",
                                                        (char *) dataset->class_name->pdata[c], count[c] + held[c],
                                                        count[c] + held[c] == 1 ? "" : "s", FEW));
+  for (guint c = 0; c < dataset->class_name->len; c++)
+    if (count[c] == 0 && held[c] > 0)
+      g_ptr_array_add (dataset->note, g_strdup_printf ("class %s: none of its %" G_GINT64_FORMAT
+                                                       " examples is left to learn from; hold out "
+                                                       "less, or give more images of it",
+                                                       (char *) dataset->class_name->pdata[c], held[c]));
   for (guint i = 0; i < dataset->example->len; i++) {
     const NotchExample *example = notch_example (dataset, i);
     if (parts[i] == NOTCH_PART_NONE)

@@ -97,6 +97,6 @@ int *notch_dataset_class_index (const NotchDataset *dataset);
 /* Examples of each class, for those of one part (or all, with parts NULL), and last those that are odd; class_name->len + 1
  * numbers, freed with g_free. */
 gint64 *notch_dataset_count (const NotchDataset *dataset, const guint8 *parts, int part);
-/* Adds notes about classes that are too small, and examples that are the same: twice in one part, in both parts, or with
- * different classes. Those in no part do not count. */
+/* Adds notes about classes that are too small or have nothing in what is learned from, and examples that are the same: twice in
+ * one part, in both parts, or with different classes. Those in no part do not count. */
 void notch_dataset_check (NotchDataset *dataset, const guint8 *parts);

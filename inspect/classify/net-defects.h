@@ -13,6 +13,7 @@ typedef struct {
   const NotchExample **example; /* each with a patch */
   int patch_side;               /* px: of a patch */
   int side;                     /* px: that the network sees */
+  const gboolean *oriented;     /* see NotchTrainHow */
 } NotchNetPatches;
 
 /* The first n patches as images: how test and reference differ, in sigmas of the noise, and test and reference less the
