@@ -20,6 +20,9 @@ ok "a model of maps" "$NOTCH" train -q --rounds 12 --hold-out 0 -o maps.model le
 "$NOTCH" train -q --rounds 12 --hold-out 0 -o again.model learn.csv
 ok "the same maps, the same model" cmp maps.model again.model
 is "validation of maps that it has not seen" "$(status "$NOTCH" validate -q maps.model test.csv)" 0
+"$NOTCH" validate shipped test.csv >told 2>&1
+f1=$(sed -n 's/^macro-F1 *\([0-9.]*\).*/\1/p' told)
+ok "the model of maps that comes with notch is asked about maps: macro-F1 $f1, at least 0.9" awk "BEGIN { exit !(${f1:-0} >= 0.9) }"
 is "defects are no maps" "$("$NOTCH" train -q --classifier forest -o x.model learn.csv 2>&1)" \
   "notch: training: a forest learns from defects, and these are wafer maps; choose a signature"
 printf 'class,"a,map,b"\nx,y\n' >odd.csv

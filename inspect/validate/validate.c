@@ -253,19 +253,21 @@ static gboolean
 measure (NotchValidation *v, const char *model, char **datasets, const Listener *listener, const NotchCompute *compute,
          GError **error)
 {
-  v->trained = notch_trained_load (model, NULL, error);
+  v->dataset = notch_dataset_load (datasets, error);
+  if (!v->dataset)
+    return FALSE;
+  const char *of_data =
+      v->dataset->maps ? "signature" : "defects"; /* of those that come with notch there is one for each */
+  v->trained = notch_trained_load (model, strcmp (model, NOTCH_MODEL_SHIPPED) == 0 ? of_data : NULL, error);
   if (!v->trained || !mark_nuisances (v, error))
     return FALSE;
   v->other = v->options->against ? notch_trained_load (v->options->against, v->trained->model->purpose, error) : NULL;
   if (v->options->against && !v->other)
     return FALSE;
-  v->dataset = notch_dataset_load (datasets, error);
-  if (v->dataset && v->dataset->maps != v->trained->classifier->maps)
+  if (v->dataset->maps != v->trained->classifier->maps)
     return notch_model_refuse (
         v->trained->model, error, "is a model for %s, and the data are %s; give other data or another model",
         v->trained->classifier->maps ? "wafer maps" : "defects", v->dataset->maps ? "wafer maps" : "defects");
-  if (!v->dataset)
-    return FALSE;
   if (v->options->leave_out && v->dataset->class_name->len < 3) {
     g_set_error (
         error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
