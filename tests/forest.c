@@ -3,7 +3,6 @@
 
 #include "inspect/classify/boost.h"
 #include "inspect/classify/forest.h"
-#include "inspect/classify/xgboost.h"
 #include "tests/backend.h"
 
 #include <glib/gstdio.h>
@@ -492,62 +491,6 @@ test_training (void)
 
 #endif
 
-/* What XGBoost could have written, and did not. */
-static void
-test_json (void)
-{
-#define HEAD(objective, booster, names)                                                                                \
-  "{\"learner\":{\"attributes\":{},\"feature_names\":" names ",\"objective\":{\"name\":\"" objective "\"},"            \
-  "\"learner_model_param\":{\"base_score\":\"5E-1\",\"num_class\":\"2\"},\"gradient_booster\":{\"name\":\"" booster    \
-  "\",\"model\":{\"tree_info\":[0],\"trees\":["
-#define TREE(left, right, feature)                                                                                     \
-  "{\"left_children\":[" left ",-1,-1],\"right_children\":[" right ",-1,-1],\"split_indices\":[" feature ",0,0],"      \
-  "\"split_conditions\":[1E0,2,-3.5E-1],\"default_left\":[1,0,0]}"
-#define TAIL "]}}}}"
-  static const struct {
-    const char *json, *says;
-  } file[] = {
-    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") TREE ("1", "2", "0") TAIL, NULL },
-    { HEAD ("multi:softprob", "gbtree", "[]") TREE ("1", "2", "0") TAIL, "feature_names" },
-    { HEAD ("multi:softprob", "gbtree", "[\"area_px\",\"area_px\"]") TREE ("1", "2", "0") TAIL, "two features" },
-    { HEAD ("multi:softprob", "dart", "[\"area_px\"]") TREE ("1", "2", "0") TAIL, "gbtree" },
-    { HEAD ("reg:squarederror", "gbtree", "[\"area_px\"]") TREE ("1", "2", "0") TAIL, "objective" },
-    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") TREE ("0", "2", "0") TAIL, "node 0 of tree 0" },
-    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") TREE ("1", "3", "0") TAIL, "node 0 of tree 0" },
-    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") TREE ("1", "2", "1") TAIL, "node 0 of tree 0" },
-    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") TREE ("1", "2", "0.5e99") TAIL, "node 0 of tree 0" },
-    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") "{}" TAIL, "left_children" },
-    { HEAD ("multi:softprob", "gbtree", "[\"area_px\"]") "7" TAIL, "no class" },
-    { "{}", "nothing that XGBoost" },
-    { "{\"learner\":7}", "nothing that XGBoost" },
-    { "{\"learner\":{", "broken" },
-  };
-  for (gsize i = 0; i < G_N_ELEMENTS (file); i++) {
-    g_autoptr (GError) error = NULL;
-    g_autoptr (GString) text = g_string_new (file[i].json);
-    g_autofree char *folder = g_dir_make_tmp ("notch-forest-XXXXXX", NULL);
-    g_autofree char *path = g_build_filename (folder, "m.json", NULL);
-    g_assert_true (g_file_set_contents (path, text->str, (gssize) text->len, NULL));
-    g_autoptr (NotchModel) model = notch_model_load (path, &error);
-    if (file[i].says) {
-      g_assert_null (model);
-      g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
-      g_assert_nonnull (strstr (error->message, file[i].says));
-      g_assert_true (g_str_has_prefix (error->message, path));
-    } else
-      g_assert_no_error (error);
-    g_remove (path);
-    g_rmdir (folder);
-  }
-  g_autoptr (GString) deep = g_string_new (NULL);
-  for (int i = 0; i < 100000; i++)
-    g_string_append_c (deep, '[');
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GBytes) bytes = g_bytes_new (deep->str, deep->len);
-  g_assert_null (notch_xgboost_model (bytes, "a file", &error));
-  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
-}
-
 int
 main (int argc, char **argv)
 {
@@ -565,7 +508,6 @@ main (int argc, char **argv)
   g_test_add_func ("/forest/walks", test_walks);
   g_test_add_func ("/forest/full", test_full);
   g_test_add_func ("/forest/speed", test_speed);
-  g_test_add_func ("/forest/json", test_json);
   g_test_add_func ("/forest/library", test_library);
   g_test_add_func ("/forest/training", test_training);
   g_test_add_func ("/forest/odd", test_odd);

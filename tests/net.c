@@ -188,6 +188,18 @@ train_six (int jobs, const char *checkpoint)
     g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
     g_clear_error (&error);
     how.rate = 3e-3;
+    /* One of another version. */
+    g_autoptr (NotchModel) kept = notch_model_load (checkpoint, &error);
+    g_assert_no_error (error);
+    const gint64 version = json_object_get_int_member (kept->settings, "version");
+    json_object_remove_member (kept->settings, "version");
+    g_assert_true (notch_model_save (kept, checkpoint, NULL));
+    g_assert_false (notch_net_train (net, &images, &held_out, &how, &compute, &error));
+    g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
+    g_assert_nonnull (strstr (error->message, "is a checkpoint of version 1"));
+    g_clear_error (&error);
+    json_object_set_int_member (kept->settings, "version", version);
+    g_assert_true (notch_model_save (kept, checkpoint, NULL));
     notch_net_free (net);
     net = notch_net_new (&small, 1, &error);
   }

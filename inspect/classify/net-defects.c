@@ -139,11 +139,6 @@ images_of (const Part *part, const Patches *patches)
   };
 }
 
-typedef struct {
-  const NotchTrainHow *how;
-  JsonArray *curve; /* of each epoch: loss, accuracy, and those of what is held out */
-} Told;
-
 /* With a decimal point, whatever the locale. */
 static void
 add_figures (GString *line, double loss, double accuracy)
@@ -157,17 +152,8 @@ add_figures (GString *line, double loss, double accuracy)
 static gboolean
 tell (const NotchNetEpoch *is, gpointer data)
 {
-  const Told *told = data;
-  const double value[] = { is->loss, is->accuracy, is->held_loss, is->held_accuracy };
-  JsonArray *row = json_array_new ();
-  for (gsize i = 0; i < G_N_ELEMENTS (value); i++) {
-    if (isnan (value[i]))
-      json_array_add_null_element (row);
-    else
-      json_array_add_double_element (row, value[i]);
-  }
-  json_array_add_array_element (told->curve, row);
-  if (!told->how->step)
+  const NotchTrainHow *how = data;
+  if (!how->step)
     return TRUE;
   g_autoptr (GString) line = g_string_new (NULL);
   g_string_append_printf (line, "epoch %2d of %d, %4d s: ", is->epoch, is->epochs, (int) is->seconds);
@@ -177,17 +163,36 @@ tell (const NotchNetEpoch *is, gpointer data)
     add_figures (line, is->held_loss, is->held_accuracy);
     g_string_append (line, is->best ? ", the best" : "");
   }
-  return told->how->step (line->str, (double) is->epoch / is->epochs, told->how->data);
+  return how->step (line->str, (double) is->epoch / is->epochs, how->data);
+}
+
+/* A row an epoch: loss, accuracy, and those of what is held out, null where nothing is. */
+static JsonArray *
+curve_to_json (const GArray *curve)
+{
+  JsonArray *rows = json_array_new ();
+  for (guint i = 0; i < curve->len; i += NOTCH_NET_FIGURES) {
+    JsonArray *row = json_array_new ();
+    for (guint k = i; k < i + NOTCH_NET_FIGURES; k++) {
+      double value = g_array_index (curve, double, k);
+      if (isnan (value))
+        json_array_add_null_element (row);
+      else
+        json_array_add_double_element (row, value);
+    }
+    json_array_add_array_element (rows, row);
+  }
+  return rows;
 }
 
 static NotchModel *
-make_model (const NotchDataset *dataset, const NotchNet *net, JsonArray *curve)
+make_model (const NotchDataset *dataset, const NotchNet *net, const GArray *curve)
 {
   NotchModel *model = notch_model_new ("defects", "net");
   for (guint c = 0; c < dataset->class_name->len; c++)
     notch_model_add_class (model, dataset->class_name->pdata[c]);
   notch_net_to_model (net, model);
-  json_object_set_array_member (model->settings, "curve", json_array_ref (curve));
+  json_object_set_array_member (model->settings, "curve", curve_to_json (curve));
   return model;
 }
 
@@ -209,16 +214,16 @@ train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how
   Patches patches[] = { { (const NotchExample **) learn.example->pdata, dataset->patch_side, shape.side },
                         { (const NotchExample **) held.example->pdata, dataset->patch_side, shape.side } };
   const NotchNetImages images = images_of (&learn, &patches[0]), held_out = images_of (&held, &patches[1]);
-  g_autoptr (JsonArray) curve = json_array_new ();
-  Told told = { how, curve };
+  g_autoptr (GArray) curve = g_array_new (FALSE, FALSE, sizeof (double));
   const NotchNetTraining training = { .seed = how->seed,
                                       .epochs = how->rounds,
                                       .batch = BATCH,
                                       .per_epoch = MAX (learn.example->len, LEAST_PER_EPOCH),
                                       .checkpoint = how->checkpoint,
                                       .resume = how->resume,
+                                      .curve = curve,
                                       .step = tell,
-                                      .data = &told };
+                                      .data = (gpointer) how };
   return notch_net_train (net, &images, &held_out, &training, how->compute, error) ? make_model (dataset, net, curve)
                                                                                    : NULL;
 }

@@ -12,7 +12,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { PRINTED = 1000 }; /* images that a fingerprint is of, at most */
+enum {
+  PRINTED = 1000,        /* images that a fingerprint is of, at most */
+  CHECKPOINT_VERSION = 2 /* of what a checkpoint has; 1 had no curve */
+};
 
 /* Images of one class. */
 typedef struct {
@@ -44,7 +47,8 @@ typedef struct {
   int best_epoch;            /* 0: none yet */
   double best_loss;
   Weights best;
-  char *print; /* see fingerprint; with a checkpoint */
+  GArray *curve; /* see NotchNetTraining */
+  char *print;   /* see fingerprint; with a checkpoint */
 } Trainer;
 
 static void
@@ -70,6 +74,7 @@ clear_trainer (Trainer *t)
   g_free (t->loss);
   g_free (t->best.parameter);
   g_free (t->best.running);
+  g_clear_pointer (&t->curve, g_array_unref);
   g_free (t->print);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Trainer, clear_trainer)
@@ -272,9 +277,12 @@ write_checkpoint (Trainer *t, GError **error)
 {
   g_autoptr (NotchModel) model = notch_model_new ("checkpoint", "net");
   notch_model_add_class (model, "unfinished");
+  json_object_set_int_member (model->settings, "version", CHECKPOINT_VERSION);
   json_object_set_string_member (model->settings, "fingerprint", t->print);
   json_object_set_int_member (model->settings, "epoch", t->epoch);
   json_object_set_int_member (model->settings, "best_epoch", t->best_epoch);
+  const gsize curve = t->curve->len * sizeof (double);
+  add_section (model, "curve", g_memdup2 (t->curve->data, curve), curve);
   add_section (model, "best.loss", g_memdup2 (&t->best_loss, sizeof t->best_loss), sizeof t->best_loss);
   for (int s = 0; s < NOTCH_ENGINE_N_STATES; s++) {
     gsize size = notch_engine_state_size (t->net, s) * sizeof (float);
@@ -311,12 +319,21 @@ resume (Trainer *t, GError **error)
   if (!model)
     return FALSE;
   const char *found = json_object_get_string_member_with_default (model->settings, "fingerprint", "");
-  if (strcmp (model->purpose, "checkpoint") != 0 || strcmp (found, t->print) != 0)
+  const gint64 version = json_object_get_int_member_with_default (model->settings, "version", 1);
+  const gint64 epoch = json_object_get_int_member_with_default (model->settings, "epoch", 0);
+  if (strcmp (model->purpose, "checkpoint") == 0 && version != CHECKPOINT_VERSION)
+    return notch_model_refuse (model, error,
+                               "it is a checkpoint of version %" G_GINT64_FORMAT
+                               ", and this program goes on from version "
+                               "%d; remove it to begin anew, or use the program that wrote it",
+                               version, CHECKPOINT_VERSION);
+  if (strcmp (model->purpose, "checkpoint") != 0 || strcmp (found, t->print) != 0 || epoch < 1 || epoch > t->how.epochs)
     return notch_model_refuse (
         model, error,
         "it is no checkpoint of this training: data, shape or options differ; remove it to begin "
         "anew");
-  t->epoch = (int) json_object_get_int_member_with_default (model->settings, "epoch", 0);
+  t->epoch = (int) epoch;
+  g_array_set_size (t->curve, (guint) t->epoch * NOTCH_NET_FIGURES);
   t->best_epoch = (int) json_object_get_int_member_with_default (model->settings, "best_epoch", 0);
   for (int s = 0; s < NOTCH_ENGINE_N_STATES; s++) {
     gsize n = notch_engine_state_size (t->net, s);
@@ -325,7 +342,8 @@ resume (Trainer *t, GError **error)
         || !notch_engine_set_state (t->engine, s, state, error))
       return FALSE;
   }
-  return read_section (model, "best.loss", &t->best_loss, sizeof t->best_loss, error)
+  return read_section (model, "curve", t->curve->data, t->curve->len * sizeof (double), error)
+         && read_section (model, "best.loss", &t->best_loss, sizeof t->best_loss, error)
          && read_section (model, "best.parameter", t->best.parameter, t->net->n_parameters * sizeof (float), error)
          && read_section (model, "best.running", t->best.running, t->net->n_running * sizeof (float), error);
 }
@@ -365,6 +383,8 @@ begin (Trainer *t, GError **error)
   t->best.parameter = g_memdup2 (t->net->parameter, t->net->n_parameters * sizeof (float));
   t->best.running = g_memdup2 (t->net->running, t->net->n_running * sizeof (float));
   t->best_loss = INFINITY;
+  t->curve = t->how.curve ? g_array_ref (t->how.curve) : g_array_new (FALSE, FALSE, sizeof (double));
+  g_array_set_size (t->curve, 0);
   if (!t->image)
     return g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "out of memory for images of a network"), FALSE;
   t->print = t->how.checkpoint ? fingerprint (t) : NULL;
@@ -380,6 +400,8 @@ end_epoch (Trainer *t, NotchNetEpoch *is, GError **error)
       || !notch_engine_get_state (t->engine, NOTCH_ENGINE_RUNNING, t->net->running, error)
       || !notch_net_changed (t->net, error) || !judge_held (t, is, error))
     return FALSE;
+  const double figure[NOTCH_NET_FIGURES] = { is->loss, is->accuracy, is->held_loss, is->held_accuracy };
+  g_array_append_vals (t->curve, figure, NOTCH_NET_FIGURES);
   t->epoch++;
   is->best = !t->held || is->held_loss < t->best_loss;
   if (is->best) {

@@ -13,6 +13,7 @@
 #include "inspect/random.h"
 
 enum { NOTCH_NET_MAX_BLOCKS = 12, NOTCH_NET_MAX_SIDE = 512, NOTCH_NET_MAX_WIDTH = 1024 };
+enum { NOTCH_NET_FIGURES = 4 }; /* that a learning curve has of an epoch */
 
 typedef struct {
   int channels, side; /* of an image */
@@ -88,6 +89,8 @@ typedef struct {
   double balance;         /* 0: images are drawn as often as they are; 1: classes equally often; -1 means 0 [1] */
   const char *checkpoint; /* NULL, or a file: written after each epoch, and gone when training is over */
   gboolean resume;        /* go on from the checkpoint where it is there, to the same bytes */
+  GArray
+      *curve; /* NULL, or double: gets each epoch's loss, accuracy, held_loss and held_accuracy, a resumed one's too */
   gboolean (*step) (const NotchNetEpoch *epoch, gpointer data); /* NULL, or told of each epoch; FALSE ends training */
   gpointer data;
 } NotchNetTraining;

@@ -59,15 +59,62 @@ number_at (JsonArray *array, guint i)
   return type == G_TYPE_DOUBLE || type == G_TYPE_INT64 ? json_node_get_double (node) : NAN;
 }
 
-/* XGBoost writes its parameters as text; later versions a list of one in brackets. */
+/* XGBoost writes its parameters as text, and since 3.1 as a list in brackets what may be one a class: "5E-1", "[5E-1,-5E-1]".
+ * Empty where any of it is no finite number. */
+static GArray *
+parameters (JsonObject *object, const char *name)
+{
+  g_autofree char *text = g_strdup (text_in (object, name));
+  const gsize n = strlen (text);
+  const gboolean list = n > 1 && text[0] == '[' && text[n - 1] == ']';
+  GArray *values = g_array_new (FALSE, FALSE, sizeof (double));
+  if (list)
+    text[n - 1] = 0;
+  g_auto (GStrv) word = g_strsplit (text + list, list ? "," : "\n", -1);
+  for (char **at = word; *at; at++) {
+    char *end = NULL;
+    double value = g_ascii_strtod (*at, &end);
+    if (end == *at || *end || !isfinite (value)) {
+      g_array_set_size (values, 0);
+      break;
+    }
+    g_array_append_val (values, value);
+  }
+  return values;
+}
+
+/* One number, or NAN. */
 static double
 parameter (JsonObject *object, const char *name)
 {
-  const char *text = text_in (object, name);
-  char *end = NULL;
-  text += *text == '[';
-  double value = g_ascii_strtod (text, &end);
-  return end > text && (!*end || strcmp (end, "]") == 0) ? value : NAN;
+  g_autoptr (GArray) values = parameters (object, name);
+  return values->len == 1 ? g_array_index (values, double, 0) : NAN;
+}
+
+/* It also writes numbers that JSON does not have, NaN and Infinity: each becomes null. */
+static GString *
+without_such_numbers (const char *text, gsize n)
+{
+  static const char *const number[] = { "NaN", "-Infinity", "Infinity" };
+  GString *json = g_string_sized_new (n + 1);
+  gboolean quoted = FALSE;
+  for (gsize i = 0; i < n;) {
+    gsize length = 0;
+    for (gsize k = 0; k < G_N_ELEMENTS (number) && !quoted && length == 0; k++)
+      if (n - i >= strlen (number[k]) && memcmp (text + i, number[k], strlen (number[k])) == 0)
+        length = strlen (number[k]);
+    if (length > 0) {
+      g_string_append (json, "null");
+      i += length;
+      continue;
+    }
+    if (quoted && text[i] == '\\' && i + 1 < n) /* what follows ends no string */
+      g_string_append_c (json, text[i++]);
+    else if (text[i] == '"')
+      quoted = !quoted;
+    g_string_append_c (json, text[i++]);
+  }
+  return json;
 }
 
 /* ---- names ----------------------------------------------------------------------------------------------------- */
@@ -117,6 +164,10 @@ read_tree (Reader *reader, JsonObject *tree, guint i, int class_index)
                                        "default_left" };
   enum { LEFT, RIGHT, FEATURE, CONDITION, DEFAULT, N_NAMES };
   JsonArray *column[N_NAMES];
+  const double leaf_size = parameter (object_in (tree, "tree_param"), "size_leaf_vector");
+  if (leaf_size > 1)
+    return refuse (reader, "a leaf of tree %u holds %.0f numbers; train with multi_strategy = one_output_per_tree", i,
+                   leaf_size);
   for (int k = 0; k < N_NAMES; k++)
     column[k] = array_in (tree, names[k]);
   guint n = column[LEFT] ? json_array_get_length (column[LEFT]) : 0;
@@ -130,7 +181,9 @@ read_tree (Reader *reader, JsonObject *tree, guint i, int class_index)
     double left = number_at (column[LEFT], k), right = number_at (column[RIGHT], k);
     double feature = number_at (column[FEATURE], k), condition = number_at (column[CONDITION], k);
     gboolean leaf = left == -1;
-    if (!(leaf || (left > k && left < n && right > k && right < n)) || !isfinite (condition)
+    if (!isfinite (condition))
+      return refuse (reader, "node %u of tree %u holds no finite number; train the booster anew", k, i);
+    if (!(leaf || (left > k && left < n && right > k && right < n))
         || !(leaf || (feature >= 0 && feature < reader->model->feature->len && feature <= G_MAXUINT16)))
       return refuse (reader, "node %u of tree %u leads nowhere; save the booster anew", k, i);
     const NotchForestNode node = { .left = (gint32) left,
@@ -165,25 +218,39 @@ read_trees (Reader *reader, JsonObject *learner, gboolean binary)
   return TRUE;
 }
 
+/* What the sums begin with. Of two classes it is told as the probability of the second, kept from 0 and 1 as XGBoost keeps
+ * it; of several as one for all, which cancels, or as one a class. */
+static gboolean
+read_base (Reader *reader, JsonObject *learner, gboolean binary, float *base)
+{
+  g_autoptr (GArray) score = parameters (object_in (learner, "learner_model_param"), "base_score");
+  const double *value = (const double *) (gpointer) score->data;
+  const guint n = reader->model->class_name->len;
+  if ((score->len != 1 && (binary || score->len != n)) || (binary && !(value[0] >= 0 && value[0] <= 1)))
+    return refuse (reader, "its base_score is not %s; save the booster anew",
+                   binary ? "one probability" : "one number, nor one a class");
+  if (binary)
+    base[1] = (float) -log (1 / CLAMP (value[0], 1e-6, 1 - 1e-6) - 1);
+  for (guint c = 0; c < n && !binary && score->len == n; c++)
+    base[c] = (float) value[c];
+  return TRUE;
+}
+
 static gboolean
 read_learner (Reader *reader, JsonObject *learner)
 {
   const char *objective = text_in (object_in (learner, "objective"), "name");
-  JsonObject *parameters = object_in (learner, "learner_model_param");
   gboolean binary = strcmp (objective, "binary:logistic") == 0;
-  double n = binary ? 2 : parameter (parameters, "num_class"), score = parameter (parameters, "base_score");
+  double n = binary ? 2 : parameter (object_in (learner, "learner_model_param"), "num_class");
   if (!binary && strcmp (objective, "multi:softprob") != 0 && strcmp (objective, "multi:softmax") != 0)
     return refuse (reader, "its objective is \"%s\"; train with multi:softprob, or binary:logistic for two classes",
                    objective);
-  if (!(n >= 2 && n <= 1024) || !isfinite (score) || (binary && !(score > 0 && score < 1)))
-    return refuse (reader, "its parameters num_class or base_score are missing or out of range; save the booster anew");
-  if (!read_features (reader, learner) || !read_classes (reader, learner, (int) n)
-      || !read_trees (reader, learner, binary))
-    return FALSE;
-  /* A base score that is the same for all classes cancels; that of two classes is the second's probability. */
+  if (!(n >= 2 && n <= 1024))
+    return refuse (reader, "its parameter num_class is missing or not 2 to 1024; save the booster anew");
   g_autofree float *base = g_new0 (float, (int) n);
-  if (binary)
-    base[1] = (float) -log (1 / score - 1);
+  if (!read_features (reader, learner) || !read_classes (reader, learner, (int) n)
+      || !read_base (reader, learner, binary, base) || !read_trees (reader, learner, binary))
+    return FALSE;
   notch_forest_write (reader->model, reader->nodes, reader->trees, base);
   return TRUE;
 }
@@ -193,7 +260,8 @@ notch_xgboost_model (GBytes *json, const char *path, GError **error)
 {
   gsize size = 0;
   const char *text = g_bytes_get_data (json, &size);
-  g_autoptr (JsonNode) root = notch_json_parse (text, size, path, error);
+  g_autoptr (GString) clean = without_such_numbers (text, size);
+  g_autoptr (JsonNode) root = notch_json_parse (clean->str, clean->len, path, error);
   if (!root)
     return NULL;
   g_autoptr (NotchModel) model = notch_model_new ("defects", "forest");
