@@ -58,21 +58,40 @@ reverse_rows (float *image, int side)
 }
 
 static void
+mirror_pair (NotchPatchPair *pair)
+{
+  reverse_rows (pair->test, pair->side);
+  reverse_rows (pair->reference, pair->side);
+}
+
+static void
+turn_pair (NotchPatchPair *pair, int quarters)
+{
+  for (; quarters > 0; quarters--) {
+    transpose (pair->test, pair->side), reverse_rows (pair->test, pair->side);
+    transpose (pair->reference, pair->side), reverse_rows (pair->reference, pair->side);
+  }
+}
+
+void
+notch_view (NotchPatchPair *pair, int way)
+{
+  if (way & 4)
+    mirror_pair (pair);
+  turn_pair (pair, way & 3);
+}
+
+static void
 mirror (NotchPatchPair *pair, NotchRandom *random)
 {
-  if (notch_random_below (random, 2)) {
-    reverse_rows (pair->test, pair->side);
-    reverse_rows (pair->reference, pair->side);
-  }
+  if (notch_random_below (random, 2))
+    mirror_pair (pair);
 }
 
 static void
 turn (NotchPatchPair *pair, NotchRandom *random)
 {
-  for (int quarters = notch_random_below (random, 4); quarters > 0; quarters--) {
-    transpose (pair->test, pair->side), reverse_rows (pair->test, pair->side);
-    transpose (pair->reference, pair->side), reverse_rows (pair->reference, pair->side);
-  }
+  turn_pair (pair, notch_random_below (random, 4));
 }
 
 static void
@@ -133,6 +152,35 @@ noise (NotchPatchPair *pair, NotchRandom *random)
   }
 }
 
+/* Pixels are those nearest to where they come from, and stay where the reference has nothing there. */
+static void
+rotate (NotchPatchPair *pair, NotchRandom *random)
+{
+  const int side = pair->side;
+  const double angle = notch_random_between (random, 0, 2 * G_PI), c = cos (angle), s = sin (angle);
+  const double middle = (side - 1) / 2.0;
+  memcpy (pair->scratch, pair->test, (gsize) side * (gsize) side * sizeof *pair->test);
+  for (int y = 0; y < side; y++)
+    for (int x = 0; x < side; x++) {
+      const double dx = x - middle, dy = y - middle;
+      const int from_x = (int) floor (middle + c * dx - s * dy + 0.5), from_y = (int) floor (middle + s * dx + c * dy + 0.5);
+      if (from_x < 0 || from_x >= side || from_y < 0 || from_y >= side)
+        continue;
+      const int from = from_y * side + from_x;
+      if (pair->reference[from] > 0)
+        pair->test[y * side + x] = pair->scratch[from];
+    }
+}
+
+static void
+flip (NotchPatchPair *pair, NotchRandom *random)
+{
+  const double rate = notch_random_between (random, 0, 0.04);
+  for (int i = 0; i < pair->side * pair->side; i++)
+    if (notch_random_unit (random) < rate)
+      pair->test[i] = 1 - pair->test[i];
+}
+
 static const struct {
   NotchAugment bit;
   void (*change) (NotchPatchPair *, NotchRandom *);
@@ -140,6 +188,7 @@ static const struct {
   { NOTCH_AUGMENT_SHIFT, shift },   { NOTCH_AUGMENT_REGISTER, misregister }, { NOTCH_AUGMENT_MIRROR, mirror },
   { NOTCH_AUGMENT_TURN, turn },     { NOTCH_AUGMENT_DEFOCUS, defocus },      { NOTCH_AUGMENT_GAIN, gain },
   { NOTCH_AUGMENT_OFFSET, offset }, { NOTCH_AUGMENT_NOISE, noise },
+  { NOTCH_AUGMENT_ROTATE, rotate }, { NOTCH_AUGMENT_FLIP, flip },
 };
 
 void

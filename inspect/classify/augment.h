@@ -24,8 +24,15 @@ typedef enum {
   NOTCH_AUGMENT_OFFSET = 32,  /* by up to half a sigma of its noise */
   NOTCH_AUGMENT_DEFOCUS = 64, /* both are blurred by up to a Gaussian of 0.7 px, the test a little more or less */
   NOTCH_AUGMENT_NOISE = 128,  /* of up to a sigma is added to the test */
-  NOTCH_AUGMENT_ALL = 255
+  NOTCH_AUGMENT_PATCH = 255,  /* all of these */
+  NOTCH_AUGMENT_ROTATE = 256, /* the test by any angle within its reference, which is round: of a wafer's dice, see MAP */
+  NOTCH_AUGMENT_FLIP = 512,   /* a pixel in up to 25 of the test becomes 1 less itself */
+  NOTCH_AUGMENT_MAP = NOTCH_AUGMENT_MIRROR | NOTCH_AUGMENT_TURN | NOTCH_AUGMENT_ROTATE | NOTCH_AUGMENT_FLIP
+  /* of a wafer map: the test is what failed, 0 to 1, the reference where there are dice */
 } NotchAugment;
 
 /* Does each thing of `allowed` to the pair, as the numbers of `random` have it. */
 void notch_augment (NotchPatchPair *pair, guint allowed, NotchRandom *random);
+
+/* Turns and mirrors the pair in one of the eight ways that lay a square on itself, 0 to 7; 0 leaves it as it is. */
+void notch_view (NotchPatchPair *pair, int way);
