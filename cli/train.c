@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
-static char *output, *classifier, *curve, *seed, *jobs, *rounds;
+static char *output, *classifier, *curve, *seed, *jobs, *rounds, *oriented;
 static double hold_out, purity;
 static gboolean resume;
 static char description[2048];
@@ -21,6 +21,8 @@ static const GOptionEntry entries[] = {
   { "rounds", 0, 0, G_OPTION_ARG_STRING, &rounds, "at most: trees a class, or epochs (as many as help)", "N" },
   { "curve", 0, 0, G_OPTION_ARG_FILENAME, &curve, "draw a network's learning curve", "FILE.png" },
   { "resume", 0, 0, G_OPTION_ARG_NONE, &resume, "go on with a network whose training was interrupted", NULL },
+  { "oriented", 0, 0, G_OPTION_ARG_STRING, &oriented,
+    "classes whose direction means something: a network sees them neither mirrored nor turned", "CLASS,CLASS…" },
   { "jobs", 'j', 0, G_OPTION_ARG_STRING, &jobs, "threads (one a processor)", "N" },
   G_OPTION_ENTRY_NULL,
 };
@@ -82,7 +84,8 @@ run (int n, char **arguments, const NotchCommon *common)
                                 .purity = purity,
                                 .device = common->device,
                                 .curve = curve,
-                                .resume = resume };
+                                .resume = resume,
+                                .oriented = oriented };
   if (!notch_read_whole ("--jobs", jobs, 1, NOTCH_MAX_JOBS, &options.jobs)
       || !notch_read_whole ("--rounds", rounds, 1, 100000, &options.rounds))
     return NOTCH_EXIT_TROUBLE;

@@ -138,13 +138,14 @@ typedef gboolean (*NotchTrainStep) (const char *line, double done, gpointer data
 typedef struct {
   const char *classifier; /* ["forest", of wafer maps "signature"] */
   guint64 seed;           /* of the split, and of what training does by chance */
-  double hold_out;    /* share of the examples that is held out, whole images of it, 0 to 0.9; negative: none [0.2] */
-  double purity;      /* 0 to 1: what a class must have of those held out, else "unknown" is said [no class must] */
-  int rounds;         /* at most, of training: trees a class, or epochs [as many as help] */
-  int jobs;           /* CPU threads [one a core] */
-  const char *device; /* as in NotchInspectOptions */
-  const char *curve;  /* [none] a PNG file for the learning curve of a network */
-  gboolean resume;    /* of a network: go on where an earlier training was interrupted */
+  double hold_out;      /* share of the examples that is held out, whole images of it, 0 to 0.9; negative: none [0.2] */
+  double purity;        /* 0 to 1: what a class must have of those held out, else "unknown" is said [no class must] */
+  int rounds;           /* at most, of training: trees a class, or epochs [as many as help] */
+  int jobs;             /* CPU threads [one a core] */
+  const char *device;   /* as in NotchInspectOptions */
+  const char *curve;    /* [none] a PNG file for the learning curve of a network */
+  gboolean resume;      /* of a network: go on where an earlier training was interrupted */
+  const char *oriented; /* [none] names, commas between: these classes a network never sees mirrored or turned */
 } NotchTrainOptions;
 
 /* Trains a classifier on all of the datasets together and writes a model file. Each is a folder of `notch inspect`, with a

@@ -12,6 +12,7 @@ typedef struct {
   NotchTrainHow how;
   NotchDataset *dataset;
   guint8 *part;
+  gboolean *oriented; /* of each class */
   NotchTrained *trained;
   GString *report;
 } Training;
@@ -77,6 +78,13 @@ add_record (const Training *training, NotchModel *model)
   json_object_set_int_member (record, "images", training->dataset->wafer_name->len);
   add_counts (record, "learned", training->dataset, training->part, NOTCH_PART_TRAIN);
   add_counts (record, "held_out", training->dataset, training->part, NOTCH_PART_HELD_OUT);
+  if (training->oriented) {
+    JsonArray *oriented = json_array_new ();
+    for (guint c = 0; c < training->dataset->class_name->len; c++)
+      if (training->oriented[c])
+        json_array_add_string_element (oriented, training->dataset->class_name->pdata[c]);
+    json_object_set_array_member (record, "oriented", oriented);
+  }
   g_clear_pointer (&model->training, json_object_unref);
   model->training = record;
 }
@@ -216,9 +224,39 @@ draw_curve (const NotchModel *model, const char *path, GError **error)
   return notch_plot_learning (&learning, path, error);
 }
 
+/* The classes that options name as oriented. */
+static gboolean
+read_oriented (Training *training, const NotchClassifier *classifier, GError **error)
+{
+  const GPtrArray *known = training->dataset->class_name;
+  g_auto (GStrv) name = g_strsplit (training->options->oriented, ",", -1);
+  if (!classifier->patches || classifier->maps) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--oriented: a %s does not tell directions; leave it out",
+                 classifier->name);
+    return FALSE;
+  }
+  training->oriented = g_new0 (gboolean, known->len + 1);
+  for (int i = 0; name[i]; i++) {
+    guint c = 0;
+    while (c < known->len && strcmp (known->pdata[c], g_strstrip (name[i])) != 0)
+      c++;
+    if (c == known->len) {
+      g_autoptr (GString) list = g_string_new (NULL);
+      for (guint k = 0; k < known->len; k++)
+        g_string_append_printf (list, "%s%s", k > 0 ? ", " : "", (char *) known->pdata[k]);
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--oriented: there is no class \"%s\"; the classes are %s",
+                   name[i], list->str);
+      return FALSE;
+    }
+    training->oriented[c] = TRUE;
+  }
+  training->how.oriented = training->oriented;
+  return TRUE;
+}
+
 /* Whether the options are for this classifier and for these data. */
 static gboolean
-check_options (const Training *training, const NotchClassifier *classifier, GError **error)
+check_options (Training *training, const NotchClassifier *classifier, GError **error)
 {
   const NotchTrainOptions *options = training->options;
   if ((options->curve || options->resume) && !classifier->epochs) {
@@ -238,7 +276,7 @@ check_options (const Training *training, const NotchClassifier *classifier, GErr
                  classifier->name);
     return FALSE;
   }
-  return TRUE;
+  return !training->options->oriented || read_oriented (training, classifier, error);
 }
 
 static gboolean
@@ -308,5 +346,6 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
   notch_trained_free (training.trained);
   notch_dataset_free (training.dataset);
   g_free (training.part);
+  g_free (training.oriented);
   return well;
 }

@@ -41,6 +41,14 @@ is "a model that can have no place is told before anything is read" \
 is "so is a learning curve" "$("$NOTCH" train -o none.model --curve nowhere/c.png none 2>&1 | grep -c '^notch: nowhere/c.png: cannot be written')" 1
 is "a forest has no epochs" "$(for option in --curve=c.png --resume; do "$NOTCH" train -q -o none.model $option out 2>&1; done)" \
   "$(printf 'notch: --%s: a forest does not learn in epochs; leave it out\n' curve resume)"
+is "nor patches" "$("$NOTCH" train -q -o none.model --oriented scratch out 2>&1)" \
+  "notch: --oriented: a forest is shown nothing that could be turned; leave it out"
+mkdir -p crops/nick crops/pit
+"$NOTCH" simulate -q --size 128x128 --die 64x64 --defects 1 -o crop.tif
+cp crop.tif crops/nick/1.tif
+cp crop.tif crops/pit/1.tif
+is "a class that is none" "$("$NOTCH" train -q -o none.model --classifier net --oriented nick,pits crops 2>&1)" \
+  'notch: --oriented: there is no class "pits"; the classes are nick, pit'
 ok "and is not trained then" test ! -e none.model
 
 # ---- inspect --model ----------------------------------------------------------------------------------------------------

@@ -146,7 +146,8 @@ rewrite (NotchModel *model, const char *from, const char *to)
   return g_bytes_new (all->data, all->len);
 }
 
-/* Headers that lie, with a hash that is right. */
+#define COLUMN "{\"column\":\"a\",\"edges\":[],\"counts\":[1,1]}"
+/* Headers that lie, and one that does not, with a hash that is right. */
 static void
 test_lies (void)
 {
@@ -167,6 +168,13 @@ test_lies (void)
     { "\"particle\"", "\"unknown\"", "unknown" },
     { "\"forest\"", "\"swamp\"", "swamp" },
     { "\"base\" : [", "\"base\" : [ 1,", "base" },
+    { "\"seed\" : 7", "\"wafers\" : [ \"a\", 7 ]", "\"wafers\" of its training record" },
+    { "\"seed\" : 7", "\"wafers\" : \"a\"", "\"wafers\" of its training record" },
+    { "\"seed\" : 7", "\"profile\" : []", "\"profile\" of its training record" },
+    { "\"seed\" : 7", "\"profile\" : null", "\"profile\" of its training record" },
+    { "\"seed\" : 7", "\"profile\" : [" COLUMN "," COLUMN ",{\"counts\":[1,1]}]",
+      "\"profile\" of its training record" },
+    { "\"seed\" : 7", "\"profile\" : [" COLUMN "," COLUMN ",{\"counts\":[1,1,0]}]", NULL },
   };
   for (gsize i = 0; i < G_N_ELEMENTS (lie); i++) {
     g_autoptr (GError) error = NULL;
@@ -174,6 +182,10 @@ test_lies (void)
     g_autoptr (GBytes) bytes = rewrite (model, lie[i].from, lie[i].to);
     NotchModel *read = notch_model_from_bytes (bytes, "a file", &error);
     g_autoptr (NotchTrained) trained = read ? notch_trained_new (read, &error) : NULL;
+    if (!lie[i].says) {
+      g_assert_no_error (error);
+      continue;
+    }
     g_assert_null (trained);
     g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
     if (!strstr (error->message, lie[i].says))

@@ -252,6 +252,65 @@ test_classifier (void)
   g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
 }
 
+/* Two classes that are each other's mirror image can be told apart only where neither is mirrored nor turned; and what was
+ * learned the one way is not gone on with the other way. */
+static void
+test_oriented (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree guint8 *part = NULL;
+  g_autoptr (NotchDataset) dataset = make_dataset (120, &part);
+  const guint n = dataset->example->len;
+  for (guint i = 0; i < n; i++) {
+    NotchExample *example = &g_array_index (dataset->example, NotchExample, i);
+    example->class_index = (int) (i % 2);
+    for (int p = 0; p < AREA; p++) {
+      double x = p % SIDE - (i % 2 == 0 ? 0.3 : 0.7) * SIDE, y = p / SIDE - 0.5 * SIDE;
+      example->patch[AREA + p] = 100;
+      example->patch[p] = (float) (100 + 30 * exp (-(x * x + y * y) / 8) + normal ());
+    }
+  }
+  g_ptr_array_set_size (dataset->class_name, 2);
+  g_autofree char *folder = g_dir_make_tmp ("notch-net-XXXXXX", NULL),
+                  *checkpoint = g_build_filename (folder, "c", NULL);
+  const gboolean oriented[] = { TRUE, TRUE };
+  for (int k = 0; k < 2; k++) {
+    int stop = 1;
+    NotchTrainHow how = { .seed = 1,
+                          .rounds = 2,
+                          .compute = &(NotchCompute){ .jobs = 2 },
+                          .checkpoint = checkpoint,
+                          .oriented = k ? oriented : NULL,
+                          .step = stop_after,
+                          .data = &stop };
+    g_assert_null (notch_classifier_net.train (dataset, part, &how, &error));
+    g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED);
+    g_clear_error (&error);
+    how.resume = TRUE, how.step = NULL;
+    how.oriented = k ? NULL : oriented;
+    g_assert_null (notch_classifier_net.train (dataset, part, &how, &error));
+    g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
+    g_clear_error (&error);
+    how.oriented = k ? oriented : NULL;
+    g_autoptr (NotchModel) model = notch_classifier_net.train (dataset, part, &how, &error);
+    g_assert_no_error (error);
+    gpointer state = notch_classifier_net.open (model, &error);
+    g_assert_no_error (error);
+    g_autofree float *probability = g_new (float, 2 * n);
+    g_assert_true (notch_classifier_net.classify (state, (NotchExample *) (gpointer) dataset->example->data, n, SIDE,
+                                                  NULL, probability, &error));
+    guint right = 0;
+    for (guint i = 0; i < n; i++)
+      right += probability[2 * i + i % 2] > 0.9f;
+    if (k)
+      g_assert_cmpuint (right, >=, n * 9 / 10);
+    else
+      g_assert_cmpuint (right, <=, n / 10);
+    notch_classifier_net.close (state);
+  }
+  g_rmdir (folder);
+}
+
 static void
 test_no_patches (void)
 {
@@ -276,6 +335,7 @@ main (int argc, char **argv)
   g_test_add_func ("/augment/brightness", test_brightness);
   g_test_add_func ("/augment/defocus", test_defocus);
   g_test_add_func ("/net/classifier", test_classifier);
+  g_test_add_func ("/net/oriented", test_oriented);
   g_test_add_func ("/net/no-patches", test_no_patches);
   return g_test_run ();
 }

@@ -163,7 +163,8 @@ rotate (NotchPatchPair *pair, NotchRandom *random)
   for (int y = 0; y < side; y++)
     for (int x = 0; x < side; x++) {
       const double dx = x - middle, dy = y - middle;
-      const int from_x = (int) floor (middle + c * dx - s * dy + 0.5), from_y = (int) floor (middle + s * dx + c * dy + 0.5);
+      const int from_x = (int) floor (middle + c * dx - s * dy + 0.5),
+                from_y = (int) floor (middle + s * dx + c * dy + 0.5);
       if (from_x < 0 || from_x >= side || from_y < 0 || from_y >= side)
         continue;
       const int from = from_y * side + from_x;
@@ -187,8 +188,8 @@ static const struct {
 } way[] = {
   { NOTCH_AUGMENT_SHIFT, shift },   { NOTCH_AUGMENT_REGISTER, misregister }, { NOTCH_AUGMENT_MIRROR, mirror },
   { NOTCH_AUGMENT_TURN, turn },     { NOTCH_AUGMENT_DEFOCUS, defocus },      { NOTCH_AUGMENT_GAIN, gain },
-  { NOTCH_AUGMENT_OFFSET, offset }, { NOTCH_AUGMENT_NOISE, noise },
-  { NOTCH_AUGMENT_ROTATE, rotate }, { NOTCH_AUGMENT_FLIP, flip },
+  { NOTCH_AUGMENT_OFFSET, offset }, { NOTCH_AUGMENT_NOISE, noise },          { NOTCH_AUGMENT_ROTATE, rotate },
+  { NOTCH_AUGMENT_FLIP, flip },
 };
 
 void

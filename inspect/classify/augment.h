@@ -14,7 +14,7 @@ typedef struct {
   float *scratch; /* side x side */
 } NotchPatchPair;
 
-/* What may be done; a class whose look depends on its direction allows no turns. */
+/* What may be done; a class whose look depends on its direction allows no NOTCH_AUGMENT_DIRECTION. */
 typedef enum {
   NOTCH_AUGMENT_SHIFT = 1,    /* the patch lies up to 2 px aside, in fractions of a pixel */
   NOTCH_AUGMENT_REGISTER = 2, /* the reference lies up to 0.1 px off the test */
@@ -25,10 +25,11 @@ typedef enum {
   NOTCH_AUGMENT_DEFOCUS = 64, /* both are blurred by up to a Gaussian of 0.7 px, the test a little more or less */
   NOTCH_AUGMENT_NOISE = 128,  /* of up to a sigma is added to the test */
   NOTCH_AUGMENT_PATCH = 255,  /* all of these */
-  NOTCH_AUGMENT_ROTATE = 256, /* the test by any angle within its reference, which is round: of a wafer's dice, see MAP */
-  NOTCH_AUGMENT_FLIP = 512,   /* a pixel in up to 25 of the test becomes 1 less itself */
-  NOTCH_AUGMENT_MAP = NOTCH_AUGMENT_MIRROR | NOTCH_AUGMENT_TURN | NOTCH_AUGMENT_ROTATE | NOTCH_AUGMENT_FLIP
+  NOTCH_AUGMENT_ROTATE = 256, /* the test by any angle within its reference */
+  NOTCH_AUGMENT_FLIP = 512,   /* up to 4 % of the test's pixels become 1 less themselves */
+  NOTCH_AUGMENT_DIRECTION = NOTCH_AUGMENT_MIRROR | NOTCH_AUGMENT_TURN,
   /* of a wafer map: the test is what failed, 0 to 1, the reference where there are dice */
+  NOTCH_AUGMENT_MAP = NOTCH_AUGMENT_DIRECTION | NOTCH_AUGMENT_ROTATE | NOTCH_AUGMENT_FLIP
 } NotchAugment;
 
 /* Does each thing of `allowed` to the pair, as the numbers of `random` have it. */

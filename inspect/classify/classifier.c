@@ -7,7 +7,8 @@
 #include "inspect/classify/metrics.h"
 
 const NotchClassifier *const notch_classifiers[] = { &notch_classifier_forest, &notch_classifier_net,
-                                                     &notch_classifier_signature, &notch_classifier_signature_net, NULL };
+                                                     &notch_classifier_signature, &notch_classifier_signature_net,
+                                                     NULL };
 
 const NotchClassifier *
 notch_classifier_find (const char *name, GError **error)

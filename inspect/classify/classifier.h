@@ -16,6 +16,7 @@ typedef struct {
    * goes on from there. */
   const char *checkpoint;
   gboolean resume;
+  const gboolean *oriented; /* NULL, or of each class: its examples must not be mirrored or turned. Of patches */
   NotchTrainStep step;
   gpointer data;
 } NotchTrainHow;

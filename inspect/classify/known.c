@@ -136,22 +136,6 @@ learn_novelty (NotchTrained *trained, const NotchDataset *dataset, const guint8 
   return TRUE;
 }
 
-gboolean
-notch_known_open (NotchTrained *trained, GError **error)
-{
-  const NotchModel *model = trained->model;
-  GBytes *bytes = notch_model_section (model, NOTCH_NOVELTY_SECTION, NULL);
-  int length =
-      trained->classifier->embed ? trained->classifier->embedding_length (trained->state) : (int) model->feature->len;
-  if (!bytes)
-    return TRUE;
-  trained->novelty = notch_novelty_from_bytes (bytes, length, (int) model->class_name->len);
-  return trained->novelty
-         || notch_model_refuse (model, error,
-                                "its section \"" NOTCH_NOVELTY_SECTION "\" does not fit its vectors; train "
-                                "it anew");
-}
-
 /* ---- wafers -------------------------------------------------------------------------------------------------------- */
 
 /* A digest of each wafer's examples, what they look like and in which order. */
@@ -194,18 +178,28 @@ record_wafers (JsonObject *record, const NotchDataset *dataset, const guint8 *pa
   json_object_set_array_member (record, "wafers", wafers);
 }
 
+/* The digests that a model has, each a text; NULL where it has none. */
+static JsonArray *
+recorded_wafers (const NotchModel *model)
+{
+  JsonNode *node = model->training ? json_object_get_member (model->training, "wafers") : NULL;
+  JsonArray *wafers = node && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  for (guint i = 0; wafers && i < json_array_get_length (wafers); i++) {
+    JsonNode *element = json_array_get_element (wafers, i);
+    if (!JSON_NODE_HOLDS_VALUE (element) || json_node_get_value_type (element) != G_TYPE_STRING)
+      return NULL;
+  }
+  return wafers;
+}
+
 gboolean *
 notch_known_wafers (const NotchModel *model, const NotchDataset *dataset)
 {
   gboolean *seen = g_new0 (gboolean, dataset->wafer_name->len + 1);
-  JsonNode *node = model->training ? json_object_get_member (model->training, "wafers") : NULL;
-  JsonArray *wafers = node && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  JsonArray *wafers = recorded_wafers (model);
   g_autoptr (GHashTable) known = g_hash_table_new (g_str_hash, g_str_equal);
-  for (guint i = 0; wafers && i < json_array_get_length (wafers); i++) {
-    JsonNode *element = json_array_get_element (wafers, i);
-    if (JSON_NODE_HOLDS_VALUE (element) && json_node_get_value_type (element) == G_TYPE_STRING)
-      g_hash_table_add (known, (gpointer) json_node_get_string (element));
-  }
+  for (guint i = 0; wafers && i < json_array_get_length (wafers); i++)
+    g_hash_table_add (known, (gpointer) json_array_get_string_element (wafers, i));
   g_autoptr (GPtrArray) digest = digest_wafers (dataset);
   for (guint w = 0; w < digest->len; w++)
     seen[w] = g_hash_table_contains (known, digest->pdata[w]);
@@ -296,6 +290,39 @@ notch_known_profile_of (const NotchModel *model, const GPtrArray *profile, const
   g_autofree int *column = profile_columns (model, &n_columns);
   g_autofree double *value = take_values (column, n_columns, example, n);
   return notch_profile_like (profile, value, called, n);
+}
+
+/* Whether what training records of its examples is there whole, where it is there. */
+static gboolean
+check_record (const NotchModel *model, GError **error)
+{
+  JsonObject *record = model->training;
+  g_autoptr (GPtrArray) profile = notch_known_profile (model);
+  const char *broken = !record                                                                 ? NULL
+                       : json_object_has_member (record, "wafers") && !recorded_wafers (model) ? "wafers"
+                       : json_object_has_member (record, "profile") && !profile                ? "profile"
+                                                                                               : NULL;
+  return !broken
+         || notch_model_refuse (model, error, "the \"%s\" of its training record does not fit the model; train it anew",
+                                broken);
+}
+
+gboolean
+notch_known_open (NotchTrained *trained, GError **error)
+{
+  const NotchModel *model = trained->model;
+  if (!check_record (model, error))
+    return FALSE;
+  GBytes *bytes = notch_model_section (model, NOTCH_NOVELTY_SECTION, NULL);
+  int length =
+      trained->classifier->embed ? trained->classifier->embedding_length (trained->state) : (int) model->feature->len;
+  if (!bytes)
+    return TRUE;
+  trained->novelty = notch_novelty_from_bytes (bytes, length, (int) model->class_name->len);
+  return trained->novelty
+         || notch_model_refuse (model, error,
+                                "its section \"" NOTCH_NOVELTY_SECTION "\" does not fit its vectors; train "
+                                "it anew");
 }
 
 gboolean

@@ -9,7 +9,7 @@
 
 #define NOTCH_NOVELTY_SECTION "novelty"
 
-/* Reads the section into trained->novelty where the model has it; the error says that it does not fit. */
+/* Reads the section into trained->novelty where the model has it. The error says what does not fit of it and of the record. */
 gboolean notch_known_open (NotchTrained *trained, GError **error);
 
 /* Fills record and section from the examples that have a part; the limit of distances is set by those that are held out, or

@@ -38,11 +38,12 @@ part_of (const NotchDataset *dataset, const guint8 *parts, int which)
 static NotchNetImages
 images_of (const NotchNetSight *sight, const Part *part, int patch_side, int side, NotchNetExamples *examples)
 {
-  *examples = (NotchNetExamples){ (const NotchExample **) part->example->pdata, patch_side, side, 1 };
-  return (NotchNetImages){ .n = part->example->len,
-                           .draw = sight->draw,
-                           .data = examples,
-                           .label = (const int *) (gpointer) part->label->data };
+  *examples = (NotchNetExamples){
+    .example = (const NotchExample **) part->example->pdata, .patch_side = patch_side, .side = side, .views = 1
+  };
+  return (NotchNetImages){
+    .n = part->example->len, .draw = sight->draw, .data = examples, .label = (const int *) (gpointer) part->label->data
+  };
 }
 
 /* With a decimal point, whatever the locale. */
@@ -91,6 +92,17 @@ curve_to_json (const GArray *curve)
   return rows;
 }
 
+/* What NotchNetTraining.manner is. */
+static char *
+describe_manner (const gboolean *oriented, guint n_classes)
+{
+  GString *text = g_string_new ("oriented:");
+  for (guint c = 0; oriented && c < n_classes; c++)
+    if (oriented[c])
+      g_string_append_printf (text, " %u", c);
+  return g_string_free (text, FALSE);
+}
+
 static NotchModel *
 make_model (const NotchNetSight *sight, const NotchDataset *dataset, const NotchNet *net, const GArray *curve)
 {
@@ -120,12 +132,16 @@ notch_net_learn (const NotchNetSight *sight, const NotchDataset *dataset, const 
   NotchNetExamples examples[2];
   const NotchNetImages images = images_of (sight, &learn, dataset->patch_side, shape.side, &examples[0]);
   const NotchNetImages held_out = images_of (sight, &held, dataset->patch_side, shape.side, &examples[1]);
+  examples[0].oriented = how->oriented;
   g_autoptr (GArray) curve = g_array_new (FALSE, FALSE, sizeof (double));
+  g_autofree char *manner = describe_manner (how->oriented, dataset->class_name->len);
   const NotchNetTraining training = { .seed = how->seed,
                                       .epochs = how->rounds,
                                       .batch = sight->batch,
                                       .rate = sight->rate,
+                                      .balance = sight->balance,
                                       .per_epoch = MAX (learn.example->len, sight->least_per_epoch),
+                                      .manner = manner,
                                       .checkpoint = how->checkpoint,
                                       .resume = how->resume,
                                       .curve = curve,
@@ -192,11 +208,13 @@ apply (const State *state, const NotchExample *example, guint n, int patch_side,
   for (guint i = 0; i < n; i++)
     if (example[i].patch && patch_side > 0)
       g_ptr_array_add (with, (gpointer) &example[i]);
-  const NotchNetExamples examples = { (const NotchExample **) with->pdata, patch_side,
-                                      notch_net_shape (state->net)->side, state->sight->views };
+  const NotchNetExamples examples = { .example = (const NotchExample **) with->pdata,
+                                      .patch_side = patch_side,
+                                      .side = notch_net_shape (state->net)->side,
+                                      .views = state->sight->views };
   const NotchNetImages images = { .n = with->len * views, .draw = state->sight->draw, .data = &examples };
-  g_autofree float *answers = g_new (float, images.n *state->classes + 1);
-  g_autofree float *vectors = vector ? g_new (float, images.n *state->embedding + 1) : NULL;
+  g_autofree float *answers = g_new (float, images.n * state->classes + 1);
+  g_autofree float *vectors = vector ? g_new (float, images.n * state->embedding + 1) : NULL;
   if (!notch_net_apply (state->net, &images, compute, answers, vectors, error))
     return FALSE;
   for (gsize k = 0; k < with->len; k++) {

@@ -7,8 +7,9 @@
 /* Examples as images. */
 typedef struct {
   const NotchExample **example;
-  int patch_side, side; /* of the examples' patches, and of the images */
-  int views;            /* that an example has; image i is view i % views of example i / views, view 0 as it is */
+  int patch_side, side;     /* of the examples' patches, and of the images */
+  int views;                /* that an example has; image i is view i % views of example i / views, view 0 as it is */
+  const gboolean *oriented; /* see NotchTrainHow */
 } NotchNetExamples;
 
 /* What a network looks at. */
@@ -16,7 +17,7 @@ typedef struct {
   const char *name, *purpose; /* of its models */
   NotchNetShape shape;        /* with the largest side that patches are cut to, and without classes */
   int batch;                  /* images a step of training */
-  double rate;                /* largest step; 0: as NotchNetTraining has it */
+  double rate, balance;       /* see NotchNetTraining */
   gsize least_per_epoch;      /* few examples are shown more often, each time changed */
   int views;                  /* whose mean is the answer */
   /* NotchNetImages.draw; its data are NotchNetExamples. */

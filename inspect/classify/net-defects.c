@@ -63,7 +63,8 @@ draw (const NotchNetImages *images, gsize i, NotchRandom *random, float *image)
   double noise = noise_of (test, reference, n, spread, scratch);
   if (random) {
     NotchPatchPair pair = { side, noise, test, reference, scratch };
-    notch_augment (&pair, NOTCH_AUGMENT_PATCH, random);
+    const gboolean oriented = examples->oriented && examples->oriented[examples->example[i]->class_index];
+    notch_augment (&pair, NOTCH_AUGMENT_PATCH & ~(oriented ? NOTCH_AUGMENT_DIRECTION : 0u), random);
     mean_and_spread (reference, n, &mean, &spread);
     noise = noise_of (test, reference, n, spread, scratch);
   }

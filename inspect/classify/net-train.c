@@ -250,6 +250,8 @@ fingerprint (const Trainer *t)
       t->how.patience, t->how.batch, t->how.per_epoch, t->how.rate, t->how.decay, t->how.smoothing, t->how.balance,
       t->images->n); /* lint: allow */
   g_checksum_update (sum, (const guchar *) text, -1);
+  if (t->how.manner)
+    g_checksum_update (sum, (const guchar *) t->how.manner, -1);
   for (int b = 0; b < shape->n_blocks; b++)
     g_checksum_update (sum, (const guchar *) &shape->block[b], sizeof shape->block[b]);
   g_checksum_update (sum, (const guchar *) t->images->label, (gssize) (t->images->n * sizeof (int)));

@@ -87,6 +87,7 @@ typedef struct {
   double decay;           /* of weights [0.01]; negative: none */
   double smoothing;       /* of labels [0.05]; negative: none */
   double balance;         /* 0: images are drawn as often as they are; 1: classes equally often; -1 means 0 [1] */
+  const char *manner;     /* NULL, or how images are changed by chance, in words that a checkpoint must agree with */
   const char *checkpoint; /* NULL, or a file: written after each epoch, and gone when training is over */
   gboolean resume;        /* go on from the checkpoint where it is there, to the same bytes */
   GArray
