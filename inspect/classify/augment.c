@@ -152,27 +152,6 @@ noise (NotchPatchPair *pair, NotchRandom *random)
   }
 }
 
-/* Pixels are those nearest to where they come from, and stay where the reference has nothing there. */
-static void
-rotate (NotchPatchPair *pair, NotchRandom *random)
-{
-  const int side = pair->side;
-  const double angle = notch_random_between (random, 0, 2 * G_PI), c = cos (angle), s = sin (angle);
-  const double middle = (side - 1) / 2.0;
-  memcpy (pair->scratch, pair->test, (gsize) side * (gsize) side * sizeof *pair->test);
-  for (int y = 0; y < side; y++)
-    for (int x = 0; x < side; x++) {
-      const double dx = x - middle, dy = y - middle;
-      const int from_x = (int) floor (middle + c * dx - s * dy + 0.5),
-                from_y = (int) floor (middle + s * dx + c * dy + 0.5);
-      if (from_x < 0 || from_x >= side || from_y < 0 || from_y >= side)
-        continue;
-      const int from = from_y * side + from_x;
-      if (pair->reference[from] > 0)
-        pair->test[y * side + x] = pair->scratch[from];
-    }
-}
-
 static void
 flip (NotchPatchPair *pair, NotchRandom *random)
 {
@@ -188,8 +167,7 @@ static const struct {
 } way[] = {
   { NOTCH_AUGMENT_SHIFT, shift },   { NOTCH_AUGMENT_REGISTER, misregister }, { NOTCH_AUGMENT_MIRROR, mirror },
   { NOTCH_AUGMENT_TURN, turn },     { NOTCH_AUGMENT_DEFOCUS, defocus },      { NOTCH_AUGMENT_GAIN, gain },
-  { NOTCH_AUGMENT_OFFSET, offset }, { NOTCH_AUGMENT_NOISE, noise },          { NOTCH_AUGMENT_ROTATE, rotate },
-  { NOTCH_AUGMENT_FLIP, flip },
+  { NOTCH_AUGMENT_OFFSET, offset }, { NOTCH_AUGMENT_NOISE, noise },          { NOTCH_AUGMENT_FLIP, flip },
 };
 
 void

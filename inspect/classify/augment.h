@@ -25,11 +25,10 @@ typedef enum {
   NOTCH_AUGMENT_DEFOCUS = 64, /* both are blurred by up to a Gaussian of 0.7 px, the test a little more or less */
   NOTCH_AUGMENT_NOISE = 128,  /* of up to a sigma is added to the test */
   NOTCH_AUGMENT_PATCH = 255,  /* all of these */
-  NOTCH_AUGMENT_ROTATE = 256, /* the test by any angle within its reference */
-  NOTCH_AUGMENT_FLIP = 512,   /* up to 4 % of the test's pixels become 1 less themselves */
+  NOTCH_AUGMENT_FLIP = 256,   /* up to 4 % of the test's pixels become 1 less themselves */
   NOTCH_AUGMENT_DIRECTION = NOTCH_AUGMENT_MIRROR | NOTCH_AUGMENT_TURN,
   /* of a wafer map: the test is what failed, 0 to 1, the reference where there are dice */
-  NOTCH_AUGMENT_MAP = NOTCH_AUGMENT_DIRECTION | NOTCH_AUGMENT_ROTATE | NOTCH_AUGMENT_FLIP
+  NOTCH_AUGMENT_MAP = NOTCH_AUGMENT_DIRECTION | NOTCH_AUGMENT_FLIP
 } NotchAugment;
 
 /* Does each thing of `allowed` to the pair, as the numbers of `random` have it. */

@@ -139,7 +139,6 @@ notch_net_learn (const NotchNetSight *sight, const NotchDataset *dataset, const 
                                       .epochs = how->rounds,
                                       .batch = sight->batch,
                                       .rate = sight->rate,
-                                      .balance = sight->balance,
                                       .per_epoch = MAX (learn.example->len, sight->least_per_epoch),
                                       .manner = manner,
                                       .checkpoint = how->checkpoint,

@@ -17,7 +17,7 @@ typedef struct {
   const char *name, *purpose; /* of its models */
   NotchNetShape shape;        /* with the largest side that patches are cut to, and without classes */
   int batch;                  /* images a step of training */
-  double rate, balance;       /* see NotchNetTraining */
+  double rate;                /* see NotchNetTraining */
   gsize least_per_epoch;      /* few examples are shown more often, each time changed */
   int views;                  /* whose mean is the answer */
   /* NotchNetImages.draw; its data are NotchNetExamples. */
