@@ -1,4 +1,4 @@
-/* bench.c - notch bench: how fast every stage is here */
+/* bench.c - notch bench: how fast every stage is here, and classifiers */
 #include "cli/cli.h"
 
 #include <signal.h>

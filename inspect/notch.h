@@ -217,13 +217,14 @@ typedef struct {
 /* Told what is being timed, and how far all is (0 to 1), several times a step; FALSE cancels. */
 typedef gboolean (*NotchBenchStep) (const char *step, double done, gpointer data);
 
-/* Times every stage of the kernels on one device, on one lane and on all, beside how fast that device copies memory, and
- * whole inspections of a simulated image, which lies in the folder for temporary files meanwhile. A folder for `csv` that is
- * not there or not open to it ends it before. `report` receives the figures as text, also when only the writing of `csv`
- * fails, else NULL: nanoseconds a pixel (median, least and most of the rounds), counted bytes, and what part of the copy's
- * rate that is; on the way up to a device with memory of its own, of what pinned memory gives. `csv` has a row for each:
- * device, part (limit, stage, host, image), name, lanes, rounds, ns_per_px, ns_per_px_least, ns_per_px_most, Mpx_per_s,
- * bytes_per_px, GB_per_s, share_of_copy (0 to 1, above where a cache holds what is worked on). */
+/* Times every stage of the kernels on one device, on one lane and on all, beside how fast that device copies memory,
+ * classifiers on it, and whole inspections of a simulated image, which lies in the folder for temporary files meanwhile. A
+ * folder for `csv` that is not there or not open to it ends it before. `report` receives the figures as text, also when only
+ * the writing of `csv` fails, else NULL: nanoseconds a pixel (median, least and most of the rounds), counted bytes, and what
+ * part of the copy's rate that is; on the way up to a device with memory of its own, of what pinned memory gives; of a
+ * classifier nanoseconds an item. `csv` has a row for each: device, part (limit, stage, host, image, classifier), name, lanes,
+ * rounds, ns_per_px, ns_per_px_least, ns_per_px_most, Mpx_per_s, bytes_per_px, GB_per_s, share_of_copy (0 to 1, above where a
+ * cache holds what is worked on), ns_per_item, ns_per_item_least, ns_per_item_most, items_per_s. */
 NOTCH_API gboolean notch_bench (const NotchBenchOptions *options, NotchBenchStep step, gpointer data, char **report,
                                 GError **error);
 

@@ -330,6 +330,15 @@ compare_texts (gconstpointer a, gconstpointer b)
   return strcmp (*(const char *const *) a, *(const char *const *) b);
 }
 
+/* Whether this is the folder of an image that an inspection finished. */
+static gboolean
+is_finished (const char *folder)
+{
+  g_autofree char *defects = g_build_filename (folder, "defects.csv", NULL);
+  g_autofree char *summary = g_build_filename (folder, "summary.json", NULL);
+  return g_file_test (defects, G_FILE_TEST_IS_REGULAR) && g_file_test (summary, G_FILE_TEST_IS_REGULAR);
+}
+
 /* Names of the folders in one that an inspection finished. */
 static GPtrArray *
 list_stems (const char *folder)
@@ -337,9 +346,8 @@ list_stems (const char *folder)
   GPtrArray *list = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
   for (const char *name; dir && (name = g_dir_read_name (dir));) {
-    g_autofree char *defects = g_build_filename (folder, name, "defects.csv", NULL);
-    g_autofree char *summary = g_build_filename (folder, name, "summary.json", NULL);
-    if (g_file_test (defects, G_FILE_TEST_IS_REGULAR) && g_file_test (summary, G_FILE_TEST_IS_REGULAR))
+    g_autofree char *own = g_build_filename (folder, name, NULL);
+    if (is_finished (own))
       g_ptr_array_add (list, g_strdup (name));
   }
   g_ptr_array_sort (list, compare_texts);
@@ -375,7 +383,10 @@ classify_folder (Reclassify *work, const char *folder, GError **error)
   g_autofree char *table = g_build_filename (folder, "summary.csv", NULL);
   if (stems->len == 0) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
-                 "%s: holds no finished image; name an output folder of notch inspect, with defects among its reports",
+                 is_finished (folder)
+                     ? "%s: is the folder of one image; name the output folder of notch inspect that it lies in"
+                     : "%s: holds no finished image; name an output folder of notch inspect, with defects among its "
+                       "reports",
                  folder);
     return FALSE;
   }

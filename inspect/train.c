@@ -33,7 +33,12 @@ tell_data (const Training *training, GError **error)
   NotchDataset *dataset = training->dataset;
   g_autofree gint64 *train = notch_dataset_count (dataset, training->part, NOTCH_PART_TRAIN);
   g_autofree gint64 *held = notch_dataset_count (dataset, training->part, NOTCH_PART_HELD_OUT);
-  g_autofree char *head = g_strdup_printf ("%u examples of %u images", dataset->example->len, dataset->wafer_name->len);
+  const guint odd = dataset->class_name->len, n_images = dataset->wafer_name->len;
+  gint64 n = 0;
+  for (guint c = 0; c <= odd; c++)
+    n += train[c] + held[c];
+  g_autofree char *head = g_strdup_printf ("%" G_GINT64_FORMAT " example%s of %u image%s", n, n == 1 ? "" : "s",
+                                           n_images, n_images == 1 ? "" : "s");
   if (!tell (training, head, error))
     return FALSE;
   for (guint c = 0; c < dataset->class_name->len; c++) {
@@ -43,7 +48,6 @@ tell_data (const Training *training, GError **error)
     if (!tell (training, line, error))
       return FALSE;
   }
-  const guint odd = dataset->class_name->len;
   g_autofree char *none =
       g_strdup_printf ("  %-20s %6" G_GINT64_FORMAT " to learn from, %6" G_GINT64_FORMAT " held out", "none of these",
                        train[odd], held[odd]);
@@ -197,8 +201,8 @@ judge (Training *training, GError **error)
   for (int k = 0; k < 4; k++)
     g_ascii_formatd (number[k], sizeof number[k], "%.3f", figure[k]);
   g_string_append_printf (training->report,
-                          "held out, %u examples: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n", n,
-                          number[0], number[1], number[2], number[3]);
+                          "held out, %u example%s: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n", n,
+                          n == 1 ? "" : "s", number[0], number[1], number[2], number[3]);
   return TRUE;
 }
 
@@ -254,6 +258,17 @@ read_oriented (Training *training, const NotchClassifier *classifier, GError **e
   return TRUE;
 }
 
+/* Whether anything was measured of any example: nothing is of a folder of crops. */
+static gboolean
+any_measured (const NotchDataset *dataset)
+{
+  for (guint i = 0; i < dataset->example->len; i++)
+    for (int f = 0; f < NOTCH_N_FEATURES; f++)
+      if (notch_feature_info[f].learn && isfinite (notch_example (dataset, i)->value[f]))
+        return TRUE;
+  return FALSE;
+}
+
 /* Whether the options are for this classifier and for these data. */
 static gboolean
 check_options (Training *training, const NotchClassifier *classifier, GError **error)
@@ -276,6 +291,12 @@ check_options (Training *training, const NotchClassifier *classifier, GError **e
                  classifier->name);
     return FALSE;
   }
+  if (!classifier->patches && !classifier->maps && !any_measured (training->dataset)) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+                 "training: a %s learns from what is measured of defects, and of these nothing is; choose a net",
+                 classifier->name);
+    return FALSE;
+  }
   return !training->options->oriented || read_oriented (training, classifier, error);
 }
 
@@ -286,7 +307,7 @@ train (Training *training, const char *path, GError **error)
   const NotchClassifier *classifier =
       notch_classifier_find (training->options->classifier ? training->options->classifier : usual, error);
   g_autofree char *checkpoint = g_strconcat (path, ".checkpoint", NULL);
-  if (!classifier || !tell_data (training, error) || !check_options (training, classifier, error))
+  if (!classifier || !check_options (training, classifier, error) || !tell_data (training, error))
     return FALSE;
   training->how.checkpoint = notch_is_stream (path) ? NULL : checkpoint;
   for (guint i = 0; classifier->patches && i < training->dataset->example->len; i++)
@@ -326,6 +347,8 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
                          "training: 0 to 0.9 of the examples can be held out, and a purity is 0 to 1");
     return FALSE;
   }
+  if (options->classifier && !notch_classifier_find (options->classifier, error))
+    return FALSE;
   /* Nobody should learn after hours that the result has no place. */
   if (!notch_can_write (path, error) || (options->curve && !notch_can_write (options->curve, error)))
     return FALSE;

@@ -50,6 +50,23 @@ cp crop.tif crops/pit/1.tif
 is "a class that is none" "$("$NOTCH" train -q -o none.model --classifier net --oriented nick,pits crops 2>&1)" \
   'notch: --oriented: there is no class "pits"; the classes are nick, pit'
 ok "and is not trained then" test ! -e none.model
+is "no classifier of that name: told before anything is read" \
+  "$("$NOTCH" train -o none.model --classifier tree none 2>&1 | grep -c 'there is no classifier "tree"')" 1
+"$NOTCH" inspect -q --format defects,crops -o crops w3.tif
+for class in a b; do
+  mkdir -p byhand/$class && cp crops/w3/crops/[123].png byhand/$class
+done
+is "of crops nothing is measured, so a forest has nothing to learn" \
+  "$("$NOTCH" train -o none.model byhand 2>&1; echo $?)" \
+  "$(printf 'notch: training: a forest learns from what is measured of defects, and of these nothing is; choose a net\n2')"
+rm byhand/b/*
+is "a network does not learn one class either" \
+  "$("$NOTCH" train -q -o none.model --classifier net byhand 2>&1; echo $?)" \
+  "$(printf 'notch: training: there is one class only; give examples of at least two\n2')"
+ok "and no model is left" test ! -e none.model
+is "examples are those that have a class" \
+  "$(mkdir few && cp -R out/w1 few/w1 && printf 'defect_id,class\n1,pit\n2,open\n3,\n' >few/w1/review.csv && "$NOTCH" train -o few.model few 2>&1 | head -n 1)" \
+  "2 examples of 1 image"
 
 # ---- inspect --model ----------------------------------------------------------------------------------------------------
 "$NOTCH" inspect -q --model m.model --format defects,json,recipe -o new w3.tif
@@ -141,6 +158,8 @@ is "which one of them cannot tell" "$(inspect_drift bare.json once; judged once 
 "$NOTCH" inspect -q --set limits.class.pit=0 --format defects,json -o pits w3.tif
 is "a limit on a class that the model does not give" "$("$NOTCH" classify --model m.model pits 2>&1 | grep -c 'class.pit: no rule or model')" 1
 is "no folder of results: told, status 2" "$("$NOTCH" classify --model m.model . 2>&1 | grep -c 'holds no finished image')" 1
+is "nor is the folder of an image" "$("$NOTCH" classify --model m.model later/w3 2>&1)" \
+  "notch: later/w3: is the folder of one image; name the output folder of notch inspect that it lies in"
 is "and its status" "$(status "$NOTCH" classify --model m.model . later)" 2
 is "--resume does a classified image anew" \
   "$("$NOTCH" inspect --resume --format defects,json -o later w3.tif 2>&1 | grep -c 'from an earlier run')" 0

@@ -132,6 +132,15 @@ test_folder (Fixture *f, G_GNUC_UNUSED gconstpointer data)
   put (f, "out/b/review.csv", "defect_id,class\n9,open\n");
   g_assert_null (load (f, "out", &error));
   g_assert_nonnull (strstr (error->message, "line 2: there is no defect 9"));
+  g_clear_error (&error);
+  put (f, "out/b/review.csv", "defect_id,class\n1,open\n3,pit\n1,pit\n");
+  g_assert_null (load (f, "out", &error));
+  g_assert_nonnull (strstr (error->message, "line 4: defect 1 is there twice"));
+  g_clear_error (&error);
+  put_defects (f, "out/c/defects.csv", 1, "other");
+  put (f, "out/c/summary.json", "{ \"file\" : \"elsewhere/c.tif\" }");
+  g_assert_null (load (f, "out/c", &error));
+  g_assert_nonnull (strstr (error->message, ", and there is no elsewhere/c-truth.csv; "));
 }
 
 /* Patches come back as they were, what is no number included; a file of another length is refused. */

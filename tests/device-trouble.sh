@@ -84,6 +84,8 @@ if [ -z "${FEW-}" ]; then
   is "a strip is a share of it" "$(figures host strip 12 | awk '{ print ($1 > 0 && $1 < 2) }')" 1
   is "filters move what their transforms do and more" \
     "$(for speed in "" " fast"; do figures stage "transforms$speed" 10; figures stage "filter$speed" 10; done | xargs printf '%.0f ')" "223 358 77 127 "
+  is "classifiers are timed beside it" "$(sed 's/^"[^"]*"/device/' bench.csv | awk -F, '$2 == "classifier" && $16 > 0 { print $3 "," $4 }' | tr '\n' ' ')" \
+    "forest,1 network images,1 network,1 network learning,1 "
 else
   skip "a benchmark" "it takes minutes here"
 fi

@@ -218,49 +218,6 @@ test_full (void)
   }
 }
 
-/* tests/forest -m perf: rows a second through a hundred trees of depth 6 over 24 columns, on all processors. */
-static void
-test_speed (void)
-{
-  enum { FEATURES = 24, TREES = 100, ROWS = 200000 };
-  if (!g_test_perf ()) {
-    g_test_skip ("only with -m perf");
-    return;
-  }
-  GRand *rand = g_rand_new_with_seed (5);
-  g_autoptr (NotchModel) model = notch_model_new ("defects", "forest");
-  g_autoptr (GArray) nodes = g_array_new (FALSE, FALSE, sizeof (NotchForestNode));
-  g_autoptr (GArray) trees = g_array_new (FALSE, FALSE, sizeof (NotchForestTree));
-  notch_model_add_class (model, "a");
-  notch_model_add_class (model, "b");
-  for (int f = 0; f < FEATURES; f++)
-    g_ptr_array_add (model->feature, g_strdup_printf ("f%d", f));
-  for (int t = 0; t < TREES; t++) {
-    for (int i = 0; i < 127; i++) {
-      const gboolean leaf = i >= 63;
-      const NotchForestNode node = { leaf ? -1 : 2 * i + 1, leaf ? -1 : 2 * i + 2,
-                                     (guint16) (leaf ? 0 : g_rand_int_range (rand, 0, FEATURES)), 1,
-                                     (float) g_rand_double_range (rand, -1, 1) };
-      g_array_append_val (nodes, node);
-    }
-    const NotchForestTree tree = { 127, (guint32) (t % 2) };
-    g_array_append_val (trees, tree);
-  }
-  notch_forest_write (model, nodes, trees, (const float[]){ 0, 0 });
-  g_autoptr (NotchForest) forest = notch_forest_new (model, NULL);
-  g_autofree float *row = g_new (float, ROWS *FEATURES), *probability = g_new (float, ROWS * 2);
-  for (int i = 0; i < ROWS * FEATURES; i++)
-    row[i] = (float) g_rand_double_range (rand, -1, 1);
-  double best = 0;
-  for (int round = 0; round < 5; round++) {
-    const gint64 start = g_get_monotonic_time ();
-    notch_forest_probabilities (forest, row, ROWS, NULL, probability, NULL);
-    best = MAX (best, ROWS / ((double) (g_get_monotonic_time () - start) / 1e6));
-  }
-  g_test_maximized_result (best, "%.3g million rows a second on %u processors", best / 1e6, g_get_num_processors ());
-  g_rand_free (rand);
-}
-
 /* ---- XGBoost ----------------------------------------------------------------------------------------------------- */
 
 #ifdef HAVE_XGBOOST
@@ -507,7 +464,7 @@ main (int argc, char **argv)
     return g_test_run ();
   g_test_add_func ("/forest/walks", test_walks);
   g_test_add_func ("/forest/full", test_full);
-  g_test_add_func ("/forest/speed", test_speed);
+  g_test_add_func ("/forest/json", test_json);
   g_test_add_func ("/forest/library", test_library);
   g_test_add_func ("/forest/training", test_training);
   g_test_add_func ("/forest/odd", test_odd);

@@ -71,7 +71,7 @@ test_figures (Fixture *f, G_GNUC_UNUSED gconstpointer data)
   check (f, "[recall]\nparticle=0.6\npit=1\n", "recall of class particle is 0.5000, at least 0.6 is asked for");
   check (f, "[purity]\n* = 0.75\npit = 0.9\nscratch = 0\n",
          "purity of class pit is 0.8000, at least 0.9 is asked for\n"
-         "purity of class scratch cannot be judged by these data; at least 0 is asked for");
+         "purity of class scratch cannot be judged by these data, at least 0 is asked for");
 }
 
 /* What is not there cannot be met. */
@@ -79,7 +79,8 @@ static void
 test_rest (Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
   check (f, "[gate]\nagainst_p=0.05\n",
-         "McNemar's p of being worse than the other model cannot be judged by these data; at least 0.05 is asked for");
+         "McNemar's p of being worse than the other model cannot be judged by these data, at least 0.05 is asked for; "
+         "compare with --against MODEL");
   f->v.other = &f->trained;
   f->v.only_this = 30, f->v.only_other = 10;
   f->v.p = notch_mcnemar (30, 10);

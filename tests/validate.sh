@@ -4,7 +4,7 @@
 . "$srcdir/tests/tap.sh"
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-if "$NOTCH" train -o "$dir/none" "$srcdir/samples" 2>&1 | grep -q 'without XGBoost'; then
+if "$NOTCH" --version | grep -q 'no XGBoost'; then
   skip "simulate, train, validate, gate, deploy, inspect, monitor" "built without XGBoost"
   done_testing
   exit 0

@@ -4,6 +4,7 @@
 #include "inspect/image/write.h"
 #include "inspect/report/report.h"
 
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -13,7 +14,7 @@
 #define ROUNDS       3
 #define MOST_ROUNDS  1000
 
-static const char *const part_name[] = { "limit", "stage", "host", "image" };
+static const char *const part_name[] = { "limit", "stage", "host", "image", "classifier" };
 
 double
 notch_bench_now (void)
@@ -44,12 +45,12 @@ static void
 row_free (gpointer data)
 {
   NotchBenchRow *row = data;
-  g_array_unref (row->ns_px);
+  g_array_unref (row->ns);
   g_free (row);
 }
 
 void
-notch_bench_note (NotchBench *bench, NotchBenchPart part, const char *name, int lanes, double bytes_px, double ns_px)
+notch_bench_note (NotchBench *bench, NotchBenchPart part, const char *name, int lanes, double bytes_px, double ns)
 {
   NotchBenchRow *row = NULL;
   for (guint i = 0; i < bench->row->len && !row; i++) {
@@ -62,7 +63,7 @@ notch_bench_note (NotchBench *bench, NotchBenchPart part, const char *name, int 
     *row = (NotchBenchRow){ part, name, lanes, bytes_px, g_array_new (FALSE, FALSE, sizeof (double)) };
     g_ptr_array_add (bench->row, row);
   }
-  g_array_append_val (row->ns_px, ns_px);
+  g_array_append_val (row->ns, ns);
 }
 
 /* ---- figures --------------------------------------------------------------------------------------------------- */
@@ -77,13 +78,13 @@ compare_doubles (gconstpointer a, gconstpointer b)
 static double
 value_of (const NotchBenchRow *row, guint i)
 {
-  return g_array_index (row->ns_px, double, i);
+  return g_array_index (row->ns, double, i);
 }
 
 static double
 median_of (const NotchBenchRow *row)
 {
-  return 0.5 * (value_of (row, (row->ns_px->len - 1) / 2) + value_of (row, row->ns_px->len / 2));
+  return 0.5 * (value_of (row, (row->ns->len - 1) / 2) + value_of (row, row->ns->len / 2));
 }
 
 /* Bytes a nanosecond. */
@@ -109,23 +110,34 @@ limit_of (const NotchBench *bench, const NotchBenchRow *row)
   return limit;
 }
 
+/* What is not known stays empty. */
+static void
+append_figures (GString *text, gboolean known, const double *figure, guint n)
+{
+  for (guint k = 0; k < n; k++) {
+    g_string_append_c (text, ',');
+    notch_append_number (text, known ? figure[k] : NAN, 6);
+  }
+}
+
 static char *
 make_csv (const NotchBench *bench, const char *device)
 {
   GString *text = g_string_new ("device,part,name,lanes,rounds,ns_per_px,ns_per_px_least,ns_per_px_most,Mpx_per_s,"
-                                "bytes_per_px,GB_per_s,share_of_copy\n");
+                                "bytes_per_px,GB_per_s,share_of_copy,ns_per_item,ns_per_item_least,ns_per_item_most,"
+                                "items_per_s\n");
   for (guint i = 0; i < bench->row->len; i++) {
     const NotchBenchRow *row = bench->row->pdata[i];
     notch_append_field (text, device);
-    g_string_append_printf (text, ",%s,%s,%d,%u", part_name[row->part], row->name, row->lanes, row->ns_px->len);
-    const double figure[] = {
-      median_of (row), value_of (row, 0), value_of (row, row->ns_px->len - 1),  1e3 / median_of (row),
-      row->bytes_px,   rate_of (row),     rate_of (row) / limit_of (bench, row)
+    g_string_append_printf (text, ",%s,%s,%d,%u", part_name[row->part], row->name, row->lanes, row->ns->len);
+    const double median = median_of (row), least = value_of (row, 0), most = value_of (row, row->ns->len - 1);
+    const double pixel[] = {
+      median, least, most, 1e3 / median, row->bytes_px, rate_of (row), rate_of (row) / limit_of (bench, row)
     };
-    for (guint k = 0; k < G_N_ELEMENTS (figure); k++) {
-      g_string_append_c (text, ',');
-      notch_append_number (text, figure[k], 6);
-    }
+    const double item[] = { median, least, most, 1e9 / median };
+    const gboolean of_items = row->part == NOTCH_BENCH_CLASSIFIER;
+    append_figures (text, !of_items, pixel, G_N_ELEMENTS (pixel));
+    append_figures (text, of_items, item, G_N_ELEMENTS (item));
     g_string_append_c (text, '\n');
   }
   return g_string_free (text, FALSE);
@@ -139,6 +151,16 @@ append_column (GString *text, double value, int decimals, int width)
   g_string_append_printf (text, "%*s", width, number->str);
 }
 
+/* Median, least and most. */
+static void
+append_spread (GString *text, const NotchBenchRow *row, int decimals, int width)
+{
+  append_column (text, median_of (row), decimals, width);
+  append_column (text, value_of (row, 0), decimals, width + 1);
+  g_string_append (text, " to");
+  append_column (text, value_of (row, row->ns->len - 1), decimals, width);
+}
+
 /* Rows of one part and so many lanes, below their header. */
 static void
 append_rows (GString *text, const NotchBench *bench, const char *header, NotchBenchPart part, int lanes)
@@ -149,15 +171,30 @@ append_rows (GString *text, const NotchBench *bench, const char *header, NotchBe
     if (row->lanes != lanes || (row->part != part && !(part == NOTCH_BENCH_STAGE && row->part == NOTCH_BENCH_LIMIT)))
       continue;
     g_string_append_printf (text, "%-23s", row->name);
-    append_column (text, median_of (row), 3, 8);
-    append_column (text, value_of (row, 0), 3, 9);
-    g_string_append (text, " to");
-    append_column (text, value_of (row, row->ns_px->len - 1), 3, 8);
+    append_spread (text, row, 3, 8);
     append_column (text, 1e3 / median_of (row), 1, 10);
     append_column (text, row->bytes_px, 2, 8);
     append_column (text, rate_of (row), 3, 9);
     append_column (text, 100 * rate_of (row) / limit_of (bench, row), 2, 8);
     g_string_append (text, " %\n");
+  }
+}
+
+/* Likewise of classifiers. */
+static void
+append_items (GString *text, const NotchBench *bench, int threads)
+{
+  g_autofree char *header =
+      threads == 1 ? g_strdup ("classifiers, 1 thread") : g_strdup_printf ("classifiers, %d threads", threads);
+  g_string_append_printf (text, "\n%-23s     ns/item        least to most         items/s\n", header);
+  for (guint i = 0; i < bench->row->len; i++) {
+    const NotchBenchRow *row = bench->row->pdata[i];
+    if (row->part != NOTCH_BENCH_CLASSIFIER || row->lanes != threads)
+      continue;
+    g_string_append_printf (text, "%-23s", row->name);
+    append_spread (text, row, 1, 12);
+    append_column (text, 1e9 / median_of (row), 0, 14);
+    g_string_append_c (text, '\n');
   }
 }
 
@@ -178,6 +215,9 @@ make_report (const NotchBench *bench, const char *device)
     append_rows (text, bench, all, NOTCH_BENCH_STAGE, lanes);
   if (compute->kernels->up)
     append_rows (text, bench, "up to the device", NOTCH_BENCH_HOST, 1);
+  if (compute->jobs > 1 && compute->kernels == &notch_kernels_cpu)
+    append_items (text, bench, 1);
+  append_items (text, bench, compute->jobs);
   if (bench->stages_only)
     return g_string_free (text, FALSE);
   g_autofree char *image = g_strdup_printf ("image %" G_GINT64_FORMAT "x%" G_GINT64_FORMAT, bench->size, bench->size);
@@ -220,11 +260,12 @@ notch_bench (const NotchBenchOptions *options, NotchBenchStep step, gpointer dat
   g_autofree char *device = notch_compute_describe (&bench.compute);
   bench.row = g_ptr_array_new_with_free_func (row_free);
   bench.n_steps = notch_bench_stages_steps (&bench) + notch_bench_host_steps (&bench)
+                  + notch_bench_classifiers_steps (&bench)
                   + (bench.stages_only ? 0 : notch_bench_images_steps (&bench));
   gboolean well = (bench.stages_only || notch_bench_images (&bench, error)) && notch_bench_stages (&bench, error)
-                  && notch_bench_host (&bench, error);
+                  && notch_bench_host (&bench, error) && notch_bench_classifiers (&bench, error);
   for (guint i = 0; i < bench.row->len; i++)
-    g_array_sort (((NotchBenchRow *) bench.row->pdata[i])->ns_px, compare_doubles);
+    g_array_sort (((NotchBenchRow *) bench.row->pdata[i])->ns, compare_doubles);
   *report = well ? make_report (&bench, device) : NULL;
   if (well && options->csv) {
     g_autofree char *csv = make_csv (&bench, device);

@@ -188,11 +188,8 @@ notch_boost_fit (const NotchBoostData *data, const NotchTrainHow *how, GError **
   Boost boost = { .data = data, .how = how, .error = error };
   NotchModel *model = NULL;
   int rounds = 0;
-  if (data->class_name->len < 2) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "training: there %s; give examples of at least two",
-                 data->class_name->len == 1 ? "is one class only" : "are no classes");
+  if (!notch_enough_classes (data->class_name, error))
     return NULL;
-  }
   gboolean known = FALSE, odd = FALSE;
   for (guint i = 0; i < data->n; i++)
     if (data->part[i] == NOTCH_PART_TRAIN) {

@@ -26,8 +26,8 @@ typedef struct {
   gboolean nuisance; /* flagged, and not left out */
 } NotchCall;
 
-/* Gives n defects class, confidence and flag. A model sees values as defects.csv has them, and so says the same of them later. FALSE
- * where memory or a device for its classifier does not do. */
+/* Gives n defects class, confidence and flag. A model sees values as defects.csv has them, and so says the same of them
+ * later. FALSE where memory or a device for its classifier does not do. */
 gboolean notch_classes_assign (const NotchClasses *classes, NotchDefect *defect, guint n, int patch_side,
                                const NotchCompute *compute, GError **error);
 /* Likewise of examples; with a model. */

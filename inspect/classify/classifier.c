@@ -24,6 +24,16 @@ notch_classifier_find (const char *name, GError **error)
   return NULL;
 }
 
+gboolean
+notch_enough_classes (const GPtrArray *class_name, GError **error)
+{
+  if (class_name->len >= 2)
+    return TRUE;
+  g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "training: there %s; give examples of at least two",
+               class_name->len == 1 ? "is one class only" : "are no classes");
+  return FALSE;
+}
+
 NotchTrained *
 notch_trained_new (NotchModel *model, GError **error)
 {
@@ -64,7 +74,7 @@ notch_trained_load (const char *path, const char *purpose, GError **error)
   if (!model)
     return NULL;
   if (purpose && strcmp (model->purpose, purpose) != 0) {
-    notch_model_refuse (model, error, "is a model for %s, not for %s; name another", model->purpose, purpose);
+    notch_model_refuse (model, error, "its purpose is \"%s\", not \"%s\"; name another model", model->purpose, purpose);
     return NULL;
   }
   return notch_trained_new (g_steal_pointer (&model), error);

@@ -55,6 +55,9 @@ extern const NotchClassifier notch_classifier_forest, notch_classifier_net, notc
 /* The row of a name; the error lists the names. */
 const NotchClassifier *notch_classifier_find (const char *name, GError **error);
 
+/* Whether there are two classes to tell apart; the error is a usage error. */
+gboolean notch_enough_classes (const GPtrArray *class_name, GError **error);
+
 /* What is said of a defect that is not sure to be any of a model's classes; no class has this name. */
 #define NOTCH_UNKNOWN "unknown"
 
@@ -81,6 +84,6 @@ gboolean notch_trained_probabilities (const NotchTrained *trained, const NotchEx
  * beyond what nearly all known examples are within.
  * *confidence is the probability of the most probable class. */
 int notch_trained_decide (const NotchTrained *trained, const float *probability, double distance, double *confidence);
-/* Whether an example that is called so is flagged as a nuisance: by its probability of being any, where the model knows from where on,
- * else by its class. */
+/* Whether an example that is called so is flagged as a nuisance: by its probability of being any, where the model knows from
+ * where on, else by its class. */
 gboolean notch_trained_flags (const NotchTrained *trained, const float *probability, int called);

@@ -217,7 +217,8 @@ take_truth (NotchDataset *dataset, guint first, const Reviewed *from, GError **e
   return TRUE;
 }
 
-/* Rows of a review: the defect's number and its class; an empty class leaves it open. */
+/* Rows of a review: the defect's number and its class; an empty class leaves it open. Who wrote a number twice meant another
+ * defect, maybe of another image. */
 static gboolean
 take_review (NotchDataset *dataset, guint first, const NotchCsv *defects, const Reviewed *from, GError **error)
 {
@@ -236,15 +237,23 @@ take_review (NotchDataset *dataset, guint first, const NotchCsv *defects, const 
   }
   for (guint i = 0; i < defects->row->len; i++)
     g_hash_table_insert (row, (gpointer) notch_csv_text (defects, i, own), GUINT_TO_POINTER (i + 1));
+  g_autofree gboolean *told = g_new0 (gboolean, defects->row->len + 1);
   for (guint i = 0; i < review->row->len; i++) {
-    guint at = GPOINTER_TO_UINT (g_hash_table_lookup (row, notch_csv_text (review, i, id)));
-    if (at == 0) {
-      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
-                   "%s: line %" G_GINT64_FORMAT ": there is no defect %s in %s; was the image inspected again since?",
-                   from->review, g_array_index (review->line, gint64, i), notch_csv_text (review, i, id),
-                   from->defects);
+    const char *number = notch_csv_text (review, i, id);
+    const gint64 line = g_array_index (review->line, gint64, i);
+    guint at = GPOINTER_TO_UINT (g_hash_table_lookup (row, number));
+    if (at == 0 || told[at - 1]) {
+      if (at == 0)
+        g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
+                     "%s: line %" G_GINT64_FORMAT ": there is no defect %s in %s; was the image inspected again since?",
+                     from->review, line, number, from->defects);
+      else
+        g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
+                     "%s: line %" G_GINT64_FORMAT ": defect %s is there twice; leave one of them out", from->review,
+                     line, number);
       return FALSE;
     }
+    told[at - 1] = TRUE;
     set_class (dataset, first + at - 1, notch_csv_text (review, i, name));
   }
   return TRUE;
@@ -295,7 +304,8 @@ image_of (const char *folder)
   return g_strdup (json_object_get_string_member_with_default (json_node_get_object (root), "file", NULL));
 }
 
-/* The truth about a folder's image: truth.csv in it, or IMAGE-truth.csv beside the image, as notch simulate names it. */
+/* Where the truth about a folder's image is: truth.csv in it, or IMAGE-truth.csv beside the image, as notch simulate names it;
+ * NULL where the folder does not tell of which image it is. */
 static char *
 truth_of (const char *folder)
 {
@@ -306,8 +316,7 @@ truth_of (const char *folder)
   if (!dot || strchr (dot, G_DIR_SEPARATOR))
     return NULL;
   *dot = 0;
-  g_autofree char *truth = g_strconcat (image, "-truth.csv", NULL);
-  return g_file_test (truth, G_FILE_TEST_IS_REGULAR) ? g_steal_pointer (&truth) : NULL;
+  return g_strconcat (image, "-truth.csv", NULL);
 }
 
 static gboolean
@@ -317,11 +326,11 @@ read_folder (NotchDataset *dataset, const char *folder, const char *given, GErro
   g_autofree char *review = g_build_filename (folder, "review.csv", NULL);
   const gboolean reviewed = !given && has (folder, "review.csv");
   g_autofree char *truth = given ? g_strdup (given) : reviewed ? NULL : truth_of (folder);
-  if (!truth && !reviewed) {
+  if (!given && !reviewed && !(truth && g_file_test (truth, G_FILE_TEST_IS_REGULAR))) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
-                 "%s: nothing says which class its defects are; put review.csv (defect_id, class) there, give "
+                 "%s: nothing says which class its defects are%s%s; put review.csv (defect_id, class) there, give "
                  "%s=TRUTH.csv, or name %s itself when its column class was reviewed",
-                 folder, folder, defects);
+                 folder, truth ? ", and there is no " : "", truth ? truth : "", folder, defects);
     return FALSE;
   }
   return read_reviewed (dataset, &(Reviewed){ folder, defects, truth, reviewed ? review : NULL }, error);

@@ -27,8 +27,8 @@ GPtrArray *notch_known_profile (const NotchModel *model);
 /* Likewise of n examples that were called so, in the bins of that profile. */
 GPtrArray *notch_known_profile_of (const NotchModel *model, const GPtrArray *profile, const NotchExample *example,
                                    const int *called, guint n);
-/* From here on the mix of classes to expect is that of n calls (one of the classes, or their number: unknown), as the model makes them
- * of examples that it did not learn from; what they truly are is another mix, and none of it is unknown. */
+/* From here on the mix of classes to expect is that of n calls (one of the classes, or their number: unknown), as the model
+ * makes them of examples that it did not learn from; what they truly are is another mix, and none of it is unknown. */
 void notch_known_expect_calls (const NotchModel *model, const int *called, guint n);
 
 /* How far each of n examples is from what is known, or how strange it is where the classifier has evidence (novelty.h); NAN

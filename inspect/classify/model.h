@@ -13,8 +13,8 @@
 
 #include "inspect/detect/result.h"
 
-/* Grows whenever a column of a defect gets another meaning, so that a model that learned the old one is refused; tests/columns.sh
- * tells when. */
+/* Grows whenever a column of a defect gets another meaning, so that a model that learned the old one is refused;
+ * tests/columns.sh tells when. */
 enum { NOTCH_FEATURES_VERSION = 1 };
 
 typedef struct {

@@ -4,6 +4,21 @@
 #include <math.h>
 #include <string.h>
 
+NotchNetShape
+notch_net_sight_shape (const NotchNetSight *sight, int patch_side, int classes)
+{
+  NotchNetShape shape = sight->shape;
+  shape.side = MIN (shape.side, patch_side);
+  shape.classes = classes;
+  return shape;
+}
+
+NotchNetImages
+notch_net_sight_images (const NotchNetSight *sight, const NotchNetExamples *examples, gsize n, const int *label)
+{
+  return (NotchNetImages){ .n = n, .draw = sight->draw, .data = examples, .label = label };
+}
+
 /* ---- training ---------------------------------------------------------------------------------------------------- */
 
 /* Examples of one part that have a patch and a class. */
@@ -36,14 +51,13 @@ part_of (const NotchDataset *dataset, const guint8 *parts, int which)
 
 /* `examples` is filled in, and borrowed. */
 static NotchNetImages
-images_of (const NotchNetSight *sight, const Part *part, int patch_side, int side, NotchNetExamples *examples)
+images_of (const NotchNetSight *sight, const Part *part, int patch_side, NotchNetExamples *examples)
 {
-  *examples = (NotchNetExamples){
-    .example = (const NotchExample **) part->example->pdata, .patch_side = patch_side, .side = side, .views = 1
-  };
-  return (NotchNetImages){
-    .n = part->example->len, .draw = sight->draw, .data = examples, .label = (const int *) (gpointer) part->label->data
-  };
+  *examples = (NotchNetExamples){ .example = (const NotchExample **) part->example->pdata,
+                                  .patch_side = patch_side,
+                                  .side = MIN (patch_side, sight->shape.side),
+                                  .views = 1 };
+  return notch_net_sight_images (sight, examples, part->example->len, (const int *) (gpointer) part->label->data);
 }
 
 /* With a decimal point, whatever the locale. */
@@ -119,19 +133,19 @@ notch_net_learn (const NotchNetSight *sight, const NotchDataset *dataset, const 
                  GError **error)
 {
   g_auto (Part) learn = part_of (dataset, part, NOTCH_PART_TRAIN), held = part_of (dataset, part, NOTCH_PART_HELD_OUT);
+  if (!notch_enough_classes (dataset->class_name, error))
+    return NULL;
   if (learn.example->len == 0) {
     g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, sight->none);
     return NULL;
   }
-  NotchNetShape shape = sight->shape;
-  shape.side = MIN (shape.side, dataset->patch_side);
-  shape.classes = (int) dataset->class_name->len;
+  const NotchNetShape shape = notch_net_sight_shape (sight, dataset->patch_side, (int) dataset->class_name->len);
   g_autoptr (NotchNet) net = notch_net_new (&shape, how->seed, error);
   if (!net)
     return NULL;
   NotchNetExamples examples[2];
-  const NotchNetImages images = images_of (sight, &learn, dataset->patch_side, shape.side, &examples[0]);
-  const NotchNetImages held_out = images_of (sight, &held, dataset->patch_side, shape.side, &examples[1]);
+  const NotchNetImages images = images_of (sight, &learn, dataset->patch_side, &examples[0]);
+  const NotchNetImages held_out = images_of (sight, &held, dataset->patch_side, &examples[1]);
   examples[0].oriented = how->oriented;
   g_autoptr (GArray) curve = g_array_new (FALSE, FALSE, sizeof (double));
   g_autofree char *manner = describe_manner (how->oriented, dataset->class_name->len);
@@ -211,7 +225,7 @@ apply (const State *state, const NotchExample *example, guint n, int patch_side,
                                       .patch_side = patch_side,
                                       .side = notch_net_shape (state->net)->side,
                                       .views = state->sight->views };
-  const NotchNetImages images = { .n = with->len * views, .draw = state->sight->draw, .data = &examples };
+  const NotchNetImages images = notch_net_sight_images (state->sight, &examples, with->len * views, NULL);
   g_autofree float *answers = g_new (float, images.n * state->classes + 1);
   g_autofree float *vectors = vector ? g_new (float, images.n * state->embedding + 1) : NULL;
   if (!notch_net_apply (state->net, &images, compute, answers, vectors, error))

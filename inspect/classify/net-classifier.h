@@ -25,6 +25,15 @@ typedef struct {
   const char *none; /* the complaint where no example has a patch */
 } NotchNetSight;
 
+extern const NotchNetSight notch_net_of_defects; /* patches: test, reference and their difference */
+
+/* Of a network that sees patches of patch_side px. */
+NotchNetShape notch_net_sight_shape (const NotchNetSight *sight, int patch_side, int classes);
+/* The first n views of the examples, n images; changed by chance where that is asked for. All is borrowed; `label`, of each
+ * image, may be NULL. */
+NotchNetImages notch_net_sight_images (const NotchNetSight *sight, const NotchNetExamples *examples, gsize n,
+                                       const int *label);
+
 /* What a row of the table of classifiers has of the same name, for a sight. */
 NotchModel *notch_net_learn (const NotchNetSight *sight, const NotchDataset *dataset, const guint8 *part,
                              const NotchTrainHow *how, GError **error);

@@ -79,7 +79,7 @@ draw (const NotchNetImages *images, gsize i, NotchRandom *random, float *image)
 /* ---- the row ----------------------------------------------------------------------------------------------------- */
 
 /* 0.4 million weights; a patch of 64 px takes 15 million products. */
-static const NotchNetSight sight = {
+const NotchNetSight notch_net_of_defects = {
   .name = "net",
   .purpose = "defects",
   .shape = { .channels = 3,
@@ -98,13 +98,13 @@ static const NotchNetSight sight = {
 static NotchModel *
 train (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how, GError **error)
 {
-  return notch_net_learn (&sight, dataset, part, how, error);
+  return notch_net_learn (&notch_net_of_defects, dataset, part, how, error);
 }
 
 static gpointer
 open_model (const NotchModel *model, GError **error)
 {
-  return notch_net_open (&sight, model, error);
+  return notch_net_open (&notch_net_of_defects, model, error);
 }
 
 const NotchClassifier notch_classifier_net = {

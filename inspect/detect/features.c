@@ -309,9 +309,9 @@ notch_features_measure (const NotchJoined *blob, const NotchFeatureContext *cont
     value[i] = measure[i](&m);
 }
 
-/* Below 2^51 all halves are doubles. So a product that is rounded to a double is on the same side of each of them as before, or on
- * one, and then what was rounded off says where it was; a whole number over a power of ten is the double nearest to that decimal, which
- * is what reading it makes. */
+/* Below 2^51 all halves are doubles. So a product that is rounded to a double is on the same side of each of them as before,
+ * or on one, and then what was rounded off says where it was; a whole number over a power of ten is the double nearest to that
+ * decimal, which is what reading it makes. */
 double
 notch_feature_as_written (NotchFeature feature, double value)
 {

@@ -57,6 +57,15 @@ draw_tick (const NotchChart *chart, double x)
   notch_chart_words (chart, at, foot + NOTCH_CHART_WORDS, text, FALSE);
 }
 
+/* Words that end left of the frame. */
+static void
+write_beside (const NotchChart *chart, double y, const char *text)
+{
+  const NotchWords style = { .size = NOTCH_CHART_WORDS, .ink = NOTCH_INK_CARBON };
+  const double room = notch_paint_measure (chart->paint, text, &style).width;
+  notch_chart_words (chart, chart->box.x - NOTCH_CHART_WORDS / 2.0 - room / 2, y, text, FALSE);
+}
+
 /* Multiples of a step, counted so that 0.3 is no 0.30000000000000004. */
 static void
 draw_levels (const NotchChart *chart)
@@ -68,7 +77,7 @@ draw_levels (const NotchChart *chart)
     double y = notch_chart_y (chart, (double) i * step / scale);
     write_number (round (1e9 * (double) i * step) / 1e9, chart->percent ? " %" : "", text, sizeof text);
     notch_chart_rule (chart, chart->box.x, y, chart->box.x + chart->box.width, y, NOTCH_INK_SILVER, 1);
-    notch_chart_words (chart, chart->box.x - 2 * NOTCH_CHART_WORDS, y, text, FALSE);
+    write_beside (chart, y, text);
   }
 }
 
@@ -80,7 +89,7 @@ draw_ticks (const NotchChart *chart)
       draw_tick (chart, pow (10, power));
     return;
   }
-  double step = round_step ((chart->right - chart->left) / 12);
+  double step = MAX (round_step ((chart->right - chart->left) / 12), chart->whole ? 1 : 0);
   gint64 last = (gint64) floor (chart->right / step + 1e-9);
   for (gint64 i = (gint64) ceil (chart->left / step - 1e-9); i <= last; i++)
     draw_tick (chart, round (1e9 * (double) i * step) / 1e9);

@@ -10,6 +10,7 @@ typedef struct {
   double left, right, bottom, top;
   gboolean is_log;  /* the axis below is in logarithms: left and right are those to the base of 10 */
   gboolean percent; /* 0 to 1 beside is written as 0 to 100 % */
+  gboolean whole;   /* the axis below counts: whole numbers only */
 } NotchChart;
 
 enum { NOTCH_CHART_WORDS = 17 }; /* px: size of words */

@@ -107,9 +107,9 @@ notch_score_write_plot (const NotchTally *tally, const NotchTally *other, const 
   double unit = tally->n_images * (megapixels > 0 ? megapixels : 1), alarms = 1;
   for (guint i = 0; i < tally->found->len; i++)
     alarms += notch_tally_found (tally, i)->truth < 0;
-  const NotchChart snr = { paint, { 80, 60, 580, 420 }, 0, largest_snr (all), 0, 1, FALSE, TRUE };
+  const NotchChart snr = { paint, { 80, 60, 580, 420 }, 0, largest_snr (all), 0, 1, FALSE, TRUE, FALSE };
   const NotchChart trade = {
-    paint, { 780, 60, 580, 420 }, floor (log10 (0.5 / unit)), ceil (log10 (alarms / unit)), 0, 1, TRUE, TRUE
+    paint, { 780, 60, 580, 420 }, floor (log10 (0.5 / unit)), ceil (log10 (alarms / unit)), 0, 1, TRUE, TRUE, FALSE
   };
   notch_chart_axes (&snr, "Capture against SNR", "matched SNR of a defect");
   notch_chart_axes (&trade, "Capture against false alarms",

@@ -18,6 +18,7 @@ typedef struct {
   double least, most;  /* what may be asked for */
   gboolean is_ceiling; /* the figure may be so large at most */
   NotchMetric (*figure) (const NotchValidation *validation);
+  const char *way_out; /* NULL, or what to do where it cannot be judged */
 } GateKey;
 
 static NotchMetric
@@ -82,14 +83,17 @@ against_of (const NotchValidation *v)
 }
 
 static const GateKey gate_keys[] = {
-  { "macro_f1", "macro-F1", 0, 1, FALSE, macro_f1_of },
-  { "accuracy", "accuracy", 0, 1, FALSE, accuracy_of },
-  { "kappa", "kappa", -1, 1, FALSE, kappa_of },
-  { "ece", "calibration error", 0, 1, TRUE, ece_of },
-  { "brier", "Brier score", 0, 2, TRUE, brier_of },
-  { "unknown_auroc", "area under the curve of unknown classes", 0, 1, FALSE, unknown_of },
-  { "nuisance_removed", "share of nuisances taken out", 0, 1, FALSE, nuisance_of },
-  { "against_p", "McNemar's p of being worse than the other model", 0, 1, FALSE, against_of },
+  { "macro_f1", "macro-F1", 0, 1, FALSE, macro_f1_of, NULL },
+  { "accuracy", "accuracy", 0, 1, FALSE, accuracy_of, NULL },
+  { "kappa", "kappa", -1, 1, FALSE, kappa_of, NULL },
+  { "ece", "calibration error", 0, 1, TRUE, ece_of, NULL },
+  { "brier", "Brier score", 0, 2, TRUE, brier_of, NULL },
+  { "unknown_auroc", "area under the curve of unknown classes", 0, 1, FALSE, unknown_of,
+    "give --leave-out and enough of each class, or examples of classes that the model does not know" },
+  { "nuisance_removed", "share of nuisances taken out", 0, 1, FALSE, nuisance_of,
+    "give examples of nuisances and of others, and --nuisances where their names do not tell" },
+  { "against_p", "McNemar's p of being worse than the other model", 0, 1, FALSE, against_of,
+    "compare with --against MODEL" },
 };
 
 enum { N_KEYS = G_N_ELEMENTS (gate_keys) };
@@ -225,7 +229,7 @@ notch_gate_load (const char *path, const GPtrArray *class_name, GError **error)
 
 static void
 judge_one (const NotchGate *gate, const char *what, const NotchMetric *metric, double limit, gboolean is_ceiling,
-           GPtrArray *unmet)
+           const char *way_out, GPtrArray *unmet)
 {
   double end = is_ceiling ? metric->high : metric->low;
   gboolean interval = gate->by_interval && !isnan (end);
@@ -233,8 +237,9 @@ judge_one (const NotchGate *gate, const char *what, const NotchMetric *metric, d
   if (isnan (limit) || (is_ceiling ? value <= limit : value >= limit))
     return;
   if (isnan (value))
-    g_ptr_array_add (unmet, g_strdup_printf ("%s cannot be judged by these data; %s %s is asked for", what,
-                                             is_ceiling ? "at most" : "at least", notch_number (limit, -1).text));
+    g_ptr_array_add (unmet, g_strdup_printf ("%s cannot be judged by these data, %s %s is asked for%s%s", what,
+                                             is_ceiling ? "at most" : "at least", notch_number (limit, -1).text,
+                                             way_out ? "; " : "", way_out ? way_out : ""));
   else
     g_ptr_array_add (unmet, g_strdup_printf ("%s is %s%s, %s %s is asked for", what, interval ? "by its interval " : "",
                                              notch_number (value, 4).text, is_ceiling ? "at most" : "at least",
@@ -247,12 +252,13 @@ notch_gate_judge (const NotchGate *gate, const NotchValidation *validation, GPtr
   const GPtrArray *name = validation->trained->model->class_name;
   for (int i = 0; i < N_KEYS; i++) {
     NotchMetric metric = gate_keys[i].figure (validation);
-    judge_one (gate, gate_keys[i].summary, &metric, gate->limit[i], gate_keys[i].is_ceiling, unmet);
+    judge_one (gate, gate_keys[i].summary, &metric, gate->limit[i], gate_keys[i].is_ceiling, gate_keys[i].way_out,
+               unmet);
   }
   for (guint k = 0; k < name->len; k++) {
     g_autofree char *purity = g_strdup_printf ("purity of class %s", (char *) name->pdata[k]);
     g_autofree char *recall = g_strdup_printf ("recall of class %s", (char *) name->pdata[k]);
-    judge_one (gate, purity, &validation->metrics->purity[k], gate->purity[k], FALSE, unmet);
-    judge_one (gate, recall, &validation->metrics->recall[k], gate->recall[k], FALSE, unmet);
+    judge_one (gate, purity, &validation->metrics->purity[k], gate->purity[k], FALSE, NULL, unmet);
+    judge_one (gate, recall, &validation->metrics->recall[k], gate->recall[k], FALSE, NULL, unmet);
   }
 }

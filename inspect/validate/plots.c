@@ -185,10 +185,10 @@ notch_plot_reliability (const NotchMetrics *metrics, double temperature, const c
     accuracy[i] = metrics->bin[i].accuracy;
     share[i] = metrics->n > 0 ? (double) metrics->bin[i].n / (double) metrics->n : 0;
   }
-  const NotchChart left = { paint, { 90, 60, 480, 480 }, 0, 1, 0, 1, FALSE, TRUE };
-  const NotchChart right = { paint, { 690, 60, 480, 480 }, 0, 1, 0, 1, FALSE, TRUE };
-  notch_chart_axes (&left, "Right, of those of a confidence", "confidence");
-  notch_chart_axes (&right, "Examples of a confidence", "confidence");
+  const NotchChart left = { paint, { 90, 60, 480, 480 }, 0, 1, 0, 1, FALSE, TRUE, FALSE };
+  const NotchChart right = { paint, { 690, 60, 480, 480 }, 0, 1, 0, 1, FALSE, TRUE, FALSE };
+  notch_chart_axes (&left, "Accuracy by confidence", "confidence");
+  notch_chart_axes (&right, "Share of the examples by confidence", "confidence");
   draw_bars (&left, accuracy, NOTCH_INK_SKY);
   draw_bars (&right, share, NOTCH_INK_SKY);
   notch_chart_line (&left, ends, ends, 2, NOTCH_INK_VERMILLION, 8);
@@ -217,7 +217,7 @@ notch_plot_nuisance (const GArray *curve, const NotchNuisancePoint *chosen, cons
     x[i] = point->removed;
     y[i] = point->kept;
   }
-  const NotchChart chart = { paint, { 90, 60, 640, 420 }, 0, 1, 0.8, 1, FALSE, TRUE };
+  const NotchChart chart = { paint, { 90, 60, 640, 420 }, 0, 1, 0.8, 1, FALSE, TRUE, FALSE };
   notch_chart_axes (&chart, "Defects of interest that are kept", "nuisances that are taken out, as a share");
   notch_chart_line (&chart, x, y, curve->len, notch_chart_ink (0), 0);
   notch_chart_mark (&chart, 1, notch_chart_x (&chart, chosen->removed),
@@ -260,8 +260,8 @@ notch_plot_learning (const NotchLearning *learning, const char *path, GError **e
   g_autoptr (NotchPaint) paint = notch_paint_new ();
   double last = (double) MAX (learning->n, 2),
          top = 1.05 * largest_of (learning->loss, learning->held_loss, learning->n);
-  const NotchChart loss = { paint, { 90, 60, 540, 400 }, 1, last, 0, top, FALSE, FALSE };
-  const NotchChart accuracy = { paint, { 740, 60, 540, 400 }, 1, last, 0, 1, FALSE, TRUE };
+  const NotchChart loss = { paint, { 90, 60, 540, 400 }, 1, last, 0, top, FALSE, FALSE, TRUE };
+  const NotchChart accuracy = { paint, { 740, 60, 540, 400 }, 1, last, 0, 1, FALSE, TRUE, TRUE };
   notch_chart_axes (&loss, "Loss", "epoch");
   notch_chart_axes (&accuracy, "Accuracy", "epoch");
   draw_pair (&loss, learning, learning->loss, learning->held_loss);

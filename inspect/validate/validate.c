@@ -255,7 +255,9 @@ measure (NotchValidation *v, const char *model, char **datasets, const Listener 
     return FALSE;
   v->dataset = notch_dataset_load (datasets, error);
   if (v->dataset && v->dataset->maps != v->trained->classifier->maps)
-    return notch_model_refuse (v->trained->model, error, "is a model for %s; give such", v->trained->model->purpose);
+    return notch_model_refuse (
+        v->trained->model, error, "is a model for %s, and the data are %s; give other data or another model",
+        v->trained->classifier->maps ? "wafer maps" : "defects", v->dataset->maps ? "wafer maps" : "defects");
   if (!v->dataset)
     return FALSE;
   if (v->options->leave_out && v->dataset->class_name->len < 3) {

@@ -29,13 +29,25 @@ notch_cpu_trees_free (NotchTreesMem *mem)
   free (mem);
 }
 
-static void
+/* The search of one row halves as that of any other, so rows are searched for side by side, without a branch. */
+NOTCH_CLONES static void
 quantise (const NotchTrees *trees, const float *row, int n, uint16_t *bins)
 {
-  for (int f = 0; f < trees->n_features; f++)
+  const ptrdiff_t n_features = trees->n_features;
+  for (int f = 0; f < trees->n_features; f++) {
+    const float *threshold = trees->threshold + trees->first[f];
+    float value[ROWS];
+    int at[ROWS];
     for (int r = 0; r < n; r++)
-      notch_tree_bins (trees, f, row[(ptrdiff_t) r * trees->n_features + f],
-                       bins + 2 * ((ptrdiff_t) r * trees->n_features + f));
+      value[r] = row[r * n_features + f], at[r] = 0;
+    for (int half, left = trees->first[f + 1] - trees->first[f]; left > 0; left -= half) {
+      half = (left + 1) / 2;
+      for (int r = 0; r < n; r++)
+        at[r] = notch_tree_halve (threshold, at[r], half, value[r]);
+    }
+    for (int r = 0; r < n; r++)
+      notch_tree_pair (at[r], value[r], bins + 2 * (r * n_features + f));
+  }
 }
 
 /* Rows do not wait for each other: where one's node is still on its way from memory, the next one's is asked for. */

@@ -31,27 +31,39 @@ typedef struct {
   const float *base;         /* n_classes: what the sums begin with */
 } NotchTrees;
 
-/* How many of n ascending thresholds a value is not below. */
+/* Halves what is searched: goes on behind `half` of the thresholds from `at` where a value is below none of these. */
+NOTCH_FN int
+notch_tree_halve (const float *threshold, int at, int half, float value)
+{
+  return at + (threshold[at + half - 1] <= value ? half : 0);
+}
+
+/* How many of n ascending thresholds a value is not below; none for what is no number. */
 NOTCH_FN int
 notch_tree_bin (const float *threshold, int n, float value)
 {
-  const float *at = threshold;
-  while (n > 1) {
-    int half = n / 2;
-    at += at[half - 1] <= value ? half : 0;
-    n -= half;
+  int at = 0;
+  for (int half; n > 0; n -= half) {
+    half = (n + 1) / 2;
+    at = notch_tree_halve (threshold, at, half, value);
   }
-  return (int) (at - threshold) + (n == 1 && *at <= value);
+  return at;
 }
 
-/* The two bins of a value. */
+/* The two bins of a value that is not below `at` thresholds. */
+NOTCH_FN void
+notch_tree_pair (int at, float value, uint16_t bin[2])
+{
+  bin[0] = (uint16_t) at;
+  bin[1] = (uint16_t) (isnan (value) ? NOTCH_BIN_RIGHT : at);
+}
+
+/* Likewise of a value of a feature. */
 NOTCH_FN void
 notch_tree_bins (const NotchTrees *trees, int feature, float value, uint16_t bin[2])
 {
-  int first = trees->first[feature], missing = isnan (value);
-  int at = missing ? 0 : notch_tree_bin (trees->threshold + first, trees->first[feature + 1] - first, value);
-  bin[0] = (uint16_t) at;
-  bin[1] = (uint16_t) (missing ? NOTCH_BIN_RIGHT : at);
+  int first = trees->first[feature];
+  notch_tree_pair (notch_tree_bin (trees->threshold + first, trees->first[feature + 1] - first, value), value, bin);
 }
 
 /* The node that comes next, from the row's bin in the node's column. */
