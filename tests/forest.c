@@ -464,7 +464,6 @@ main (int argc, char **argv)
     return g_test_run ();
   g_test_add_func ("/forest/walks", test_walks);
   g_test_add_func ("/forest/full", test_full);
-  g_test_add_func ("/forest/json", test_json);
   g_test_add_func ("/forest/library", test_library);
   g_test_add_func ("/forest/training", test_training);
   g_test_add_func ("/forest/odd", test_odd);
