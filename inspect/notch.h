@@ -181,14 +181,15 @@ typedef struct {
   const char *against;   /* NULL, or another model to compare with */
   const char *record;    /* NULL, or a file for the model with these figures as its validation record */
   const char *nuisances; /* NULL, or classes that are nuisances, comma separated, besides those named nuisance… */
-  gboolean all;          /* count what the model has learned from, too */
+  gboolean all;          /* count what the models have learned from, too */
   gboolean leave_out;    /* train anew without each class in turn: how well is it then known to be none? */
   guint64 seed;          /* of intervals, and of what is trained anew */
   const char *device;    /* as in NotchInspectOptions */
   int jobs;              /* threads; 0: one a processor */
 } NotchValidateOptions;
 
-/* Measures a model on examples of known class, datasets as for notch_train, without those of wafers that it has learned from.
+/* Measures a model on examples of known class, datasets as for notch_train, without those of wafers that it, or the one that it
+ * is compared with, has learned from.
  * `unmet` receives a line for each limit of the gate that is not met, NULL-terminated, for g_strfreev; `report`, if not NULL,
  * a table for people, `json` the same for machines. */
 NOTCH_API gboolean notch_validate (const char *model, char **datasets, const NotchValidateOptions *options,

@@ -447,6 +447,7 @@ notch_classify (char **folders, const char *model, const char *device, int jobs,
   g_free (recipe->classify.model);
   recipe->classify.model =
       strcmp (model, NOTCH_MODEL_SHIPPED) == 0 ? g_strdup (model) : g_canonicalize_filename (model, NULL);
+  g_clear_pointer (&recipe->classify.signature_model, g_free); /* of defects, here */
   g_autoptr (NotchClasses) classes = notch_classes_new (recipe, error);
   if (!classes || !notch_compute_open (&compute, device, 1, jobs, NULL, error))
     return FALSE;

@@ -541,6 +541,13 @@ make_whole (char **path)
   *path = g_canonicalize_filename (given, NULL);
 }
 
+static void
+make_model_whole (char **name)
+{
+  if (g_strcmp0 (*name, NOTCH_MODEL_SHIPPED) != 0)
+    make_whole (name);
+}
+
 /* Likewise the files of regions; the recipe as used finds them from every folder. */
 static gboolean
 check_regions (NotchRecipe *recipe, GError **error)
@@ -579,9 +586,8 @@ prepare (Run *run, GError **error)
     g_free (run->recipe->classify.model);
     run->recipe->classify.model = g_strdup (options->model);
   }
-  if (g_strcmp0 (run->recipe->classify.model, NOTCH_MODEL_SHIPPED) != 0)
-    make_whole (&run->recipe->classify.model);
-  make_whole (&run->recipe->classify.signature_model);
+  make_model_whole (&run->recipe->classify.model);
+  make_model_whole (&run->recipe->classify.signature_model);
   if (options->n_shards < 0 || (options->n_shards > 0 && (options->shard < 1 || options->shard > options->n_shards))) {
     g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--shard %d/%d: give I/N with I from 1 to N", options->shard,
                  options->n_shards);

@@ -153,13 +153,15 @@ flag_nuisances (Training *training, const Held *held)
   g_ascii_formatd (kept, sizeof kept, "%.1f", 100 * point.kept);
   g_ascii_formatd (removed, sizeof removed, "%.1f", 100 * point.removed);
   g_ascii_formatd (above, sizeof above, "%.3f", trained->model->nuisance);
-  g_string_append_printf (
-      training->report,
-      "nuisances are flagged from a probability of %s on: %s %% of them, and %s %% of others are not\n", above, removed,
-      kept);
+  g_string_append_printf (training->report,
+                          "nuisances are flagged from a probability of %s on: %s %% of those held out, after fitting "
+                          "to them, and %s %% of others "
+                          "are not\n",
+                          above, removed, kept);
 }
 
-/* Temperature and thresholds from what is held out, and how right the model is there with them. */
+/* Temperature and thresholds from what is held out, and how right the model is there with them. The same examples told when
+ * to stop and set the limit of distances, so that this flatters, and is told with a word on it. */
 static gboolean
 judge (Training *training, GError **error)
 {
@@ -200,9 +202,10 @@ judge (Training *training, GError **error)
   const double figure[] = { metrics->accuracy.value, metrics->macro_f1.value, metrics->ece.value, model->temperature };
   for (int k = 0; k < 4; k++)
     g_ascii_formatd (number[k], sizeof number[k], "%.3f", figure[k]);
-  g_string_append_printf (training->report,
-                          "held out, %u example%s: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n", n,
-                          n == 1 ? "" : "s", number[0], number[1], number[2], number[3]);
+  g_string_append_printf (
+      training->report,
+      "held out, %u example%s, after fitting to them: accuracy %s, macro-F1 %s, calibration error %s, temperature %s\n",
+      n, n == 1 ? "" : "s", number[0], number[1], number[2], number[3]);
   return TRUE;
 }
 
@@ -226,6 +229,32 @@ draw_curve (const NotchModel *model, const char *path, GError **error)
       learning.best = i + 1;
   }
   return notch_plot_learning (&learning, path, error);
+}
+
+/* Whether anything was measured of any example: nothing is of a folder of crops. */
+static gboolean
+any_measured (const NotchDataset *dataset)
+{
+  for (guint i = 0; i < dataset->example->len; i++)
+    for (int f = 0; f < NOTCH_N_FEATURES; f++)
+      if (notch_feature_info[f].learn && isfinite (notch_example (dataset, i)->value[f]))
+        return TRUE;
+  return FALSE;
+}
+
+/* A model that is written over what it was learned from would be the last one. */
+static gboolean
+spare_data (char **datasets, const char *path, GError **error)
+{
+  for (int i = 0; datasets[i]; i++) {
+    const char *truth = strrchr (datasets[i], '='); /* FOLDER=TRUTH.csv */
+    if (notch_same_file (path, datasets[i]) || (truth && notch_same_file (path, truth + 1))) {
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "%s: is what is learned from; give the model another name",
+                   path);
+      return FALSE;
+    }
+  }
+  return TRUE;
 }
 
 /* The classes that options name as oriented. */
@@ -256,17 +285,6 @@ read_oriented (Training *training, const NotchClassifier *classifier, GError **e
   }
   training->how.oriented = training->oriented;
   return TRUE;
-}
-
-/* Whether anything was measured of any example: nothing is of a folder of crops. */
-static gboolean
-any_measured (const NotchDataset *dataset)
-{
-  for (guint i = 0; i < dataset->example->len; i++)
-    for (int f = 0; f < NOTCH_N_FEATURES; f++)
-      if (notch_feature_info[f].learn && isfinite (notch_example (dataset, i)->value[f]))
-        return TRUE;
-  return FALSE;
 }
 
 /* Whether the options are for this classifier and for these data. */
@@ -300,6 +318,23 @@ check_options (Training *training, const NotchClassifier *classifier, GError **e
   return !training->options->oriented || read_oriented (training, classifier, error);
 }
 
+/* Examples without a patch, for a classifier that looks at nothing else: of a tile with many defects only the strongest have
+ * one. */
+static void
+leave_out_bare (Training *training)
+{
+  NotchDataset *dataset = training->dataset;
+  guint n = 0;
+  for (guint i = 0; i < dataset->example->len; i++)
+    if (!notch_example (dataset, i)->patch && training->part[i] != NOTCH_PART_NONE) {
+      training->part[i] = NOTCH_PART_NONE;
+      n++;
+    }
+  if (n > 0)
+    g_ptr_array_add (dataset->note, g_strdup_printf ("%u example%s left out", n,
+                                                     n == 1 ? " has no patch and is" : "s have no patch and are"));
+}
+
 static gboolean
 train (Training *training, const char *path, GError **error)
 {
@@ -307,12 +342,17 @@ train (Training *training, const char *path, GError **error)
   const NotchClassifier *classifier =
       notch_classifier_find (training->options->classifier ? training->options->classifier : usual, error);
   g_autofree char *checkpoint = g_strconcat (path, ".checkpoint", NULL);
-  if (!classifier || !check_options (training, classifier, error) || !tell_data (training, error))
+  if (!classifier || !check_options (training, classifier, error))
+    return FALSE;
+  if (classifier->patches)
+    leave_out_bare (training);
+  if (training->options->resume && !g_file_test (checkpoint, G_FILE_TEST_EXISTS))
+    g_ptr_array_add (training->dataset->note,
+                     g_strdup_printf ("%s: is not there, so training begins at the first epoch", checkpoint));
+  notch_dataset_check (training->dataset, training->part);
+  if (!tell_data (training, error))
     return FALSE;
   training->how.checkpoint = notch_is_stream (path) ? NULL : checkpoint;
-  for (guint i = 0; classifier->patches && i < training->dataset->example->len; i++)
-    if (!notch_example (training->dataset, i)->patch) /* more than a tile keeps */
-      training->part[i] = NOTCH_PART_NONE;
   g_autoptr (NotchModel) model = classifier->train (training->dataset, training->part, &training->how, error);
   if (!model)
     return FALSE;
@@ -350,7 +390,8 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
   if (options->classifier && !notch_classifier_find (options->classifier, error))
     return FALSE;
   /* Nobody should learn after hours that the result has no place. */
-  if (!notch_can_write (path, error) || (options->curve && !notch_can_write (options->curve, error)))
+  if (!spare_data (datasets, path, error) || !notch_can_write (path, error)
+      || (options->curve && !notch_can_write (options->curve, error)))
     return FALSE;
   if (!notch_compute_open (&compute, options->device, 1, options->jobs, NULL, error))
     return FALSE;
@@ -361,7 +402,6 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
   training.report = g_string_new (NULL);
   double share = options->hold_out == 0 ? 0.2 : MAX (options->hold_out, 0);
   training.part = notch_dataset_split (training.dataset, share, options->seed);
-  notch_dataset_check (training.dataset, training.part);
   gboolean well = train (&training, path, error);
   if (well && report)
     *report = g_strdup (training.report->str);

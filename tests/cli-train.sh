@@ -21,18 +21,27 @@ done
 
 # ---- train --------------------------------------------------------------------------------------------------------------
 is "training tells how right it is" \
-  "$("$NOTCH" train -o m.model --seed 3 out 2>told; grep -c '^held out, [0-9]* examples: accuracy ' told)" 1
+  "$("$NOTCH" train -o m.model --seed 3 out 2>told; grep -c '^held out, [0-9]* examples, after fitting to them: accuracy ' told)" 1
 is "classes are counted" "$(grep -cE '^  (bridge|open|particle|scratch) +[0-9]+ to learn from, +[0-9]+ held out' told)" 4
 "$NOTCH" train -q -o again.model --seed 3 -j1 out
 ok "one thread: the same bytes" cmp m.model again.model
 "$NOTCH" train -q -o other.model --seed 3 --rounds 2 out
 ok "fewer rounds: another model" test "$(cmp m.model other.model >/dev/null 2>&1; echo $?)" = 1
 is "--quiet tells nothing" "$("$NOTCH" train -q -o again.model out 2>&1)" ""
+mkdir elsewhere
+for i in 1 2; do sed 's/,[a-z]*,/,wrong,/' w$i-truth.csv >elsewhere/w$i-truth.csv; done
+(cd elsewhere && "$NOTCH" train -o m.model --seed 3 ../out 2>told)
+is "from another folder the truth beside the images counts, not that of the same name" \
+  "$(grep -E '^  [a-z]+ ' elsewhere/told | awk '{ print $1 }' | tr '\n' ' ')" "bridge open particle scratch "
 is "no output: told, status 2" "$(status "$NOTCH" train out)" 2
 is "no such data: told, status 2" "$(status "$NOTCH" train -o none.model none)" 2
 is "a share that is none" "$(status "$NOTCH" train -o none.model --hold-out 1.5 out)" 2
 is "a classifier that is none" "$("$NOTCH" train -q -o none.model --classifier tree out 2>&1 | grep -c 'there is no classifier "tree"')" 1
 ok "nothing is written then" test ! -e none.model
+cp out/w1/defects.csv data.csv
+is "data are not written over" "$("$NOTCH" train -q -o data.csv data.csv 2>&1)" \
+  "notch: data.csv: is what is learned from; give the model another name"
+ok "and stay" cmp out/w1/defects.csv data.csv
 mkdir folder
 is "a model that can have no place is told before anything is read" \
   "$("$NOTCH" train -o nowhere/m.model none 2>&1; "$NOTCH" train -o folder none 2>&1)" \

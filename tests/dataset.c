@@ -138,9 +138,10 @@ test_folder (Fixture *f, G_GNUC_UNUSED gconstpointer data)
   g_assert_nonnull (strstr (error->message, "line 4: defect 1 is there twice"));
   g_clear_error (&error);
   put_defects (f, "out/c/defects.csv", 1, "other");
-  put (f, "out/c/summary.json", "{ \"file\" : \"elsewhere/c.tif\" }");
+  put (f, "out/c/summary.json", "{ \"file\" : \"elsewhere/c.tif\", \"file_from_here\" : \"../../elsewhere/c.tif\" }");
   g_assert_null (load (f, "out/c", &error));
-  g_assert_nonnull (strstr (error->message, ", and there is no elsewhere/c-truth.csv; "));
+  g_autofree char *missing = g_strdup_printf (", and there is no %s/elsewhere/c-truth.csv; ", f->folder);
+  g_assert_nonnull (strstr (error->message, missing));
 }
 
 /* Patches come back as they were, what is no number included; a file of another length is refused. */
@@ -175,6 +176,173 @@ test_patches (Fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpfloat ((double) notch_example (dataset, 2)->patch[0], ==, 2 * SIDE * SIDE + 0.25);
     g_assert_cmpfloat ((double) notch_example (dataset, 0)->patch[SIDE * SIDE], ==, 1000.25);
   }
+}
+
+/* A crop of 8 bits that begins with 1 and grows by 1 to the right and by 10 downwards; with pages 2 also a reference. */
+static void
+put_crop (const Fixture *f, const char *name, int w, int h, int pages)
+{
+  g_autofree char *path = g_build_filename (f->folder, name, NULL), *folder = g_path_get_dirname (path);
+  g_autofree guint8 *rows = g_new (guint8, w * h);
+  g_autoptr (GError) error = NULL;
+  g_assert_cmpint (g_mkdir_with_parents (folder, 0700), ==, 0);
+  const NotchTiffLayout layout = { w, h, NOTCH_SAMPLE_U8, 8, 0, FALSE, NULL, pages };
+  g_autoptr (NotchTiffWriter) writer = notch_tiff_writer_new (path, &layout, &error);
+  for (int page = 0; page < pages; page++) {
+    for (int i = 0; i < w * h; i++)
+      rows[i] = (guint8) (1 + i % w + 10 * (i / w) + page);
+    g_assert_true (notch_tiff_writer_rows (writer, rows, h, &error));
+    if (page + 1 < pages)
+      g_assert_true (notch_tiff_writer_next_page (writer, &error));
+  }
+  g_assert_true (notch_tiff_writer_commit (writer, &error));
+}
+
+static gboolean
+is_noted (const NotchDataset *dataset, const char *what)
+{
+  for (guint i = 0; i < dataset->note->len; i++)
+    if (strstr (dataset->note->pdata[i], what))
+      return TRUE;
+  return FALSE;
+}
+
+/* The first crop, of one pixel, decides nothing: all have the side of the largest, as far as a network looks. */
+static void
+test_sides (Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  put_crop (f, "some/pit/1.tif", 1, 1, 1);
+  put_crop (f, "some/pit/2.tif", 5, 3, 2);
+  put_crop (f, "some/pit/3.tif", 10, 10, 2);
+  g_autoptr (NotchDataset) some = load (f, "some", &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (some->patch_side, ==, 10);
+  g_assert_true (is_noted (some, "2 of 3 patches are smaller than the largest, which is of 10 px"));
+  const float *one = notch_example (some, 0)->patch, *small = notch_example (some, 1)->patch,
+              *largest = notch_example (some, 2)->patch;
+  g_assert_cmpfloat ((double) one[0], ==, 1);
+  g_assert_cmpfloat ((double) one[99], ==, 1);
+  g_assert_true (isnan (one[100]));
+  g_assert_cmpfloat ((double) largest[0], ==, 1);
+  g_assert_cmpfloat ((double) largest[199], ==, 101);
+  g_assert_cmpfloat ((double) small[5 * 10 + 5], ==, 13); /* (2, 1) is its middle, and 5 that of 10 */
+  g_assert_cmpfloat ((double) small[0], ==, 1);
+  g_assert_cmpfloat ((double) small[99], ==, 25);
+  g_assert_cmpfloat ((double) small[100 + 5 * 10 + 5], ==, 14);
+
+  put_crop (f, "large/pit/0.tif", 20, 20, 1);
+  put_crop (f, "large/pit/1.tif", 200, 100, 1);
+  put_crop (f, "large/pit/2.tif", 64, 64, 1);
+  g_autoptr (NotchDataset) large = load (f, "large", &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (large->patch_side, ==, NOTCH_MOST_PATCH_SIDE);
+  const int middle = NOTCH_MOST_PATCH_SIDE / 2 * NOTCH_MOST_PATCH_SIDE + NOTCH_MOST_PATCH_SIDE / 2;
+  g_assert_cmpfloat ((double) notch_example (large, 0)->patch[middle], ==, 1 + 10 + 10 * 10);
+  g_assert_cmpfloat ((double) notch_example (large, 1)->patch[middle], ==, (1 + 100 + 10 * 50) % 256);
+  g_assert_true (is_noted (large, "1 of 3 patches are smaller than the largest, which is of 64 px"));
+
+  put_crop (f, "alike/pit/1.tif", 32, 32, 1);
+  put_crop (f, "alike/pit/2.tif", 32, 32, 1);
+  g_autoptr (NotchDataset) alike = load (f, "alike", &error);
+  g_assert_no_error (error);
+  g_assert_false (is_noted (alike, "smaller"));
+}
+
+/* The head of a PNG of 1024 x 200 000 px, and zeros: it is refused before a row of it is read. */
+static void
+test_lies (Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+  static const guint8 head[] = { 0x89, 'P',  'N',  'G',  '\r', '\n', 0x1a, '\n', 0,    0,    0,   13,  'I', 'H',
+                                 'D',  'R',  0,    0,    4,    0,    0,    3,    0x0d, 0x40, 8,   0,   0,   0,
+                                 0,    0x4e, 0x39, 0x3c, 0x03, 0,    4,    0,    0,    'I',  'D', 'A', 'T' };
+  g_autofree char *path = g_build_filename (f->folder, "crops", "pit", "long.png", NULL);
+  g_autofree char *bytes = g_malloc0 (300000);
+  g_autoptr (GError) error = NULL;
+  put (f, "crops/pit/.keep", "");
+  memcpy (bytes, head, sizeof head);
+  g_assert_true (g_file_set_contents (path, bytes, 300000, NULL));
+  g_assert_null (load (f, "crops", &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
+  g_assert_nonnull (strstr (error->message, "long.png: is 1024 x 200000 px, too large for a crop of at most 1024 px"));
+}
+
+/* Crops in a wafer's folder are of that wafer, whatever their class; others are of nobody knows which, which is said. */
+static void
+test_wafers (Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  put_crop (f, "crops/a/w1/1.tif", 8, 8, 1);
+  put_crop (f, "crops/a/w1/2.tif", 8, 8, 1);
+  put_crop (f, "crops/a/w2/1.tif", 8, 8, 1);
+  put_crop (f, "crops/b/w1/1.tif", 8, 8, 1);
+  g_autoptr (NotchDataset) known = load (f, "crops", &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (known->note->len, ==, 0);
+  g_assert_cmpuint (known->wafer_name->len, ==, 2);
+  static const int wafer[] = { 0, 0, 1, 0 };
+  for (guint i = 0; i < 4; i++) {
+    g_assert_cmpint (notch_example (known, i)->wafer, ==, wafer[i]);
+    assert_class (known, i, i < 3 ? "a" : "b");
+  }
+  put_crop (f, "crops/b/1.tif", 8, 8, 1);
+  put_crop (f, "crops/b/2.tif", 8, 8, 1);
+  g_autoptr (NotchDataset) loose = load (f, "crops", &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (loose->wafer_name->len, ==, 4);
+  g_assert_true (is_noted (loose, "crops: 2 crops count as a wafer each"));
+  g_assert_true (is_noted (loose, "CLASS/WAFER/"));
+}
+
+/* The truth is sought where the results say that the image is, and not where somebody happens to be. */
+static void
+test_elsewhere (Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *here = g_get_current_dir (), *other = g_build_filename (f->folder, "other", NULL);
+  put_defects (f, "run/out/w1/defects.csv", 3, "?");
+  put (f, "run/w1-truth.csv", "id,type,x,y,w,h\n1,stain,1,20,3,3\n");
+  put (f, "other/w1-truth.csv", "id,type,x,y,w,h\n1,wrong,1,20,3,3\n");
+  put (f, "run/out/w1/summary.json", "{\"file\": \"w1.tif\", \"file_from_here\": \"../../w1.tif\"}");
+  g_assert_cmpint (g_chdir (other), ==, 0);
+  g_autoptr (NotchDataset) dataset = load (f, "run/out", &error);
+  put (f, "run/out/w1/summary.json", "{\"file\": \"w1.tif\"}");
+  g_autoptr (NotchDataset) none = load (f, "run/out", NULL);
+  g_assert_cmpint (g_chdir (here), ==, 0);
+  g_assert_no_error (error);
+  assert_class (dataset, 0, "stain");
+  g_assert_null (none);
+}
+
+/* Keeps what is told until examples that have no patch are spoken of, and ends it then. */
+static gboolean
+keep_lines (const char *line, G_GNUC_UNUSED double done, gpointer data)
+{
+  GString *lines = data;
+  g_string_append_printf (lines, "%s\n", line ? line : "");
+  return !line || !strstr (line, "no patch");
+}
+
+/* A network learns from patches: what is told of the classes is what has one. */
+static void
+test_told (Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GString) lines = g_string_new (NULL);
+  g_autofree char *model = g_build_filename (f->folder, "m.model", NULL);
+  put_crop (f, "crops/pit/w1/1.tif", 8, 8, 1);
+  put_crop (f, "crops/pit/w1/2.tif", 8, 8, 1);
+  put_defects (f, "defects.csv", 5, "pit,dust");
+  char *paths[] = { g_build_filename (f->folder, "crops", NULL), g_build_filename (f->folder, "defects.csv", NULL),
+                    NULL };
+  const NotchTrainOptions options = { .classifier = "net", .hold_out = -1, .jobs = 1, .device = "cpu" };
+  g_assert_false (notch_train (paths, model, &options, keep_lines, lines, NULL, &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_CANCELLED);
+  g_assert_nonnull (strstr (lines->str, "  pit                       2 to learn from,      0 held out\n"));
+  g_assert_nonnull (strstr (lines->str, "  dust                      0 to learn from,      0 held out\n"));
+  g_assert_nonnull (strstr (lines->str, "\n5 examples have no patch and are left out\n"));
+  g_free (paths[0]);
+  g_free (paths[1]);
 }
 
 static void
@@ -282,15 +450,6 @@ test_odd (Fixture *f, G_GNUC_UNUSED gconstpointer data)
   g_free (paths[1]);
 }
 
-static gboolean
-is_noted (const NotchDataset *dataset, const char *what)
-{
-  for (guint i = 0; i < dataset->note->len; i++)
-    if (strstr (dataset->note->pdata[i], what))
-      return TRUE;
-  return FALSE;
-}
-
 static void
 test_notes (void)
 {
@@ -311,6 +470,13 @@ test_notes (void)
   g_assert_true (is_noted (dataset, "wafer 0 #10 and wafer 2 #10"));
   g_assert_true (is_noted (dataset, "count twice"));
   g_assert_cmpuint (dataset->note->len, ==, 4);
+  /* A class that lies wholly in what is held out. */
+  for (guint i = 0; i < 200; i++)
+    if (notch_example (clean, i)->class_index == 1)
+      part[i] = NOTCH_PART_HELD_OUT;
+  notch_dataset_check (clean, part);
+  g_autofree char *lost = g_strdup_printf ("class %s: none of its ", (char *) clean->class_name->pdata[1]);
+  g_assert_true (is_noted (clean, lost));
 }
 
 int
@@ -320,6 +486,11 @@ main (int argc, char **argv)
   g_test_add ("/dataset/table", Fixture, NULL, set_up, test_table, tear_down);
   g_test_add ("/dataset/folder", Fixture, NULL, set_up, test_folder, tear_down);
   g_test_add ("/dataset/patches", Fixture, NULL, set_up, test_patches, tear_down);
+  g_test_add ("/dataset/sides", Fixture, NULL, set_up, test_sides, tear_down);
+  g_test_add ("/dataset/lies", Fixture, NULL, set_up, test_lies, tear_down);
+  g_test_add ("/dataset/wafers", Fixture, NULL, set_up, test_wafers, tear_down);
+  g_test_add ("/dataset/elsewhere", Fixture, NULL, set_up, test_elsewhere, tear_down);
+  g_test_add ("/dataset/told", Fixture, NULL, set_up, test_told, tear_down);
   g_test_add ("/dataset/refused", Fixture, NULL, set_up, test_refused, tear_down);
   g_test_add ("/dataset/odd", Fixture, NULL, set_up, test_odd, tear_down);
   g_test_add_func ("/dataset/split", test_split);

@@ -338,7 +338,7 @@ test_training (void)
   g_assert_no_error (error);
   how.compute = &(NotchCompute){ .jobs = 4 };
   g_autoptr (NotchModel) again = notch_boost_fit (&data, &how, &error);
-  g_autoptr (GBytes) a = notch_model_to_bytes (model), b = notch_model_to_bytes (again);
+  g_autoptr (GBytes) a = notch_model_to_bytes (model, NULL), b = notch_model_to_bytes (again, NULL);
   g_assert_true (g_bytes_equal (a, b));
   g_assert_cmpstr (model->class_name->pdata[0], ==, "comma, in it");
   g_autoptr (NotchForest) forest = notch_forest_new (model, &error);
@@ -386,7 +386,7 @@ test_odd (void)
   g_autoptr (NotchModel) trained = notch_boost_fit (&data, &how, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (trained->class_name->len, ==, 2);
-  g_autoptr (GBytes) bytes = notch_model_to_bytes (trained);
+  g_autoptr (GBytes) bytes = notch_model_to_bytes (trained, NULL);
   g_autoptr (NotchModel) model = notch_model_from_bytes (bytes, "odd.model", &error);
   g_assert_no_error (error);
   g_autoptr (NotchForest) forest = notch_forest_new (model, &error);
@@ -405,7 +405,7 @@ test_odd (void)
   g_autofree float *base = NULL;
   g_assert_true (notch_forest_read (model, &nodes, &trees, &base, &error));
   notch_forest_write (model, nodes, trees, base);
-  g_autoptr (GBytes) again = notch_model_to_bytes (model);
+  g_autoptr (GBytes) again = notch_model_to_bytes (model, NULL);
   g_assert_true (g_bytes_equal (bytes, again));
   /* The file may say that it has no such sum, or one more than it has. */
   json_object_remove_member (model->settings, NOTCH_FOREST_ODD);

@@ -109,6 +109,25 @@ test_interval (Fixture *f, G_GNUC_UNUSED gconstpointer data)
          "calibration error is by its interval 0.0400, at most 0.03 is asked for");
 }
 
+/* Of one wafer a figure has no interval, which is no reason to take the figure; what never has one is judged as it is. */
+static void
+test_no_interval (Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+  f->v.metrics->accuracy = (NotchMetric){ 0.9, NAN, NAN };
+  f->v.metrics->ece = (NotchMetric){ 0.02, NAN, NAN };
+  f->v.metrics->recall[0] = (NotchMetric){ 1, NAN, NAN };
+  f->v.strangers = (NotchStrangers){ 5, 0.8, 0.97 };
+  check (f, "[gate]\naccuracy=0.9\nece=0.03\nunknown_auroc=0.95\n[recall]\nparticle=0.5\n", "");
+  check (f, "[gate]\naccuracy=0.9\nece=0.03\nunknown_auroc=0.95\njudge=interval\n[recall]\nparticle=0.5\n",
+         "accuracy cannot be judged by these data, at least 0.9 is asked for; it has no interval, give more wafers\n"
+         "calibration error cannot be judged by these data, at most 0.03 is asked for; it has no interval, give more "
+         "wafers\n"
+         "recall of class particle cannot be judged by these data, at least 0.5 is asked for; it has no interval, give "
+         "more wafers");
+  check (f, "[gate]\nunknown_auroc=0.98\njudge=interval\n",
+         "area under the curve of unknown classes is 0.9700, at least 0.98 is asked for");
+}
+
 static void
 test_trouble (Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -146,6 +165,7 @@ main (int argc, char **argv)
   g_test_add ("/gate/figures", Fixture, NULL, set_up, test_figures, tear_down);
   g_test_add ("/gate/rest", Fixture, NULL, set_up, test_rest, tear_down);
   g_test_add ("/gate/interval", Fixture, NULL, set_up, test_interval, tear_down);
+  g_test_add ("/gate/no-interval", Fixture, NULL, set_up, test_no_interval, tear_down);
   g_test_add ("/gate/trouble", Fixture, NULL, set_up, test_trouble, tear_down);
   return g_test_run ();
 }

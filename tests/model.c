@@ -37,7 +37,7 @@ test_round (void)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (NotchModel) model = small_model ();
-  g_autoptr (GBytes) bytes = notch_model_to_bytes (model), once_more = NULL;
+  g_autoptr (GBytes) bytes = notch_model_to_bytes (model, NULL), once_more = NULL;
   g_autoptr (NotchModel) again = notch_model_from_bytes (bytes, "a file", &error);
   g_assert_no_error (error);
   g_assert_cmpstr (again->hash, ==, model->hash);
@@ -50,7 +50,7 @@ test_round (void)
   g_assert_null (again->validation);
   g_assert_cmpint (notch_model_class (again, "particle"), ==, 0);
   g_assert_cmpint (notch_model_class (again, "none"), ==, -1);
-  once_more = notch_model_to_bytes (again);
+  once_more = notch_model_to_bytes (again, NULL);
   g_assert_true (g_bytes_equal (bytes, once_more));
   g_assert_null (notch_model_section (again, "none", &error));
   g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
@@ -103,7 +103,7 @@ static void
 test_damaged (void)
 {
   g_autoptr (NotchModel) model = small_model ();
-  g_autoptr (GBytes) bytes = notch_model_to_bytes (model);
+  g_autoptr (GBytes) bytes = notch_model_to_bytes (model, NULL);
   gsize n = 0;
   const char *data = g_bytes_get_data (bytes, &n);
   for (gsize cut = 0; cut < n; cut++)
@@ -115,11 +115,29 @@ test_damaged (void)
   }
 }
 
+/* A section that is larger than a file can have is refused before it is looked at. */
+static void
+test_large (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NotchModel) model = small_model ();
+  g_autoptr (GBytes) huge = g_bytes_new_static ("", (gsize) 5 << 30), half = g_bytes_new_static ("", (gsize) 5 << 29);
+  notch_model_set_section (model, "huge", huge);
+  g_assert_null (notch_model_to_bytes (model, &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
+  g_assert_nonnull (strstr (error->message, "4 GiB"));
+  g_clear_error (&error);
+  notch_model_set_section (model, "huge", half); /* none is too large, but both are */
+  notch_model_set_section (model, "another", half);
+  g_assert_false (notch_model_save (model, "no.model", &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
+}
+
 /* Replaces text in a model's bytes by other text and makes sizes and hash right again. */
 static GBytes *
 rewrite (NotchModel *model, const char *from, const char *to)
 {
-  g_autoptr (GBytes) bytes = notch_model_to_bytes (model);
+  g_autoptr (GBytes) bytes = notch_model_to_bytes (model, NULL);
   gsize n = 0, header = 0;
   const char *data = g_bytes_get_data (bytes, &n);
   g_autofree char *first = g_strndup (data, 40);
@@ -263,6 +281,7 @@ main (int argc, char **argv)
   g_test_add_func ("/model/classify", test_classify);
   g_test_add_func ("/model/fails", test_fails);
   g_test_add_func ("/model/damaged", test_damaged);
+  g_test_add_func ("/model/large", test_large);
   g_test_add_func ("/model/lies", test_lies);
   g_test_add_func ("/model/trees", test_trees);
   return g_test_run ();

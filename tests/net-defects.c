@@ -232,7 +232,7 @@ test_classifier (void)
   g_autoptr (NotchModel) resumed = net->train (dataset, part, &again_how, &error);
   g_assert_no_error (error);
   g_assert_cmpint (stop, ==, 1);
-  g_autoptr (GBytes) once = notch_model_to_bytes (model), twice = notch_model_to_bytes (resumed);
+  g_autoptr (GBytes) once = notch_model_to_bytes (model, NULL), twice = notch_model_to_bytes (resumed, NULL);
   g_assert_true (g_bytes_equal (once, twice));
   g_assert_false (g_file_test (checkpoint, G_FILE_TEST_EXISTS));
   g_rmdir (folder);

@@ -100,22 +100,25 @@ test_defaults (void)
   g_assert_cmpint (blank->detect.tile_px, ==, 256);
 }
 
-/* The model that comes with notch decides, until a rule or a model is given, in whichever order. */
+/* The model that comes with notch decides, until a rule or a model is given, in whichever order; of signatures whatever the
+ * rules. */
 static void
 test_model (void)
 {
   static const struct {
-    const char *text, *set, *model;
+    const char *text, *set, *model, *signature;
   } given[] = {
-    { "", NULL, NOTCH_MODEL_SHIPPED },
-    { "[classify]\nsignature_model = maps.model\n", NULL, NOTCH_MODEL_SHIPPED },
-    { "[classify]\nclass.a = area_px > 3\n", NULL, NULL },
-    { "[classify]\nmodel =\n", NULL, NULL },
-    { "[classify]\nclass.a = area_px > 3\nmodel = own.model\n", NULL, "own.model" },
-    { "[classify]\nmodel = own.model\nclass.a = area_px > 3\n", NULL, "own.model" },
-    { "", "classify.class.a = area_px > 3", NULL },
-    { "", "classify.model =", NULL },
-    { "[classify]\nmodel = own.model\n", "classify.class.a = area_px > 3", "own.model" },
+    { "", NULL, NOTCH_MODEL_SHIPPED, NOTCH_MODEL_SHIPPED },
+    { "[classify]\nsignature_model = maps.model\n", NULL, NOTCH_MODEL_SHIPPED, "maps.model" },
+    { "[classify]\nclass.a = area_px > 3\n", NULL, NULL, NOTCH_MODEL_SHIPPED },
+    { "[classify]\nmodel =\n", NULL, NULL, NOTCH_MODEL_SHIPPED },
+    { "[classify]\nclass.a = area_px > 3\nmodel = own.model\n", NULL, "own.model", NOTCH_MODEL_SHIPPED },
+    { "[classify]\nmodel = own.model\nclass.a = area_px > 3\n", NULL, "own.model", NOTCH_MODEL_SHIPPED },
+    { "", "classify.class.a = area_px > 3", NULL, NOTCH_MODEL_SHIPPED },
+    { "", "classify.model =", NULL, NOTCH_MODEL_SHIPPED },
+    { "[classify]\nmodel = own.model\n", "classify.class.a = area_px > 3", "own.model", NOTCH_MODEL_SHIPPED },
+    { "[classify]\nsignature_model =\n", NULL, NOTCH_MODEL_SHIPPED, NULL },
+    { "", "classify.signature_model =", NOTCH_MODEL_SHIPPED, NULL },
   };
   for (gsize i = 0; i < G_N_ELEMENTS (given); i++) {
     g_autoptr (GError) error = NULL;
@@ -124,10 +127,12 @@ test_model (void)
     if (given[i].set)
       g_assert_true (notch_recipe_set (recipe, given[i].set, &error));
     g_assert_cmpstr (recipe->classify.model, ==, given[i].model);
+    g_assert_cmpstr (recipe->classify.signature_model, ==, given[i].signature);
     g_autofree char *text = notch_recipe_to_string (recipe);
     g_autoptr (NotchRecipe) again = notch_recipe_parse (text, "again", &error);
     g_assert_no_error (error);
     g_assert_cmpstr (again->classify.model, ==, given[i].model);
+    g_assert_cmpstr (again->classify.signature_model, ==, given[i].signature);
   }
 }
 

@@ -103,7 +103,7 @@ test_defects_csv (void)
   g_assert_cmpstr (line[21], ==, "");
   g_assert_true (g_str_has_prefix (line[0], columns));
   g_auto (GStrv) head = g_strsplit (line[0], ",", -1);
-  g_assert_cmpuint (g_strv_length (head), ==, 1 + NOTCH_N_FEATURES + 2);
+  g_assert_cmpuint (g_strv_length (head), ==, 1 + NOTCH_N_FEATURES + 3);
   for (int f = NOTCH_FEATURE_CLUSTER; f < NOTCH_N_FEATURES; f++)
     g_assert_cmpstr (head[1 + 2 + f], ==, notch_feature_info[f].name);
   for (int i = 1; i <= 20; i++) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The model that comes with notch: found from anywhere, and right about wafers that nobody has seen.
+# The models that come with notch: found from anywhere, and right about wafers that nobody has seen.
 # shellcheck source=tests/tap.sh
 . "$srcdir/tests/tap.sh"
 dir=$(mktemp -d)
@@ -26,4 +26,18 @@ is "--resume leaves out what it has classified" \
 echo nothing >shipped
 is "a file of that name is named with its folder" "$(status "$NOTCH" inspect -q --model ./shipped -o bad fresh.tif)" 2
 is "and in a recipe likewise" "$(status "$NOTCH" inspect -q --set classify.model=./shipped -o bad fresh.tif)" 2
+
+# ---- wafers ---------------------------------------------------------------------------------------------------------------
+"$NOTCH" simulate -q --wafer --size 1024x1024 --die 96x96 --classes particle --defects 12 --snr 20:40 --seed 6 -o round.tif
+"$NOTCH" inspect -q --format defects,json,recipe -o wafer round.tif fresh.tif
+is "a wafer has a signature; an image of a part of one has none" \
+  "$(awk -F, 'NR > 1 { printf "%s;", $(NF - 1) }' wafer/summary.csv)" "none;;"
+ok "summary.json tells by which model" sh -c 'tr -d " \n" <wafer/round/summary.json | grep -q "\"signature\":{\"class\":\"none\",.*\"file\":\"shipped\""'
+is "the recipe as used names it" "$(grep -c '^signature_model=shipped$' wafer/round/recipe.ini)" 1
+"$NOTCH" inspect -q -r wafer/round/recipe.ini --format defects -o again round.tif
+is "and means the same" "$(tail -n 1 again/summary.csv | awk -F, '{ print $(NF - 1) }')" none
+"$NOTCH" inspect -q --set classify.signature_model= --format defects -o without round.tif
+is "an empty key asks none" "$(tail -n 1 without/summary.csv | awk -F, '{ print $(NF - 1) }')" ""
+mkdir -p elsewhere && printf '[classify]\nsignature_model = own.model\n' >elsewhere/r.ini
+is "another is beside its recipe" "$("$NOTCH" inspect -q -r elsewhere/r.ini -o bad round.tif 2>&1 | grep -c "elsewhere/own.model")" 1
 done_testing

@@ -5,6 +5,7 @@
 #include "inspect/sign/chance.h"
 #include "inspect/sign/signature.h"
 #include "inspect/simulate/maps.h"
+#include "tests/few.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
@@ -213,6 +214,47 @@ test_chance (void)
   g_assert_true (notch_binmap_chance (none, 1) == 1);
 }
 
+/* ---- dice -------------------------------------------------------------------------------------------------------- */
+
+/* A wafer of 10 x 10 dice whose border is cut: all that is cut has defects, and chance has nothing to explain. */
+static void
+test_dice (void)
+{
+  enum { SIDE = 10 };
+  static const struct {
+    NotchDie die;
+    int bin;
+  } inner[] = {
+    { { .kind = NOTCH_DIE_WHOLE, .n_defects = 2 }, NOTCH_BIN_FAIL },
+    { { .kind = NOTCH_DIE_WHOLE, .failed = TRUE }, NOTCH_BIN_FAIL },
+    { { .kind = NOTCH_DIE_WHOLE, .blank = TRUE }, NOTCH_BIN_PASS },
+    { { .kind = NOTCH_DIE_WHOLE, .blank = TRUE, .failed = TRUE }, NOTCH_BIN_FAIL },
+    { { .kind = NOTCH_DIE_EXCLUDED, .n_defects = 1 }, NOTCH_BIN_NONE },
+    { { .kind = NOTCH_DIE_OUTSIDE }, NOTCH_BIN_NONE },
+    { { .kind = NOTCH_DIE_WHOLE }, NOTCH_BIN_PASS },
+  };
+  NotchGrid grid = { .n_cols = SIDE, .n_rows = SIDE, .die = g_array_new (FALSE, TRUE, sizeof (NotchDie)) };
+  g_array_set_size (grid.die, SIDE * SIDE);
+  NotchDie *die = (NotchDie *) (gpointer) grid.die->data;
+  for (int y = 0; y < SIDE; y++)
+    for (int x = 0; x < SIDE; x++) {
+      gboolean cut = x == 0 || y == 0 || x == SIDE - 1 || y == SIDE - 1;
+      die[y * SIDE + x] = (NotchDie){ .kind = cut ? NOTCH_DIE_PARTIAL : NOTCH_DIE_WHOLE, .n_defects = cut };
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (inner); i++) /* a knight's move apart */
+    die[(1 + i) * SIDE + 1 + i * 3 % 8] = inner[i].die;
+  g_autoptr (NotchBinMap) map = notch_binmap_of_grid (&grid);
+  g_assert_nonnull (map);
+  for (gsize i = 0; i < G_N_ELEMENTS (inner); i++)
+    g_assert_cmpint (map->bin[(1 + i) * SIDE + 1 + i * 3 % 8], ==, inner[i].bin);
+  g_assert_cmpint (notch_binmap_count (map, NOTCH_BIN_FAIL), ==, 3);
+  g_assert_cmpfloat (notch_binmap_chance (map, 1), >, 0.05);
+  for (int i = 0; i < SIDE * SIDE; i++) /* less than half of them are too few */
+    die[i].kind = i / SIDE > 3 ? NOTCH_DIE_PARTIAL : die[i].kind;
+  g_assert_null (notch_binmap_of_grid (&grid));
+  g_array_unref (grid.die);
+}
+
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static void
@@ -266,7 +308,7 @@ test_read (void)
   g_autoptr (NotchDataset) read = notch_dataset_load (folders, &error);
   g_assert_no_error (error);
   g_assert_cmpint (read->example->len, ==, 3);
-  g_assert_cmpmem (notch_example (read, 0)->patch, sizeof (NotchRaster), notch_example (read, 1)->patch,
+  g_assert_cmpmem (notch_example (read, 0)->raster, sizeof (NotchRaster), notch_example (read, 1)->raster,
                    sizeof (NotchRaster));
   g_assert_cmpstr (read->class_name->pdata[notch_example (read, 2)->class_index], ==, "none");
   g_autofree char *ragged = g_build_filename (maps, "none", "d.csv", NULL);
@@ -299,6 +341,38 @@ simulated (const char *signatures, guint64 seed, int n)
   }
   notch_dataset_sort_classes (dataset);
   return dataset;
+}
+
+/* What a model has to say of a map whose dice fail by chance is no surer than its own probability, keeps to its thresholds,
+ * and is nothing where it knows places only. */
+static void
+check_by_chance (NotchTrained *trained, const NotchBinMap *map)
+{
+  static const char *const no_place[] = { "none", "Random", "Near-full" };
+  NotchModel *model = trained->model;
+  const int none = notch_model_class (model, "none");
+  float probability[9];
+  NotchRaster raster;
+  NotchSignature signature;
+  g_autoptr (GError) error = NULL;
+  notch_binmap_rasterize (map, &raster);
+  const NotchExample example = { .raster = &raster };
+  g_assert_true (notch_trained_probabilities (trained, &example, 1, NOTCH_RASTER_SIDE, NULL, probability, &error));
+  g_assert_true (notch_signature_read (trained, map, NULL, &signature, &error));
+  g_assert_cmpfloat (signature.chance, >, 0.05);
+  g_assert_cmpfloat (signature.confidence, ==, (double) probability[none]);
+  g_assert_cmpfloat (signature.confidence, <, 1);
+  model->threshold[none] = 1;
+  g_assert_true (notch_signature_read (trained, map, NULL, &signature, &error));
+  g_assert_cmpstr (signature.name, ==, "unknown");
+  for (gsize k = 0; k < G_N_ELEMENTS (no_place); k++) {
+    char **name = (char **) &model->class_name->pdata[notch_model_class (model, no_place[k])];
+    g_free (*name);
+    *name = g_strdup_printf ("place %d", (int) k);
+  }
+  g_assert_true (notch_signature_read (trained, map, NULL, &signature, &error));
+  g_assert_cmpstr (signature.name, ==, "none");
+  g_assert_true (isnan (signature.confidence));
 }
 
 static void
@@ -338,7 +412,54 @@ test_learn (void)
   g_assert_cmpfloat (signature.chance, <=, 0.05);
   g_assert_true (notch_signature_read (trained, other, NULL, &signature, &error));
   g_assert_cmpstr (signature.name, ==, "none");
-  g_assert_cmpfloat (signature.confidence, >, 0.5);
+  /* nobody is asked about chance where the model sees no place */
+  NotchSimulation full = maps_of ("Near-full", 9);
+  g_autoptr (NotchBinMap) all = map_of (&full, 0);
+  g_assert_true (notch_signature_read (trained, all, NULL, &signature, &error));
+  g_assert_cmpstr (signature.name, ==, "Near-full");
+  g_assert_true (isnan (signature.chance));
+  check_by_chance (trained, other);
+}
+
+/* ---- the model that comes with notch ----------------------------------------------------------------------------- */
+
+static NotchSignature
+ask (const NotchTrained *trained, const NotchBinMap *map)
+{
+  NotchSignature signature;
+  g_autoptr (GError) error = NULL;
+  g_assert_true (notch_signature_read (trained, map, NULL, &signature, &error));
+  g_assert_no_error (error);
+  return signature;
+}
+
+static void
+test_shipped (void)
+{
+  enum { N_CLASSES = 9 };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NotchTrained) trained = notch_trained_load (NOTCH_MODEL_SHIPPED, "signature", &error);
+  g_assert_no_error (error);
+  const int n = few (18, 2) * N_CLASSES, n_random = few (60, 10);
+  NotchSimulation s = maps_of ("all", 90210), random = maps_of ("none,Random", 90211);
+  int right = 0, wrong = 0;
+  for (int i = 0; i < n; i++) { /* as many of each class, so accuracy is mean recall */
+    const char *name = NULL;
+    g_autoptr (NotchBinMap) map = notch_simulate_map (&s, i, &name);
+    right += strcmp (ask (trained, map).name, name) == 0;
+  }
+  g_test_message ("recall %d of %d", right, n);
+  g_assert_cmpint (right, >=, 9 * n / 10); /* 97 of 100 are expected */
+  random.map_edge_max = 0;
+  random.map_side_min = 6;
+  random.map_side_max = 30;
+  static const char *const by_chance[] = { "none", "Random", "Near-full", NULL };
+  for (int i = 0; i < n_random; i++) {
+    g_autoptr (NotchBinMap) map = map_of (&random, i);
+    wrong += !g_strv_contains (by_chance, ask (trained, map).name);
+  }
+  g_test_message ("%d of %d random wafers have a signature", wrong, n_random);
+  g_assert_cmpint (wrong, <=, n_random / 10); /* at most 5 % are promised */
 }
 
 static gboolean
@@ -363,7 +484,7 @@ test_network (void)
   const NotchTrainHow how = { .seed = 1, .rounds = 2, .compute = &(NotchCompute){ .jobs = 2 } };
   NotchModel *model = notch_classifier_signature_net.train (learn, part, &how, &error);
   g_assert_no_error (error);
-  g_autoptr (GBytes) bytes = notch_model_to_bytes (model);
+  g_autoptr (GBytes) bytes = notch_model_to_bytes (model, &error);
   g_autoptr (NotchTrained) trained = notch_trained_new (model, &error);
   g_assert_no_error (error);
 
@@ -371,13 +492,12 @@ test_network (void)
   guint right = 0;
   for (guint i = 0; i < n; i++) {
     NotchExample example = *notch_example (test, i);
-    NotchRaster raster, other;
+    NotchRaster other;
     double confidence;
     g_assert_true (notch_trained_probabilities (trained, &example, 1, NOTCH_RASTER_SIDE, NULL, probability, &error));
     right += notch_trained_decide (trained, probability, NAN, &confidence) == example.class_index;
-    memcpy (&raster, example.patch, sizeof raster);
-    turn (&raster, (int) i % 8, &other);
-    example.patch = (float *) (gpointer) &other;
+    turn (example.raster, (int) i % 8, &other);
+    example.raster = &other;
     g_assert_true (notch_trained_probabilities (trained, &example, 1, NOTCH_RASTER_SIDE, NULL, turned, &error));
     for (int c = 0; c < CLASSES; c++)
       g_assert_cmpfloat_with_epsilon (turned[c], probability[c], 1e-5);
@@ -396,7 +516,7 @@ test_network (void)
   g_autoptr (NotchModel) resumed = notch_classifier_signature_net.train (learn, part, &again, &error);
   g_assert_no_error (error);
   g_assert_cmpint (stop, ==, 1);
-  g_autoptr (GBytes) same = notch_model_to_bytes (resumed);
+  g_autoptr (GBytes) same = notch_model_to_bytes (resumed, &error);
   g_assert_true (g_bytes_equal (bytes, same));
   g_assert_cmpint (g_rmdir (folder), ==, 0);
 }
@@ -411,8 +531,10 @@ main (int argc, char **argv)
   g_test_add_func ("/signature/invariance", test_invariance);
   g_test_add_func ("/signature/empty", test_empty);
   g_test_add_func ("/signature/chance", test_chance);
+  g_test_add_func ("/signature/dice", test_dice);
   g_test_add_func ("/signature/read", test_read);
   g_test_add_func ("/signature/learn", test_learn);
   g_test_add_func ("/signature/network", test_network);
+  g_test_add_func ("/signature/shipped", test_shipped);
   return g_test_run ();
 }

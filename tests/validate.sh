@@ -34,6 +34,8 @@ is "so that the rest is the same" "$("$NOTCH" validate --json first.model out/wa
 ok "with --all it counts, and flatters" sh -c '"$0" validate --all first.model out | grep -q "count, which flatters"' "$NOTCH"
 is "nothing else is trouble" "$(status "$NOTCH" validate first.model out/wafer-1)" 2
 
+head -n 30 wafer-6-truth.csv >part.csv
+ok "what is to be known of the data is told" sh -c '"$0" validate first.model out/wafer-6=part.csv | grep -q "defects are not in part.csv and left out$"' "$NOTCH"
 printf '[gate]\nmacro_f1=0.999\nece=0.00001\n' >strict.ini
 is "a limit that is not met is status 1" "$(status "$NOTCH" validate --gate strict.ini first.model out/wafer-5 out/wafer-6)" 1
 ok "and each is told" sh -c '"$0" validate -q --gate strict.ini first.model out/wafer-5 2>&1 | grep -c "asked for" | grep -qx 2' "$NOTCH"
@@ -43,6 +45,16 @@ ok "and is told with its line" sh -c '"$0" validate --gate slip.ini first.model 
 
 "$NOTCH" train -q --rounds 2 --hold-out 0 -o weak.model out/wafer-1
 ok "another model is compared with" sh -c '"$0" validate --against weak.model first.model out/wafer-5 out/wafer-6 | grep -q "^against .*right here only"' "$NOTCH"
+"$NOTCH" train -q --rounds 2 --hold-out 0 -o later.model out/wafer-5
+ok "what only the other one learned from is left out" sh -c '"$0" validate -o against --against later.model first.model out |
+  grep -q "of 4 wafers were learned from and are left out; .* of 1 wafer were learned from by the other model and are left out"' "$NOTCH"
+ok "and counted" grep -q '"only_other_learned" : [1-9]' against/metrics.json
+is "so that the figures are those of the rest" "$("$NOTCH" validate --json --against weak.model first.model out/wafer-6 | sed -n '/macro_f1/,/against/p')" \
+  "$("$NOTCH" validate --json --against later.model first.model out/wafer-5 out/wafer-6 | sed -n '/macro_f1/,/against/p')"
+ok "with --all it counts, and flatters" sh -c '"$0" validate --all --against later.model first.model out/wafer-5 |
+  grep -q "by the other model and count, which flatters"' "$NOTCH"
+is "nothing else is trouble, and both are told" "$("$NOTCH" validate -q --against later.model first.model out/wafer-1 out/wafer-5 2>&1)" \
+  "notch: first.model: the model or later.model has learned from all wafers that are given; give others, or --all for figures that flatter"
 printf '[gate]\nagainst_p=0.05\n' >against.ini
 is "it is no worse than a weak one" "$(status "$NOTCH" validate --gate against.ini --against weak.model first.model out/wafer-5 out/wafer-6)" 0
 is "which is worse than it" "$(status "$NOTCH" validate --gate against.ini --against first.model weak.model out/wafer-5 out/wafer-6)" 1

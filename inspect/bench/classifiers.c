@@ -1,8 +1,8 @@
 /* classifiers.c - a forest over rows of numbers, the network of defects' patches, and its learning
  *
  * Trees and weights are by chance, and so is what they say; it takes as long. Each figure is of as many items at once as take
- * long enough to be timed. On the processors it is timed on one thread and on all; beside a GPU all
- * of them make images and bring them there, as in an inspection. */
+ * long enough to be timed: on one thread and on all where the processors compute. Beside a GPU all threads make images, as
+ * in an inspection. */
 #include "inspect/bench/bench.h"
 #include "inspect/classify/engine.h"
 #include "inspect/classify/forest.h"

@@ -70,7 +70,9 @@ notch_trained_new (NotchModel *model, GError **error)
 NotchTrained *
 notch_trained_load (const char *path, const char *purpose, GError **error)
 {
-  g_autoptr (NotchModel) model = notch_model_load (path, error);
+  g_autoptr (NotchModel) model = strcmp (path, NOTCH_MODEL_SHIPPED) == 0
+                                     ? notch_model_shipped (purpose ? purpose : "defects", error)
+                                     : notch_model_load (path, error);
   if (!model)
     return NULL;
   if (purpose && strcmp (model->purpose, purpose) != 0) {

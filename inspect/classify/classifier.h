@@ -71,7 +71,7 @@ typedef struct {
 } NotchTrained;
 /* Takes the model, also when it fails. */
 NotchTrained *notch_trained_new (NotchModel *model, GError **error);
-/* Loads a model of a purpose; NULL: of any. */
+/* Loads a model of a purpose; NULL: of any. The path may be NOTCH_MODEL_SHIPPED, which is of defects where any will do. */
 NotchTrained *notch_trained_load (const char *path, const char *purpose, GError **error);
 void notch_trained_free (NotchTrained *trained);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTrained, notch_trained_free)

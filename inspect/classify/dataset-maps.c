@@ -23,7 +23,7 @@ notch_dataset_add_map (NotchDataset *dataset, const NotchBinMap *map, char *name
   example.class_index = class_name ? notch_dataset_class (dataset, class_name) : -1;
   for (int f = 0; f < NOTCH_N_FEATURES; f++)
     example.value[f] = NAN;
-  example.patch = g_memdup2 (&raster, sizeof raster);
+  example.raster = g_memdup2 (&raster, sizeof raster);
   dataset->patch_side = NOTCH_RASTER_SIDE;
   g_array_append_val (dataset->example, example);
 }
@@ -183,7 +183,8 @@ read_text (const char *path, GError **error)
 static NotchBinMap *
 read_image (const char *path, GError **error)
 {
-  g_autoptr (NotchSource) source = notch_source_open (path, NULL, error);
+  const NotchSourceOptions options = { 1, NOTCH_CHANNEL_LUMINANCE, NOTCH_EXAMPLE_BUDGET };
+  g_autoptr (NotchSource) source = notch_source_open (path, &options, error);
   if (!source)
     return NULL;
   if (source->width > MOST_SIDE || source->height > MOST_SIDE || source->sample != NOTCH_SAMPLE_U8)

@@ -4,7 +4,7 @@
 #include "inspect/classify/dataset.h"
 #include "inspect/sign/binmap.h"
 
-/* Adds a map to the dataset; its patch is the NotchRaster: what is present, what failed. Takes name. class_name: NULL or
+/* Adds a map to the dataset; as a raster of what is present and what failed. Takes name. class_name: NULL or
  * "" for one that is not known. */
 void notch_dataset_add_map (NotchDataset *dataset, const NotchBinMap *map, char *name, const char *class_name,
                             NotchSplit mark);

@@ -1,14 +1,11 @@
 /* dataset-read.c - the kinds of data that examples come from, one row each in the table at the end */
 #include <json-glib/json-glib.h>
-#include <math.h>
 #include <string.h>
 
 #include "inspect/classify/classifier.h"
+#include "inspect/classify/dataset-crops.h"
 #include "inspect/classify/dataset-maps.h"
-#include "inspect/image/source.h"
 #include "inspect/score/score.h"
-
-enum { MOST_PATCH = 1024 }; /* px, side */
 
 static gboolean
 is_folder (const char *path)
@@ -40,103 +37,6 @@ notch_list_folder (const char *folder)
       g_ptr_array_add (list, g_build_filename (folder, name, NULL));
   g_ptr_array_sort (list, compare_texts);
   return list;
-}
-
-/* ---- patches --------------------------------------------------------------------------------------------------- */
-
-/* A page as floats, which the caller frees; NULL and no error where there is no such page. */
-static float *
-read_page (const char *path, int page, gint64 *width, gint64 *height, GError **error)
-{
-  const NotchSourceOptions options = { page, NOTCH_CHANNEL_LUMINANCE, 0 };
-  g_autoptr (GError) fault = NULL;
-  g_autoptr (NotchSource) source = notch_source_open (path, &options, &fault);
-  if (!source) {
-    if (page == 1)
-      g_propagate_error (error, g_steal_pointer (&fault));
-    return NULL;
-  }
-  gsize n = (gsize) source->width * (gsize) source->height;
-  if (source->width > MOST_PATCH || source->height > G_MAXINT32 || n > G_MAXSIZE / 8) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
-                 "%s: is %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT " px, too large for a crop of at most %d px a side",
-                 path, source->width, source->height, MOST_PATCH);
-    return NULL;
-  }
-  g_autofree void *raw = g_try_malloc (n * notch_sample_size (source->sample));
-  g_autofree float *value = g_try_new (float, n);
-  if (!raw || !value) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: no memory for its pixels", path);
-    return NULL;
-  }
-  if (!notch_source_read (source, 0, source->height, raw, 1, error))
-    return NULL;
-  for (gsize i = 0; i < n; i++)
-    value[i] = source->sample == NOTCH_SAMPLE_U8    ? (float) ((const guint8 *) raw)[i]
-               : source->sample == NOTCH_SAMPLE_U16 ? (float) ((const guint16 *) raw)[i]
-                                                    : ((const float *) raw)[i];
-  *width = source->width, *height = source->height;
-  return g_steal_pointer (&value);
-}
-
-/* Copies a plane of w x h into the middle of one of side x side; what it does not reach is no number. */
-static void
-centre_plane (const float *from, gint64 w, gint64 h, float *to, int side)
-{
-  for (gint64 y = 0; y < side; y++)
-    for (gint64 x = 0; x < side; x++) {
-      gint64 u = x + (w - side) / 2, v = y + (h - side) / 2;
-      to[y * side + x] = from && u >= 0 && u < w && v >= 0 && v < h ? from[v * w + u] : NAN;
-    }
-}
-
-/* A patch of the dataset's size, which the first one decides. */
-static float *
-make_patch (NotchDataset *dataset, const float *test, const float *reference, gint64 w, gint64 h)
-{
-  if (dataset->patch_side == 0)
-    dataset->patch_side = (int) MIN (MAX (w, h), MOST_PATCH);
-  const gsize area = (gsize) dataset->patch_side * (gsize) dataset->patch_side;
-  float *patch = g_new (float, 2 * area);
-  centre_plane (test, w, h, patch, dataset->patch_side);
-  centre_plane (reference, w, h, patch + area, dataset->patch_side);
-  return patch;
-}
-
-static gboolean
-any_number (const float *value, gsize n)
-{
-  for (gsize i = 0; i < n; i++)
-    if (isfinite (value[i]))
-      return TRUE;
-  return FALSE;
-}
-
-/* patches.tif of a folder: the examples from `first` on get theirs. */
-static gboolean
-read_patches (NotchDataset *dataset, guint first, const char *folder, GError **error)
-{
-  g_autofree char *path = g_build_filename (folder, "patches.tif", NULL);
-  gint64 w = 0, h = 0, w2 = 0, h2 = 0;
-  const guint n = dataset->example->len - first;
-  if (n == 0 || !has (folder, "patches.tif"))
-    return TRUE;
-  g_autofree float *test = read_page (path, 1, &w, &h, error);
-  if (!test)
-    return FALSE;
-  g_autofree float *reference = read_page (path, 2, &w2, &h2, error);
-  if (!reference || w2 != w || h2 != h || h != w * (gint64) n) {
-    if (!error || !*error)
-      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
-                   "%s: does not hold a patch for each of the %u defects beside it; inspect the image anew", path, n);
-    return FALSE;
-  }
-  const gsize area = (gsize) w * (gsize) w;
-  for (guint i = 0; i < n; i++)
-    if (any_number (test + i * area, area))
-      g_array_index (dataset->example, NotchExample, first + i).patch =
-          make_patch (dataset, test + i * area, reference + i * area, w, w);
-  return TRUE;
 }
 
 /* ---- tables of defects ----------------------------------------------------------------------------------------- */
@@ -184,7 +84,7 @@ notch_dataset_add_folder (NotchDataset *dataset, const char *folder, GError **er
   const guint first = dataset->example->len;
   g_autofree char *path = g_build_filename (folder, "defects.csv", NULL);
   g_autoptr (NotchCsv) csv = read_defects (dataset, path, folder, error);
-  return csv && read_patches (dataset, first, folder, error) ? g_steal_pointer (&csv) : NULL;
+  return csv && notch_read_patches (dataset, first, folder, error) ? g_steal_pointer (&csv) : NULL;
 }
 
 static void
@@ -266,7 +166,7 @@ read_reviewed (NotchDataset *dataset, const Reviewed *from, GError **error)
   const guint first = dataset->example->len;
   g_autofree char *own = g_path_get_dirname (from->defects);
   g_autoptr (NotchCsv) csv = read_defects (dataset, from->defects, from->folder ? from->folder : from->defects, error);
-  if (!csv || !read_patches (dataset, first, own, error))
+  if (!csv || !notch_read_patches (dataset, first, own, error))
     return FALSE;
   if (from->truth)
     return take_truth (dataset, first, from, error);
@@ -292,7 +192,8 @@ read_table (NotchDataset *dataset, const char *path, GError **error)
 
 /* ---- folders of notch inspect ---------------------------------------------------------------------------------- */
 
-/* The image that a folder is about, as its summary says; NULL where it does not. */
+/* The image that a folder is about, as its summary says; NULL where it does not. A path that was given from some folder means
+ * nothing from another one, where an image of that name may be another image: then the way from the results counts. */
 static char *
 image_of (const char *folder)
 {
@@ -301,7 +202,13 @@ image_of (const char *folder)
   JsonNode *root = json_parser_load_from_file (parser, path, NULL) ? json_parser_get_root (parser) : NULL;
   if (!root || !JSON_NODE_HOLDS_OBJECT (root))
     return NULL;
-  return g_strdup (json_object_get_string_member_with_default (json_node_get_object (root), "file", NULL));
+  JsonObject *summary = json_node_get_object (root);
+  const char *file = json_object_get_string_member_with_default (summary, "file", NULL);
+  const char *from_here = json_object_get_string_member_with_default (summary, "file_from_here", NULL);
+  if (file && g_path_is_absolute (file))
+    return g_strdup (file);
+  g_autofree char *way = from_here ? g_build_filename (folder, from_here, NULL) : NULL;
+  return way ? g_canonicalize_filename (way, NULL) : NULL;
 }
 
 /* Where the truth about a folder's image is: truth.csv in it, or IMAGE-truth.csv beside the image, as notch simulate names it;
@@ -389,73 +296,6 @@ read_run (NotchDataset *dataset, const char *path, GError **error)
   return TRUE;
 }
 
-/* ---- crops ----------------------------------------------------------------------------------------------------- */
-
-static gboolean
-is_image (const char *path)
-{
-  g_autofree char *lower = g_ascii_strdown (path, -1);
-  return g_str_has_suffix (lower, ".png") || g_str_has_suffix (lower, ".tif") || g_str_has_suffix (lower, ".tiff");
-}
-
-static gboolean
-has_images (const char *folder)
-{
-  g_autoptr (GPtrArray) list = notch_list_folder (folder);
-  for (guint i = 0; i < list->len; i++)
-    if (is_image (list->pdata[i]))
-      return TRUE;
-  return FALSE;
-}
-
-static gboolean
-is_crops (const char *path)
-{
-  g_autoptr (GPtrArray) list = notch_list_folder (path);
-  for (guint i = 0; i < list->len; i++)
-    if (is_folder (list->pdata[i]) && has_images (list->pdata[i]))
-      return TRUE;
-  return FALSE;
-}
-
-/* Nobody knows of which wafer a crop is, so each is its own. */
-static gboolean
-read_crop (NotchDataset *dataset, const char *path, const char *class_name, GError **error)
-{
-  gint64 w = 0, h = 0, w2 = 0, h2 = 0;
-  g_autofree float *test = read_page (path, 1, &w, &h, error);
-  g_autofree float *reference = test ? read_page (path, 2, &w2, &h2, NULL) : NULL;
-  if (!test)
-    return FALSE;
-  if (h > MOST_PATCH || (reference && (w2 != w || h2 != h))) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,
-                 "%s: a crop is at most %d px a side, and its second page, the reference, as large as the first", path,
-                 MOST_PATCH);
-    return FALSE;
-  }
-  NotchExample example = { .name = g_strdup (path), .wafer = notch_dataset_name (dataset->wafer_name, path) };
-  for (int f = 0; f < NOTCH_N_FEATURES; f++)
-    example.value[f] = NAN;
-  example.patch = make_patch (dataset, test, reference, w, h);
-  g_array_append_val (dataset->example, example);
-  set_class (dataset, dataset->example->len - 1, class_name);
-  return TRUE;
-}
-
-static gboolean
-read_crops (NotchDataset *dataset, const char *path, GError **error)
-{
-  g_autoptr (GPtrArray) classes = notch_list_folder (path);
-  for (guint c = 0; c < classes->len; c++) {
-    g_autoptr (GPtrArray) list = notch_list_folder (classes->pdata[c]);
-    g_autofree char *name = g_path_get_basename (classes->pdata[c]);
-    for (guint i = 0; i < list->len; i++)
-      if (is_image (list->pdata[i]) && !read_crop (dataset, list->pdata[i], name, error))
-        return FALSE;
-  }
-  return TRUE;
-}
-
 /* ---- the table ------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -470,7 +310,7 @@ static const struct {
   { "a folder of notch inspect", is_result, read_result, FALSE },
   { "the output folder of notch inspect", is_run, read_run, FALSE },
   { "a folder with a folder of wafer maps for each class", notch_is_map_folder, notch_read_map_folder, TRUE },
-  { "a folder with a folder of crops for each class", is_crops, read_crops, FALSE },
+  { "a folder with a folder of crops for each class", notch_is_crops, notch_read_crops, FALSE },
 };
 
 static gboolean
@@ -502,6 +342,7 @@ notch_dataset_load (char **paths, GError **error)
   for (int i = 0; paths[i]; i++)
     if (!read_path (dataset, paths[i], error))
       return NULL;
+  notch_dataset_note_sides (dataset);
   notch_dataset_sort_classes (dataset);
   return g_steal_pointer (&dataset);
 }

@@ -273,17 +273,24 @@ note_pairs (NotchDataset *dataset, const Pairs *pairs, const char *what)
 void
 notch_dataset_check (NotchDataset *dataset, const guint8 *parts)
 {
-  g_autofree gint64 *count = notch_dataset_count (dataset, NULL, 0);
+  g_autofree gint64 *count = notch_dataset_count (dataset, parts, NOTCH_PART_TRAIN),
+                    *held = notch_dataset_count (dataset, parts, NOTCH_PART_HELD_OUT);
   g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   Pairs conflict = { 0 }, across = { 0 }, twice = { 0 };
   for (guint c = 0; c < dataset->class_name->len; c++)
-    if (count[c] < FEW)
+    if (count[c] + held[c] < FEW)
       g_ptr_array_add (dataset->note, g_strdup_printf ("class %s has %" G_GINT64_FORMAT " example%s; give at least %d",
-                                                       (char *) dataset->class_name->pdata[c], count[c],
-                                                       count[c] == 1 ? "" : "s", FEW));
+                                                       (char *) dataset->class_name->pdata[c], count[c] + held[c],
+                                                       count[c] + held[c] == 1 ? "" : "s", FEW));
+  for (guint c = 0; c < dataset->class_name->len; c++)
+    if (count[c] == 0 && held[c] > 0)
+      g_ptr_array_add (dataset->note, g_strdup_printf ("class %s: none of its %" G_GINT64_FORMAT
+                                                       " examples is left to learn from; hold out "
+                                                       "less, or give more images of it",
+                                                       (char *) dataset->class_name->pdata[c], held[c]));
   for (guint i = 0; i < dataset->example->len; i++) {
     const NotchExample *example = notch_example (dataset, i);
-    if (example->class_index == -1)
+    if (parts[i] == NOTCH_PART_NONE)
       continue;
     char *look = look_of (dataset, example);
     guint before = GPOINTER_TO_UINT (g_hash_table_lookup (seen, look));
@@ -296,7 +303,7 @@ notch_dataset_check (NotchDataset *dataset, const guint8 *parts)
     if (other->class_index != example->class_index)
       count_pair (&conflict, other, example);
     else
-      count_pair (parts && parts[before - 1] != parts[i] ? &across : &twice, other, example);
+      count_pair (parts[before - 1] != parts[i] ? &across : &twice, other, example);
   }
   note_pairs (dataset, &conflict, "but of another class; look at them and decide for one");
   note_pairs (dataset, &across, "in what is held out, which then is no test; leave one of each out");

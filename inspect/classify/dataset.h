@@ -3,6 +3,7 @@
 
 #include "inspect/csv.h"
 #include "inspect/detect/result.h"
+#include "inspect/sign/binmap.h"
 
 /* What an example is for. */
 typedef enum { NOTCH_PART_NONE, NOTCH_PART_TRAIN, NOTCH_PART_HELD_OUT } NotchSplit;
@@ -11,6 +12,12 @@ typedef enum { NOTCH_PART_NONE, NOTCH_PART_TRAIN, NOTCH_PART_HELD_OUT } NotchSpl
 enum { NOTCH_CLASS_ODD = -2 };
 #define NOTCH_ODD "odd"
 
+/* px: side of the middle of a patch that is kept, which is as much as networks look at. */
+enum { NOTCH_MOST_PATCH_SIDE = 64 };
+
+/* Bytes that an image of a single example has in memory at most while it is decoded, whatever it says of itself. */
+#define NOTCH_EXAMPLE_BUDGET (G_GUINT64_CONSTANT (64) << 20)
+
 /* A defect, or a wafer map, as a classifier sees it. */
 typedef struct {
   char *name;      /* for messages: the folder or file, and the defect's number */
@@ -18,33 +25,39 @@ typedef struct {
   int wafer;       /* into NotchDataset.wafer_name: the image that it is from */
   double
       value[NOTCH_N_FEATURES]; /* as defects.csv has them, so that classes do not depend on what it rounds; NAN: none */
-  float *patch;    /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL; of a wafer
-                                * map a NotchRaster */
+  union {
+    float *patch;        /* 2 x patch_side^2, test and reference as NotchDefect.patch has them, or NULL */
+    NotchRaster *raster; /* of a wafer map, whose two planes are as large as those of a patch of NOTCH_RASTER_SIDE */
+  };
   NotchSplit mark; /* what the data says that it is for */
 } NotchExample;
 
 typedef struct {
   GPtrArray *class_name; /* char *, in the order of the alphabet */
   GPtrArray *wafer_name; /* char *, in the order that they were read in */
-  GArray *example;       /* NotchExample, wafer by wafer */
-  int patch_side;        /* px; of all patches; 0: no example has one */
-  gboolean maps;         /* the examples are wafer maps */
-  GPtrArray *note;       /* char *: what the user should know of the data, a line each */
+  GArray *example;       /* NotchExample, in the order that they were read in */
+  int patch_side;        /* px; of all patches, the largest's, at most NOTCH_MOST_PATCH_SIDE; 0: no example has one */
+  guint n_of_side[NOTCH_MOST_PATCH_SIDE + 1]; /* patches of that side, before they were all brought to one */
+  gboolean maps;                              /* the examples are wafer maps */
+  GPtrArray *note;                            /* char *: what the user should know of the data, a line each */
 } NotchDataset;
 
 /* Reads what the paths hold, all into one dataset. A path is one of
  *
  *   a folder of `notch inspect` (OUT/STEM), or one that holds such folders (OUT). Which class a defect is says review.csv in
  *     it (defect_id or id, and class), or else the truth: truth.csv in it, or IMAGE-truth.csv beside the image, as
- *     `notch simulate` names it; a defect has the class of the truth that it is matched with, as `notch score` matches
+ *     `notch simulate` names it, wherever that lies now as seen from the folder; a defect has the class of the truth that it
+ *     is matched with, as `notch score` matches
  *   FOLDER=TRUTH.csv, the same with the truth named
  *   a defects.csv whose column `class` was reviewed
  *   wafer maps: a table of them, or a folder with a folder of them for each class (dataset-maps.h); not with others
- *   a folder with a folder of images for each class, each image the test alone, or in two pages test and reference
+ *   a folder with a folder of images for each class, each image the test alone, or in two pages test and reference; the
+ *     images of a wafer in a folder of its name in the class's, CLASS/WAFER, else each is a wafer, and a note says so
  *
  * Patches are those of patches.tif, which `notch inspect --format patches` writes: two pages, test and reference, of
  * side x (n side) px, a patch a row of defects.csv, floats; what is no number is not known, and a patch of nothing else is
- * none. The order of the paths and of what is in them decides the order of the examples, nothing else does. */
+ * none. Of large ones the middle is kept, small ones are continued by their edges, and a note says how many. The order of
+ * the paths and of what is in them decides the order of the examples, nothing else does. */
 NotchDataset *notch_dataset_load (char **paths, GError **error);
 NotchDataset *notch_dataset_new (void);
 void notch_dataset_free (NotchDataset *dataset);
@@ -87,6 +100,6 @@ int *notch_dataset_class_index (const NotchDataset *dataset);
 /* Examples of each class, for those of one part (or all, with parts NULL), and last those that are odd; class_name->len + 1
  * numbers, freed with g_free. */
 gint64 *notch_dataset_count (const NotchDataset *dataset, const guint8 *parts, int part);
-/* Adds notes about classes that are too small, and examples that are the same: twice in one part, in both parts, or with
- * different classes. */
+/* Adds notes about classes that are too small or have nothing in what is learned from, and examples that are the same: twice in
+ * one part, in both parts, or with different classes. Those in no part do not count. */
 void notch_dataset_check (NotchDataset *dataset, const guint8 *parts);

@@ -3,11 +3,12 @@
 
 #include <glib.h>
 
-/* How much an answer would teach: 0 to 1. The margin is the largest of c probabilities less the second; `rarity` is the share
- * of all that lie nearer to what is known. */
+/* How much an answer would teach: 0 to 1. The margin is the largest of c probabilities less the second; `rarity` is that
+ * of notch_mine_rarity. */
 double notch_mine_worth (const float *probability, int n_classes, double rarity);
 
-/* The share of n distances that are below each of them. */
+/* The share of n distances that are below each of them, which counts itself: so the nearest, or the only one, is worth
+ * something, too. 1 / n to 1. */
 void notch_mine_rarity (const double *distance, gsize n, double *rarity);
 
 /* Chooses `most` of n examples, one after the other: the one whose worth times its distance from the nearest that was chosen

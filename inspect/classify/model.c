@@ -256,13 +256,29 @@ compute_hash (const guint8 *data, gsize n, guint8 hash[HASH_BYTES])
   g_checksum_get_digest (sum, hash, &size);
 }
 
+/* Bytes of the file but its hash; 0 where they are more than a byte array has room for. */
+static gsize
+file_bytes (const NotchModel *model, gsize n_header)
+{
+  const guint64 most = G_MAXUINT32 - HASH_BYTES - ALIGN;
+  guint64 n = align (FIRST_LINE_BYTES + n_header);
+  for (guint i = 0; i < model->section->len && n < most; i++) {
+    const guint64 size = g_bytes_get_size (((NotchSection *) model->section->pdata[i])->bytes);
+    n = size < most ? n + align (size) : most;
+  }
+  return n < most ? (gsize) n : 0;
+}
+
 GBytes *
-notch_model_to_bytes (NotchModel *model)
+notch_model_to_bytes (NotchModel *model, GError **error)
 {
   g_autofree char *header = header_of (model);
-  gsize n_header = strlen (header), n = align (FIRST_LINE_BYTES + n_header);
-  for (guint i = 0; i < model->section->len; i++)
-    n += align (g_bytes_get_size (((NotchSection *) model->section->pdata[i])->bytes));
+  const gsize n_header = strlen (header), n = file_bytes (model, n_header);
+  if (n == 0) {
+    notch_model_refuse (model, error,
+                        "needs more than the 4 GiB that a model file can have; learn fewer trees or weights");
+    return NULL;
+  }
   char first[FIRST_LINE_BYTES + 1];
   g_snprintf (first, sizeof first, "%s%d %012" G_GSIZE_FORMAT " %012" G_GSIZE_FORMAT "\n", magic, VERSION, n_header,
               n + HASH_BYTES);
@@ -286,10 +302,10 @@ notch_model_to_bytes (NotchModel *model)
 gboolean
 notch_model_save (NotchModel *model, const char *path, GError **error)
 {
-  g_autoptr (GBytes) bytes = notch_model_to_bytes (model);
+  g_autoptr (GBytes) bytes = notch_model_to_bytes (model, error);
   gsize n = 0;
-  const char *data = g_bytes_get_data (bytes, &n);
-  if (!notch_write_file (path, data, (gssize) n, error))
+  const char *data = bytes ? g_bytes_get_data (bytes, &n) : NULL;
+  if (!data || !notch_write_file (path, data, (gssize) n, error))
     return FALSE;
   g_free (model->path);
   model->path = g_strdup (path);
@@ -474,18 +490,17 @@ notch_model_from_bytes (GBytes *bytes, const char *path, GError **error)
 
 G_GNUC_INTERNAL GResource *notch_models_get_resource (void); /* made by the build */
 
-static NotchModel *
-load_shipped (GError **error)
+NotchModel *
+notch_model_shipped (const char *purpose, GError **error)
 {
-  g_autoptr (GBytes) bytes = g_resource_lookup_data (notch_models_get_resource (), "/notch/defects.model", 0, error);
+  g_autofree char *name = g_strdup_printf ("/notch/%s.model", purpose);
+  g_autoptr (GBytes) bytes = g_resource_lookup_data (notch_models_get_resource (), name, 0, error);
   return bytes ? notch_model_from_bytes (bytes, NOTCH_MODEL_SHIPPED, error) : NULL;
 }
 
 NotchModel *
 notch_model_load (const char *path, GError **error)
 {
-  if (strcmp (path, NOTCH_MODEL_SHIPPED) == 0)
-    return load_shipped (error);
   g_autofree char *data = NULL;
   gsize n = 0;
   if (!notch_bytes_load (path, "a model", &data, &n, error))

@@ -58,13 +58,15 @@ int *notch_model_columns (const NotchModel *model, GError **error);
 /* Fills the error with a line that begins with the model's file; FALSE. */
 gboolean notch_model_refuse (const NotchModel *model, GError **error, const char *format, ...) G_GNUC_PRINTF (3, 4);
 
-/* The file's bytes, a function of the model alone; sets `hash`. */
-GBytes *notch_model_to_bytes (NotchModel *model);
+/* The file's bytes, a function of the model alone; sets `hash`. NULL where they would be 4 GiB or more. */
+GBytes *notch_model_to_bytes (NotchModel *model, GError **error);
 /* `path` stands in errors. */
 NotchModel *notch_model_from_bytes (GBytes *bytes, const char *path, GError **error);
 /* Writes aside and renames; sets `hash` and `path`. */
 gboolean notch_model_save (NotchModel *model, const char *path, GError **error);
-/* Reads a model file, the one that is built in where the path is NOTCH_MODEL_SHIPPED, or what XGBoost saved as JSON
+/* The model that is built in for "defects", or for "signature". */
+NotchModel *notch_model_shipped (const char *purpose, GError **error);
+/* Reads a model file, or what XGBoost saved as JSON
  * (booster.save_model ("m.json"), with feature_names; the attribute `classes`, names with commas between, tells the classes,
  * else they are class_0, class_1, …). */
 NotchModel *notch_model_load (const char *path, GError **error);

@@ -4,22 +4,18 @@
  * which one is given. */
 #include "inspect/classify/augment.h"
 #include "inspect/classify/net-classifier.h"
-#include "inspect/sign/binmap.h"
-
-#include <string.h>
 
 enum { SIDE = NOTCH_RASTER_SIDE, CELLS = NOTCH_RASTER_CELLS, VIEWS = 8 };
 
-/* Three planes: of each cell the part that failed, the part that passed, and where there are dice the square of the distance
- * from the middle, in radii. Without dice all are 0, as beyond the image's edge. */
+/* Three planes: of each cell twice the part that failed, the part that passed, and where there are dice the square of the
+ * distance from the middle, in radii. Without dice all are 0, as beyond the image's edge. */
 static void
 draw (const NotchNetImages *images, gsize i, NotchRandom *random, float *image)
 {
   const NotchNetExamples *examples = images->data;
   const gsize views = (gsize) examples->views;
-  NotchRaster raster;
+  NotchRaster raster = *examples->example[i / views]->raster;
   float scratch[CELLS];
-  memcpy (&raster, examples->example[i / views]->patch, sizeof raster);
   NotchPatchPair pair = { SIDE, 0, raster.fail, raster.present, scratch };
   if (random)
     notch_augment (&pair, NOTCH_AUGMENT_MAP, random);

@@ -31,10 +31,8 @@ static void
 measure_map (gpointer data, int i)
 {
   const Measuring *measuring = data;
-  NotchRaster raster;
   double value[NOTCH_SIGNATURE_MOST];
-  memcpy (&raster, measuring->example[i].patch, sizeof raster);
-  notch_signature_measure (&raster, value);
+  notch_signature_measure (measuring->example[i].raster, value);
   for (gsize f = 0; f < measuring->n_features; f++)
     measuring->row[(gsize) i * measuring->n_features + f] = (float) value[f];
 }
@@ -135,14 +133,22 @@ const NotchClassifier notch_classifier_signature = {
 
 #define ALPHA 0.05
 
-static const char *const no_place[] = { NOTCH_SIGNATURE_NONE, "Random", "Near-full" };
+static gboolean
+is_place (const char *name)
+{
+  static const char *const no_place[] = { NOTCH_SIGNATURE_NONE, "Random", "Near-full", NULL };
+  return !g_strv_contains (no_place, name);
+}
 
+/* Cut dice are left out whether they fail or pass, also where the recipe has them inspected: they are smaller and all lie
+ * along the edge, so counted they would fail more rarely there, and counted only when they fail more often; either looks like
+ * a signature. */
 static int
 bin_of (const NotchDie *die)
 {
-  if (die->n_defects > 0 || die->failed)
-    return NOTCH_BIN_FAIL;
-  return die->kind == NOTCH_DIE_WHOLE && !die->blank ? NOTCH_BIN_PASS : NOTCH_BIN_NONE;
+  if (die->kind != NOTCH_DIE_WHOLE)
+    return NOTCH_BIN_NONE;
+  return die->n_defects > 0 || die->failed ? NOTCH_BIN_FAIL : NOTCH_BIN_PASS;
 }
 
 NotchBinMap *
@@ -165,29 +171,28 @@ gboolean
 notch_signature_read (const NotchTrained *trained, const NotchBinMap *map, const NotchCompute *compute,
                       NotchSignature *signature, GError **error)
 {
-  const NotchModel *model = trained->model;
-  const int n_classes = (int) model->class_name->len;
+  const GPtrArray *class_name = trained->model->class_name;
+  const int n_classes = (int) class_name->len;
   g_autofree float *probability = g_new (float, n_classes);
   NotchRaster raster;
   notch_binmap_rasterize (map, &raster);
-  const NotchExample example = { .patch = (float *) (gpointer) &raster };
+  const NotchExample example = { .raster = &raster };
   if (!notch_trained_probabilities (trained, &example, 1, NOTCH_RASTER_SIDE, compute, probability, error))
     return FALSE;
-  *signature = (NotchSignature){ .name = NOTCH_SIGNATURE_NONE,
-                                 .chance = notch_binmap_chance (map, notch_compute_jobs (compute)) };
-  if (signature->chance <= ALPHA) {
-    int best = notch_trained_decide (trained, probability, NAN, &signature->confidence);
-    signature->name = best < n_classes ? model->class_name->pdata[best] : NOTCH_UNKNOWN;
-    return TRUE;
+  *signature = (NotchSignature){ .chance = NAN };
+  int best = notch_trained_decide (trained, probability, NAN, &signature->confidence);
+  if (best == n_classes || is_place (class_name->pdata[best]))
+    signature->chance = notch_binmap_chance (map, notch_compute_jobs (compute));
+  if (signature->chance > ALPHA) {
+    for (int c = 0; c < n_classes; c++)
+      if (is_place (class_name->pdata[c]))
+        probability[c] = -1; /* less than any */
+    best = notch_trained_decide (trained, probability, NAN, &signature->confidence);
   }
-  double whole = 0, most = 0;
-  for (gsize k = 0; k < G_N_ELEMENTS (no_place); k++) {
-    int c = notch_model_class (model, no_place[k]);
-    double p = c >= 0 ? (double) probability[c] : 0;
-    whole += p;
-    if (p > most)
-      most = p, signature->name = no_place[k];
+  signature->name = best < n_classes ? class_name->pdata[best] : NOTCH_UNKNOWN;
+  if (signature->confidence < 0) { /* all classes are places, so the model has no say */
+    signature->name = NOTCH_SIGNATURE_NONE;
+    signature->confidence = NAN;
   }
-  signature->confidence = whole > 0 ? most / whole : 1;
   return TRUE;
 }

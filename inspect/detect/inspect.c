@@ -418,10 +418,25 @@ tell_noise (NotchResult *result, const NotchPlan *plan)
   g_ptr_array_add (result->reason, g_strdup (line));
 }
 
+/* Whether the wafer's whole edge is in the image, but for what a tight frame cuts. */
+static gboolean
+is_whole_wafer (const NotchResult *result)
+{
+  const NotchOutline *edge = &result->outline;
+  const double reach = 0.98 * edge->radius;
+  return edge->radius > 0 && edge->x >= reach && edge->y >= reach && (double) result->width - edge->x >= reach
+         && (double) result->height - edge->y >= reach;
+}
+
+/* The model that comes with notch has seen whole wafers: where dice are a part of one, centre and edge mean nothing. What a
+ * recipe names is for what it inspects. */
 static gboolean
 read_signature (NotchResult *result, const NotchClasses *classes, const NotchCompute *compute, GError **error)
 {
-  g_autoptr (NotchBinMap) map = classes->signature && result->grid ? notch_binmap_of_grid (result->grid) : NULL;
+  gboolean fits =
+      classes->signature && result->grid
+      && (g_strcmp0 (result->recipe->classify.signature_model, NOTCH_MODEL_SHIPPED) != 0 || is_whole_wafer (result));
+  g_autoptr (NotchBinMap) map = fits ? notch_binmap_of_grid (result->grid) : NULL;
   NotchSignature signature;
   if (!map)
     return TRUE;

@@ -161,7 +161,7 @@ typedef struct {
   GPtrArray *class_name; /* char *, in the order of the rules, "other" last, or of the model, "unknown" last */
   gint64 *class_count;   /* beside it */
   char *signature;       /* what the failed dice look like together; NULL: no model of maps, or too few dice */
-  double signature_confidence, signature_chance; /* 0 to 1; the chance that they lie together like this by chance */
+  double signature_confidence, signature_chance; /* as in NotchSignature */
   char *signature_model, *signature_model_hash;  /* NULL: none */
   char *model, *model_hash;                      /* of the classifier: its file and SHA-256; NULL: the recipe's rules */
   GArray *drift;       /* NotchDrift, of every column that the model looks at, then of the classes; NULL: not known */

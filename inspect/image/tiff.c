@@ -725,6 +725,14 @@ check_blocks (Tiff *t, TIFF *tiff, guint64 file_bytes, GError **error)
   return TRUE;
 }
 
+/* A resolution is a float, so a size that is made of it is known to seven digits. */
+static double
+pixel_size (double unit_um, float resolution)
+{
+  char text[G_ASCII_DTOSTR_BUF_SIZE];
+  return g_ascii_strtod (g_ascii_formatd (text, sizeof text, "%.7g", unit_um / (double) resolution), NULL);
+}
+
 static void
 read_resolution (NotchSource *source, TIFF *tiff)
 {
@@ -733,9 +741,9 @@ read_resolution (NotchSource *source, TIFF *tiff)
   TIFFGetFieldDefaulted (tiff, TIFFTAG_RESOLUTIONUNIT, &unit);
   double unit_um = unit == RESUNIT_INCH ? 25400 : unit == RESUNIT_CENTIMETER ? 10000 : 0;
   if (TIFFGetField (tiff, TIFFTAG_XRESOLUTION, &x) && x > 0)
-    source->pixel_um_x = unit_um / (double) x;
+    source->pixel_um_x = pixel_size (unit_um, x);
   if (TIFFGetField (tiff, TIFFTAG_YRESOLUTION, &y) && y > 0)
-    source->pixel_um_y = unit_um / (double) y;
+    source->pixel_um_y = pixel_size (unit_um, y);
 }
 
 static void

@@ -145,6 +145,13 @@ notch_aside_sweep (const char *folder)
 }
 
 gboolean
+notch_same_file (const char *a, const char *b)
+{
+  GStatBuf x, y;
+  return g_stat (a, &x) == 0 && g_stat (b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+gboolean
 notch_can_write (const char *path, GError **error)
 {
   g_autofree char *folder = g_path_get_dirname (path);

@@ -326,7 +326,7 @@ notch_paint_header (NotchPaint *paint, const NotchColumn *column, double y, cons
 
   NotchWords words = { .size = size, .ink = column->ink, .wrap = column->width };
   y += notch_paint_words (paint, column->x, y, facts, &words).height;
-  words.ink = notch_ink_mix (badge[result->verdict].plate, column->ink, 0.3);
+  words.bold = TRUE;
   for (guint i = 0; result->reason && i < result->reason->len; i++)
     y += notch_paint_words (paint, column->x, y, g_ptr_array_index (result->reason, i), &words).height;
   return y;

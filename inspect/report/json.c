@@ -62,13 +62,33 @@ begin (JsonBuilder *to, const char *name)
   json_builder_begin_object (to);
 }
 
-static void
-add_image (JsonBuilder *to, const NotchResult *result)
+/* The way from a folder to a file, neither of which needs to be there, without a look at links. */
+static char *
+way_from (const char *folder, const char *file)
 {
+  g_autofree char *start = g_canonicalize_filename (folder, NULL), *end = g_canonicalize_filename (file, NULL);
+  g_auto (GStrv) from = g_strsplit (start, G_DIR_SEPARATOR_S, -1), to = g_strsplit (end, G_DIR_SEPARATOR_S, -1);
+  GString *way = g_string_new (NULL);
+  guint same = 0;
+  while (from[same] && to[same] && strcmp (from[same], to[same]) == 0)
+    same++;
+  for (guint i = same; from[i]; i++)
+    g_string_append (way, ".." G_DIR_SEPARATOR_S);
+  g_autofree char *rest = g_strjoinv (G_DIR_SEPARATOR_S, to + same);
+  g_string_append (way, rest);
+  return g_string_free (way, FALSE);
+}
+
+static void
+add_image (JsonBuilder *to, const NotchReportJob *job)
+{
+  const NotchResult *result = job->result;
+  g_autofree char *from_here = way_from (job->folder, result->path);
   static const char *const sample[] = {
     [NOTCH_SAMPLE_U8] = "uint8", [NOTCH_SAMPLE_U16] = "uint16", [NOTCH_SAMPLE_F32] = "float32"
   };
   add_text (to, "file", result->path);
+  add_text (to, "file_from_here", from_here);
   add_text (to, "stem", result->stem);
   begin (to, "image");
   add_count (to, "width_px", result->width);
@@ -407,7 +427,7 @@ notch_report_json (const NotchReportJob *job, GError **error)
   add_text (to, "version", notch_version ());
   add_text (to, "device", result->device);
   add_text (to, "asked", result->asked);
-  add_image (to, result);
+  add_image (to, job);
   add_text (to, "verdict", notch_verdict_name[result->verdict]);
   add_lines (to, "reasons", result->reason);
   add_lines (to, "warnings", result->warning);

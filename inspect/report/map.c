@@ -251,6 +251,8 @@ describe (const NotchResult *result)
     g_string_append_printf (
         text, " · %" G_GINT64_FORMAT " dice inspected, %" G_GINT64_FORMAT " with defects, %" G_GINT64_FORMAT " failed",
         count.dice, count.status[NOTCH_STATUS_DEFECTIVE], count.failed);
+  if (result->signature)
+    g_string_append_printf (text, " · signature %s", result->signature);
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 

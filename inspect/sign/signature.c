@@ -16,6 +16,8 @@
 #define N_SCALES     3
 #define N_LENGTHS    3
 #define LONGEST      15
+#define MARGIN       (LONGEST / 2 + 3) /* what a line from a cell reaches, and one two cells beside it */
+#define STRIDE       (SIDE + 2 * MARGIN)
 #define SAME         1e-9 /* what differs less differs by rounding */
 
 /* A raster with what several features need. */
@@ -27,6 +29,8 @@ typedef struct {
   double background;                        /* the same away from what stands out */
   double smooth[N_SCALES][CELLS];           /* density around a cell */
   double excess[N_SCALES][CELLS];           /* above the background, in sigmas of dice that fail by chance */
+  double present[STRIDE * STRIDE];          /* the raster with a margin without dice, where lines end */
+  double fail[STRIDE * STRIDE];
 } Map;
 
 static const double ring_edge[N_RINGS + 1] = { 0, 0.2, 0.35, 0.5, 0.65, 0.77, 0.86, 0.94, 2 };
@@ -85,6 +89,13 @@ smooth (const NotchRaster *raster, double sigma, double background, double *dens
     }
 }
 
+/* The place of a cell in a raster with a margin. */
+static int
+in_margin (int x, int y)
+{
+  return (y + MARGIN) * STRIDE + x + MARGIN;
+}
+
 static void
 prepare (Map *map, const NotchRaster *raster)
 {
@@ -96,6 +107,8 @@ prepare (Map *map, const NotchRaster *raster)
     map->y[i] = (i / SIDE + 0.5) * 2 / SIDE - 1;
     map->radius[i] = hypot (map->x[i], map->y[i]);
     map->area += (double) raster->present[i];
+    map->present[in_margin (i % SIDE, i / SIDE)] = (double) raster->present[i];
+    map->fail[in_margin (i % SIDE, i / SIDE)] = (double) raster->fail[i];
     fails += (double) (raster->present[i] * raster->fail[i]);
   }
   map->density = map->area > 0 ? fails / map->area : 0;
@@ -266,7 +279,7 @@ measure_blobs (const Map *map, double *to)
 
 /* A cell of a line, counted from its middle, and how much of it is in the line. */
 typedef struct {
-  int x, y;
+  int to; /* in a raster with a margin */
   double part;
 } Step;
 
@@ -286,7 +299,7 @@ draw_line (double c, double s, int length, Step *step, int aside[2])
       double part = far ? across - low : 1 - across + low;
       int side = (int) low + far;
       if (part > 0)
-        step[n++] = (Step){ flat ? at : side, flat ? side : at, part };
+        step[n++] = (Step){ flat ? side * STRIDE + at : at * STRIDE + side, part };
     }
   }
   aside[0] = (int) lrint (-2 * s);
@@ -298,14 +311,12 @@ draw_line (double c, double s, int length, Step *step, int aside[2])
 static double
 along_line (const Map *map, int x, int y, const Step *step, int n, double *present)
 {
+  const int from = in_margin (x, y);
   double sum = 0, whole = 0;
   for (int k = 0; k < n; k++) {
-    int u = x + step[k].x, v = y + step[k].y;
-    if (u < 0 || u >= SIDE || v < 0 || v >= SIDE)
-      continue;
-    double w = step[k].part * (double) map->raster->present[v * SIDE + u];
+    double w = step[k].part * map->present[from + step[k].to];
     whole += w;
-    sum += w * (double) map->raster->fail[v * SIDE + u];
+    sum += w * map->fail[from + step[k].to];
   }
   *present = whole;
   return sum;

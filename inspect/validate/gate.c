@@ -15,8 +15,9 @@
 /* A key of [gate]. */
 typedef struct {
   const char *name, *summary;
-  double least, most;  /* what may be asked for */
-  gboolean is_ceiling; /* the figure may be so large at most */
+  double least, most;    /* what may be asked for */
+  gboolean is_ceiling;   /* the figure may be so large at most */
+  gboolean has_interval; /* given enough wafers */
   NotchMetric (*figure) (const NotchValidation *validation);
   const char *way_out; /* NULL, or what to do where it cannot be judged */
 } GateKey;
@@ -83,16 +84,16 @@ against_of (const NotchValidation *v)
 }
 
 static const GateKey gate_keys[] = {
-  { "macro_f1", "macro-F1", 0, 1, FALSE, macro_f1_of, NULL },
-  { "accuracy", "accuracy", 0, 1, FALSE, accuracy_of, NULL },
-  { "kappa", "kappa", -1, 1, FALSE, kappa_of, NULL },
-  { "ece", "calibration error", 0, 1, TRUE, ece_of, NULL },
-  { "brier", "Brier score", 0, 2, TRUE, brier_of, NULL },
-  { "unknown_auroc", "area under the curve of unknown classes", 0, 1, FALSE, unknown_of,
+  { "macro_f1", "macro-F1", 0, 1, FALSE, TRUE, macro_f1_of, NULL },
+  { "accuracy", "accuracy", 0, 1, FALSE, TRUE, accuracy_of, NULL },
+  { "kappa", "kappa", -1, 1, FALSE, TRUE, kappa_of, NULL },
+  { "ece", "calibration error", 0, 1, TRUE, TRUE, ece_of, NULL },
+  { "brier", "Brier score", 0, 2, TRUE, TRUE, brier_of, NULL },
+  { "unknown_auroc", "area under the curve of unknown classes", 0, 1, FALSE, FALSE, unknown_of,
     "give --leave-out and enough of each class, or examples of classes that the model does not know" },
-  { "nuisance_removed", "share of nuisances taken out", 0, 1, FALSE, nuisance_of,
+  { "nuisance_removed", "share of nuisances taken out", 0, 1, FALSE, FALSE, nuisance_of,
     "give examples of nuisances and of others, and --nuisances where their names do not tell" },
-  { "against_p", "McNemar's p of being worse than the other model", 0, 1, FALSE, against_of,
+  { "against_p", "McNemar's p of being worse than the other model", 0, 1, FALSE, FALSE, against_of,
     "compare with --against MODEL" },
 };
 
@@ -227,15 +228,18 @@ notch_gate_load (const char *path, const GPtrArray *class_name, GError **error)
 
 /* ---- judging ------------------------------------------------------------------------------------------------------- */
 
+/* By the worse end of the interval where that is asked for; a figure that could have one and has none, as of a single wafer,
+ * cannot be judged then. */
 static void
-judge_one (const NotchGate *gate, const char *what, const NotchMetric *metric, double limit, gboolean is_ceiling,
-           const char *way_out, GPtrArray *unmet)
+judge_one (const NotchGate *gate, const char *what, const NotchMetric *metric, gboolean has_interval, double limit,
+           gboolean is_ceiling, const char *way_out, GPtrArray *unmet)
 {
-  double end = is_ceiling ? metric->high : metric->low;
-  gboolean interval = gate->by_interval && !isnan (end);
-  double value = interval ? end : metric->value;
+  const gboolean interval = gate->by_interval && has_interval;
+  const double value = !interval ? metric->value : is_ceiling ? metric->high : metric->low;
   if (isnan (limit) || (is_ceiling ? value <= limit : value >= limit))
     return;
+  if (isnan (value) && !isnan (metric->value))
+    way_out = "it has no interval, give more wafers";
   if (isnan (value))
     g_ptr_array_add (unmet, g_strdup_printf ("%s cannot be judged by these data, %s %s is asked for%s%s", what,
                                              is_ceiling ? "at most" : "at least", notch_number (limit, -1).text,
@@ -252,13 +256,13 @@ notch_gate_judge (const NotchGate *gate, const NotchValidation *validation, GPtr
   const GPtrArray *name = validation->trained->model->class_name;
   for (int i = 0; i < N_KEYS; i++) {
     NotchMetric metric = gate_keys[i].figure (validation);
-    judge_one (gate, gate_keys[i].summary, &metric, gate->limit[i], gate_keys[i].is_ceiling, gate_keys[i].way_out,
-               unmet);
+    judge_one (gate, gate_keys[i].summary, &metric, gate_keys[i].has_interval, gate->limit[i], gate_keys[i].is_ceiling,
+               gate_keys[i].way_out, unmet);
   }
   for (guint k = 0; k < name->len; k++) {
     g_autofree char *purity = g_strdup_printf ("purity of class %s", (char *) name->pdata[k]);
     g_autofree char *recall = g_strdup_printf ("recall of class %s", (char *) name->pdata[k]);
-    judge_one (gate, purity, &validation->metrics->purity[k], gate->purity[k], FALSE, NULL, unmet);
-    judge_one (gate, recall, &validation->metrics->recall[k], gate->recall[k], FALSE, NULL, unmet);
+    judge_one (gate, purity, &validation->metrics->purity[k], TRUE, gate->purity[k], FALSE, NULL, unmet);
+    judge_one (gate, recall, &validation->metrics->recall[k], TRUE, gate->recall[k], FALSE, NULL, unmet);
   }
 }

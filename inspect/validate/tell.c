@@ -113,6 +113,23 @@ tell_left_out (const NotchValidation *v, GString *text)
   }
 }
 
+/* What is to be known of the data. */
+static void
+tell_notes (const NotchValidation *v, GString *text)
+{
+  for (guint i = 0; i < v->dataset->note->len; i++)
+    g_string_append_printf (text, "%s%s\n", i == 0 ? "\n" : "", (const char *) v->dataset->note->pdata[i]);
+}
+
+/* What a model has learned from, and whether it counts. */
+static void
+tell_seen (const NotchValidation *v, guint n, int n_wafers, const char *how, GString *text)
+{
+  if (n > 0)
+    g_string_append_printf (text, "; %u of %d wafer%s were %s and %s", n, n_wafers, n_wafers == 1 ? "" : "s", how,
+                            v->seen_count ? "count, which flatters" : "are left out");
+}
+
 char *
 notch_validation_text (const NotchValidation *v)
 {
@@ -123,9 +140,8 @@ notch_validation_text (const NotchValidation *v)
                           m->n_classes, model->hash);
   g_string_append_printf (text, "examples       %" G_GINT64_FORMAT " of %d wafer%s", m->n, m->n_wafers,
                           m->n_wafers == 1 ? ": no intervals" : "s");
-  if (v->n_seen > 0)
-    g_string_append_printf (text, "; %u of %d wafer%s were learned from and %s", v->n_seen, v->n_seen_wafers,
-                            v->n_seen_wafers == 1 ? "" : "s", v->seen_count ? "count, which flatters" : "are left out");
+  tell_seen (v, v->n_seen, v->n_seen_wafers, "learned from", text);
+  tell_seen (v, v->n_seen_other, v->n_seen_other_wafers, "learned from by the other model", text);
   g_string_append_c (text, '\n');
   append_metric (text, "macro-F1", &m->macro_f1);
   append_metric (text, "accuracy", &m->accuracy);
@@ -148,6 +164,7 @@ notch_validation_text (const NotchValidation *v)
                             v->only_other, notch_number (v->p, -1).text);
   tell_classes (v, text);
   tell_left_out (v, text);
+  tell_notes (v, text);
   return g_string_free (text, FALSE);
 }
 
@@ -241,6 +258,7 @@ add_rest (JsonBuilder *to, const NotchValidation *v)
   if (v->other) {
     begin (to, "against");
     add_text (to, "sha256", v->other->model->hash);
+    add_count (to, "only_other_learned", v->n_seen_other);
     add_number (to, "accuracy", v->other_accuracy);
     add_count (to, "only_this_right", v->only_this);
     add_count (to, "only_other_right", v->only_other);
@@ -270,7 +288,7 @@ notch_validation_json (const NotchValidation *v)
   add_count (to, "wafers", m->n_wafers);
   add_count (to, "learned_examples", v->n_seen);
   json_builder_set_member_name (to, "learned_count");
-  json_builder_add_boolean_value (to, v->seen_count && v->n_seen > 0);
+  json_builder_add_boolean_value (to, v->seen_count && v->n_seen + v->n_seen_other > 0);
   add_metric (to, "macro_f1", &m->macro_f1);
   add_metric (to, "accuracy", &m->accuracy);
   add_metric (to, "kappa", &m->kappa);

@@ -26,20 +26,26 @@ clear (NotchValidation *v)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (NotchValidation, clear)
 
-/* Which examples count: those of wafers that the model has not learned from. */
+/* Which examples count: those of wafers that neither model has learned from, for one that knows them looks better. */
 static guint8 *
 choose_examples (NotchValidation *v)
 {
   const guint n = v->dataset->example->len;
   guint8 *use = g_new0 (guint8, n + 1);
   g_autofree gboolean *seen = notch_known_wafers (v->trained->model, v->dataset);
+  g_autofree gboolean *seen_other =
+      v->other ? notch_known_wafers (v->other->model, v->dataset) : g_new0 (gboolean, v->dataset->wafer_name->len + 1);
   v->seen_count = v->options->all;
-  for (guint w = 0; w < v->dataset->wafer_name->len; w++)
+  for (guint w = 0; w < v->dataset->wafer_name->len; w++) {
     v->n_seen_wafers += seen[w];
+    v->n_seen_other_wafers += seen_other[w] && !seen[w];
+  }
   for (guint i = 0; i < n; i++) {
     const NotchExample *example = notch_example (v->dataset, i);
-    v->n_seen += seen[example->wafer] && example->class_index >= 0;
-    use[i] = v->options->all || !seen[example->wafer];
+    const gboolean here = seen[example->wafer], there = seen_other[example->wafer];
+    v->n_seen += here && example->class_index >= 0;
+    v->n_seen_other += there && !here && example->class_index >= 0;
+    use[i] = v->options->all || (!here && !there);
   }
   return use;
 }
@@ -53,11 +59,11 @@ answer (NotchValidation *v, const NotchCompute *compute, GError **error)
   const NotchAnswers *a = v->answers;
   if (!a)
     return FALSE;
-  if (a->n_known == 0 && v->n_seen > 0) {
-    g_set_error (
-        error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
-        "%s: the model has learned from all wafers that are given; give others, or --all for figures that flatter",
-        path);
+  if (a->n_known == 0 && v->n_seen + v->n_seen_other > 0) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
+                 "%s: the model%s%s has learned from all wafers that are given; give others, or --all for figures that "
+                 "flatter",
+                 path, v->n_seen_other > 0 ? " or " : "", v->n_seen_other > 0 ? v->other->model->path : "");
     return FALSE;
   }
   if (a->n_known == 0) {

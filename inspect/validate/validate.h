@@ -62,7 +62,9 @@ typedef struct {
   NotchTrained *other;
   gint64 only_this, only_other; /* right */
   double p, other_accuracy;
-  GArray *left_out; /* NotchLeftOut; NULL: not asked for */
+  guint n_seen_other;      /* examples that only the other model learned from, */
+  int n_seen_other_wafers; /* and their wafers; they count as those of n_seen do */
+  GArray *left_out;        /* NotchLeftOut; NULL: not asked for */
 } NotchValidation;
 
 /* ---- limits (gate.c) ----------------------------------------------------------------------------------------------- */

@@ -338,6 +338,13 @@ resolve (char **name, const char *recipe_path)
   *name = g_canonicalize_filename (given, from);
 }
 
+static void
+resolve_model (char **name, const char *recipe_path)
+{
+  if (g_strcmp0 (*name, NOTCH_MODEL_SHIPPED) != 0)
+    resolve (name, recipe_path);
+}
+
 NotchRecipe *
 notch_recipe_load (const char *path, GError **error)
 {
@@ -347,8 +354,8 @@ notch_recipe_load (const char *path, GError **error)
     return NULL;
   resolve (&recipe->reference.image, path);
   resolve (&recipe->reference.golden, path);
-  if (g_strcmp0 (recipe->classify.model, NOTCH_MODEL_SHIPPED) != 0)
-    resolve (&recipe->classify.model, path);
+  resolve_model (&recipe->classify.model, path);
+  resolve_model (&recipe->classify.signature_model, path);
   for (guint i = 0; i < recipe->region->len; i++) {
     NotchRegion *region = recipe->region->pdata[i];
     resolve (&region->mask, path);

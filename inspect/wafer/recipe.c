@@ -148,7 +148,8 @@ const NotchKey notch_keys[] = {
     "--model) in the current folder; notch train makes one. shipped is the one that comes with notch, and the default of a recipe "
     "that has no rules; empty: the rules decide" },
   { "classify", "signature_model", KEY_STRING, AT (classify.signature_model), 0, 0, 0, "", NULL,
-    "likewise a model of wafer maps, which says what the failed dice of a wafer look like together" },
+    "likewise a model of wafer maps, which says what the failed dice of a wafer look like together. shipped, the default, says so "
+    "of whole wafers, whose edge the image has all around; empty: no signature" },
   { "classify", "class.", KEY_RULES, AT (classify.rule), 0, 0, 0, "", NULL,
     "an expression over a defect's columns; the first that holds gives the class, else it is \"other\"" },
 
@@ -296,6 +297,7 @@ notch_recipe_new (void)
   for (gsize i = 0; i < notch_n_default_rules; i++)
     notch_recipe_add_rule (recipe->classify.rule, notch_default_rules[i][0], notch_default_rules[i][1]);
   recipe->classify.model = g_strdup (NOTCH_MODEL_SHIPPED); /* until a rule or a model is given */
+  recipe->classify.signature_model = g_strdup (NOTCH_MODEL_SHIPPED);
   return recipe;
 }
 
@@ -374,9 +376,12 @@ notch_key_append_range (GString *to, const NotchKey *key)
       g_string_append_printf (to, "%s%s", i ? (key->choice[i + 1] ? ", " : " or ") : "", key->choice[i]);
     g_string_append_printf (to, ", default %s", key->choice[(int) (key->fallback - key->least)]);
     break;
-  case KEY_STRING:
-    g_string_append (to, "a file name, default none");
+  case KEY_STRING: {
+    g_autoptr (NotchRecipe) fresh = notch_recipe_new ();
+    const char *fallback = notch_key_in_region (key) ? NULL : G_STRUCT_MEMBER (char *, fresh, key->offset);
+    g_string_append_printf (to, "a file name, default %s", fallback ? fallback : "none");
     break;
+  }
   case KEY_PAIRS:
     g_string_append (to, "a list col,row;col,row, default none");
     break;

@@ -92,7 +92,7 @@ struct NotchRecipe {
   GPtrArray *region; /* NotchRegion */
   struct {
     char *model;           /* what notch train made, or NOTCH_MODEL_SHIPPED, the default; NULL: the rules count */
-    char *signature_model; /* likewise of wafer maps; NULL: no signature */
+    char *signature_model; /* likewise of wafer maps, whatever the rules; NULL: no signature */
     GPtrArray *rule;       /* NotchRule, in order */
   } classify;
   struct { /* -1: no limit */
