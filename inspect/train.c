@@ -263,9 +263,9 @@ read_oriented (Training *training, const NotchClassifier *classifier, GError **e
 {
   const GPtrArray *known = training->dataset->class_name;
   g_auto (GStrv) name = g_strsplit (training->options->oriented, ",", -1);
-  if (!classifier->patches) {
-    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE,
-                 "--oriented: a %s is shown nothing that could be turned; leave it out", classifier->name);
+  if (!classifier->patches || classifier->maps) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "--oriented: a %s does not tell directions; leave it out",
+                 classifier->name);
     return FALSE;
   }
   training->oriented = g_new0 (gboolean, known->len + 1);

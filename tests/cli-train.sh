@@ -51,7 +51,7 @@ is "so is a learning curve" "$("$NOTCH" train -o none.model --curve nowhere/c.pn
 is "a forest has no epochs" "$(for option in --curve=c.png --resume; do "$NOTCH" train -q -o none.model $option out 2>&1; done)" \
   "$(printf 'notch: --%s: a forest does not learn in epochs; leave it out\n' curve resume)"
 is "nor patches" "$("$NOTCH" train -q -o none.model --oriented scratch out 2>&1)" \
-  "notch: --oriented: a forest is shown nothing that could be turned; leave it out"
+  "notch: --oriented: a forest does not tell directions; leave it out"
 mkdir -p crops/nick crops/pit
 "$NOTCH" simulate -q --size 128x128 --die 64x64 --defects 1 -o crop.tif
 cp crop.tif crops/nick/1.tif

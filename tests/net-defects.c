@@ -132,6 +132,28 @@ test_defocus (void)
   g_assert_cmpfloat (pair.test[middle + 1], ==, pair.test[middle - SIDE]);
 }
 
+/* Of a map a few dice pass that failed, or fail that passed; where there are dice stays. */
+static void
+test_flips (void)
+{
+  int most = 0;
+  for (gint64 seed = 0; seed < 50; seed++) {
+    Pair pair;
+    for (int i = 0; i < AREA; i++)
+      pair.test[i] = (float) (i % 3 == 0), pair.reference[i] = 1;
+    NotchRandom random = notch_random_at (3, NOTCH_STREAM_AUGMENT, seed, 0);
+    notch_augment (&(NotchPatchPair){ SIDE, 0, pair.test, pair.reference, pair.scratch }, NOTCH_AUGMENT_FLIP, &random);
+    int n = 0;
+    for (int i = 0; i < AREA; i++) {
+      g_assert_true ((pair.test[i] == 0 || pair.test[i] == 1) && pair.reference[i] == 1);
+      n += pair.test[i] != (float) (i % 3 == 0);
+    }
+    most = MAX (most, n);
+    g_assert_cmpint (n, <, AREA / 10);
+  }
+  g_assert_cmpint (most, >, 4);
+}
+
 /* ---- the classifier ---------------------------------------------------------------------------------------------- */
 
 /* Dark and bright blobs of some size on a pattern, and rings; every fifth example is held out. */
@@ -334,6 +356,7 @@ main (int argc, char **argv)
   g_test_add_func ("/augment/shifts", test_shifts);
   g_test_add_func ("/augment/brightness", test_brightness);
   g_test_add_func ("/augment/defocus", test_defocus);
+  g_test_add_func ("/augment/flips", test_flips);
   g_test_add_func ("/net/classifier", test_classifier);
   g_test_add_func ("/net/oriented", test_oriented);
   g_test_add_func ("/net/no-patches", test_no_patches);

@@ -2,18 +2,30 @@
 # Wafer maps from outside: simulated, learnt from, validated on, and told of an inspected wafer.
 # shellcheck source=tests/tap.sh
 . "$srcdir/tests/tap.sh"
-case $("$NOTCH" --version) in
-*XGBoost*) ;;
-*)
-  echo "1..0 # SKIP built without XGBoost, which trains"
-  exit 0
-  ;;
-esac
-
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 
+# ---- a network ------------------------------------------------------------------------------------------------------------
+"$NOTCH" simulate --maps 60 --signature Center,Edge-Ring,none --map-side 26:40 --seed 1 -o few.csv
+"$NOTCH" simulate --maps 30 --signature Center,Edge-Ring,none --map-side 26:40 --seed 2 -o others.csv
+ok "a network of maps" "$NOTCH" train -q --classifier signature-net --rounds 2 --curve curve.png -o net.model few.csv
+ok "its learning curve" test -s curve.png
+f1=$("$NOTCH" validate net.model others.csv 2>&1 | sed -n 's/^macro-F1 *\([0-9.]*\).*/\1/p')
+ok "it tells Center, Edge-Ring and none apart, macro-F1 $f1, at least 0.8" awk "BEGIN { exit !(${f1:-0} >= 0.8) }"
+is "maps have no direction" \
+  "$("$NOTCH" train -q --classifier signature-net --oriented Center -o x.model few.csv 2>&1)" \
+  "notch: --oriented: a signature-net does not tell directions; leave it out"
+
+# ---- a forest -------------------------------------------------------------------------------------------------------------
+case $("$NOTCH" --version) in
+*XGBoost*) ;;
+*)
+  skip "a forest of maps" "built without XGBoost, which trains"
+  done_testing
+  exit 0
+  ;;
+esac
 "$NOTCH" simulate --maps 270 --seed 1 -o learn.csv
 "$NOTCH" simulate --maps 90 --seed 2 -o test.csv
 ok "a model of maps" "$NOTCH" train -q --rounds 12 --hold-out 0 -o maps.model learn.csv

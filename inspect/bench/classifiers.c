@@ -6,7 +6,7 @@
 #include "inspect/bench/bench.h"
 #include "inspect/classify/engine.h"
 #include "inspect/classify/forest.h"
-#include "inspect/classify/net-defects.h"
+#include "inspect/classify/net-classifier.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,7 +29,7 @@ typedef struct {
   NotchNetShape shape;
   float *row; /* ROWS x features */
   NotchExample example[PATCHES];
-  NotchNetPatches patches;
+  NotchNetExamples patches;
   const NotchExample *patch[MOST_ITEMS]; /* of patches */
   int label[PATCHES];
   float *image; /* PATCHES: what the network sees of them */
@@ -125,15 +125,16 @@ items_new (void)
   for (gsize i = 0; i < n_values; i++)
     items->row[i] = (float) g_rand_double_range (random, -1, 1);
   const int side = recipe->report.crop_px;
-  items->shape = notch_net_defects_shape (side, CLASSES);
-  items->patches = (NotchNetPatches){ items->patch, side, items->shape.side, NULL };
+  items->shape = notch_net_sight_shape (&notch_net_of_defects, side, CLASSES);
+  items->patches =
+      (NotchNetExamples){ .example = items->patch, .patch_side = side, .side = items->shape.side, .views = 1 };
   for (int i = 0; i < PATCHES; i++) {
     items->example[i].patch = draw_patch (side, random);
     items->label[i] = i % CLASSES;
   }
   for (int i = 0; i < MOST_ITEMS; i++)
     items->patch[i] = &items->example[i % PATCHES];
-  const NotchNetImages images = notch_net_defects_images (&items->patches, PATCHES, NULL);
+  const NotchNetImages images = notch_net_sight_images (&notch_net_of_defects, &items->patches, PATCHES, NULL);
   items->image = g_new (float, PATCHES *notch_net_pixels (&items->shape));
   for (gsize i = 0; i < PATCHES; i++)
     images.draw (&images, i, NULL, items->image + i * notch_net_pixels (&items->shape));
@@ -187,7 +188,7 @@ time_images (const Set *set, gsize n, double *seconds, GError **error)
 static gboolean
 time_patches (const Set *set, gsize n, double *seconds, GError **error)
 {
-  const NotchNetImages images = notch_net_defects_images (&set->items->patches, n, NULL);
+  const NotchNetImages images = notch_net_sight_images (&notch_net_of_defects, &set->items->patches, n, NULL);
   return time_network (set, &images, seconds, error);
 }
 
@@ -211,11 +212,11 @@ time_learning (const Set *set, gsize n, double *seconds, GError **error)
 {
   const Items *items = set->items;
   g_autoptr (NotchNet) net = notch_net_new (&items->shape, 1, error);
-  const NotchNetImages images = notch_net_defects_images (&items->patches, PATCHES, items->label);
+  const NotchNetImages images = notch_net_sight_images (&notch_net_of_defects, &items->patches, PATCHES, items->label);
   Epochs epochs = { .bench = set->bench };
   const NotchNetTraining how = { .seed = 1,
                                  .epochs = G_N_ELEMENTS (epochs.seconds),
-                                 .batch = NOTCH_NET_DEFECTS_BATCH,
+                                 .batch = notch_net_of_defects.batch,
                                  .per_epoch = n,
                                  .step = note_epoch,
                                  .data = &epochs };
@@ -241,7 +242,7 @@ bounds_of (const Set *set, int figure, gsize *least, gsize *most)
   const gsize bytes = MEGABYTES << 20, row = set->items->model->feature->len * sizeof (float);
   const gsize image = notch_net_pixels (&set->items->shape) * sizeof (float);
   *least = figure == FOREST     ? ROWS
-           : figure == LEARNING ? NOTCH_NET_DEFECTS_BATCH
+           : figure == LEARNING ? (gsize) notch_net_of_defects.batch
                                 : (gsize) notch_engine_images (&set->compute);
   *most = figure == FOREST ? bytes / row : figure == IMAGES ? bytes / image : MOST_ITEMS;
 }

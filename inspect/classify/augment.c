@@ -58,21 +58,40 @@ reverse_rows (float *image, int side)
 }
 
 static void
+mirror_pair (NotchPatchPair *pair)
+{
+  reverse_rows (pair->test, pair->side);
+  reverse_rows (pair->reference, pair->side);
+}
+
+static void
+turn_pair (NotchPatchPair *pair, int quarters)
+{
+  for (; quarters > 0; quarters--) {
+    transpose (pair->test, pair->side), reverse_rows (pair->test, pair->side);
+    transpose (pair->reference, pair->side), reverse_rows (pair->reference, pair->side);
+  }
+}
+
+void
+notch_view (NotchPatchPair *pair, int way)
+{
+  if (way & 4)
+    mirror_pair (pair);
+  turn_pair (pair, way & 3);
+}
+
+static void
 mirror (NotchPatchPair *pair, NotchRandom *random)
 {
-  if (notch_random_below (random, 2)) {
-    reverse_rows (pair->test, pair->side);
-    reverse_rows (pair->reference, pair->side);
-  }
+  if (notch_random_below (random, 2))
+    mirror_pair (pair);
 }
 
 static void
 turn (NotchPatchPair *pair, NotchRandom *random)
 {
-  for (int quarters = notch_random_below (random, 4); quarters > 0; quarters--) {
-    transpose (pair->test, pair->side), reverse_rows (pair->test, pair->side);
-    transpose (pair->reference, pair->side), reverse_rows (pair->reference, pair->side);
-  }
+  turn_pair (pair, notch_random_below (random, 4));
 }
 
 static void
@@ -133,13 +152,22 @@ noise (NotchPatchPair *pair, NotchRandom *random)
   }
 }
 
+static void
+flip (NotchPatchPair *pair, NotchRandom *random)
+{
+  const double rate = notch_random_between (random, 0, 0.04);
+  for (int i = 0; i < pair->side * pair->side; i++)
+    if (notch_random_unit (random) < rate)
+      pair->test[i] = 1 - pair->test[i];
+}
+
 static const struct {
   NotchAugment bit;
   void (*change) (NotchPatchPair *, NotchRandom *);
 } way[] = {
   { NOTCH_AUGMENT_SHIFT, shift },   { NOTCH_AUGMENT_REGISTER, misregister }, { NOTCH_AUGMENT_MIRROR, mirror },
   { NOTCH_AUGMENT_TURN, turn },     { NOTCH_AUGMENT_DEFOCUS, defocus },      { NOTCH_AUGMENT_GAIN, gain },
-  { NOTCH_AUGMENT_OFFSET, offset }, { NOTCH_AUGMENT_NOISE, noise },
+  { NOTCH_AUGMENT_OFFSET, offset }, { NOTCH_AUGMENT_NOISE, noise },          { NOTCH_AUGMENT_FLIP, flip },
 };
 
 void

@@ -24,9 +24,15 @@ typedef enum {
   NOTCH_AUGMENT_OFFSET = 32,  /* by up to half a sigma of its noise */
   NOTCH_AUGMENT_DEFOCUS = 64, /* both are blurred by up to a Gaussian of 0.7 px, the test a little more or less */
   NOTCH_AUGMENT_NOISE = 128,  /* of up to a sigma is added to the test */
+  NOTCH_AUGMENT_PATCH = 255,  /* all of these */
+  NOTCH_AUGMENT_FLIP = 256,   /* up to 4 % of the test's pixels become 1 less themselves */
   NOTCH_AUGMENT_DIRECTION = NOTCH_AUGMENT_MIRROR | NOTCH_AUGMENT_TURN,
-  NOTCH_AUGMENT_ALL = 255
+  /* of a wafer map: the test is what failed, 0 to 1, the reference where there are dice */
+  NOTCH_AUGMENT_MAP = NOTCH_AUGMENT_DIRECTION | NOTCH_AUGMENT_FLIP
 } NotchAugment;
 
 /* Does each thing of `allowed` to the pair, as the numbers of `random` have it. */
 void notch_augment (NotchPatchPair *pair, guint allowed, NotchRandom *random);
+
+/* Turns and mirrors the pair in one of the eight ways that lay a square on itself, 0 to 7; 0 leaves it as it is. */
+void notch_view (NotchPatchPair *pair, int way);

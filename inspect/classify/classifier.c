@@ -7,7 +7,8 @@
 #include "inspect/classify/metrics.h"
 
 const NotchClassifier *const notch_classifiers[] = { &notch_classifier_forest, &notch_classifier_net,
-                                                     &notch_classifier_signature, NULL };
+                                                     &notch_classifier_signature, &notch_classifier_signature_net,
+                                                     NULL };
 
 const NotchClassifier *
 notch_classifier_find (const char *name, GError **error)
@@ -129,6 +130,6 @@ notch_classifiers_describe (void)
 {
   GString *text = g_string_new (NULL);
   for (int i = 0; notch_classifiers[i]; i++)
-    g_string_append_printf (text, "  %-9s  %s\n", notch_classifiers[i]->name, notch_classifiers[i]->summary);
+    g_string_append_printf (text, "  %-13s %s\n", notch_classifiers[i]->name, notch_classifiers[i]->summary);
   return g_string_free (text, FALSE);
 }

@@ -49,7 +49,8 @@ typedef struct {
 } NotchClassifier;
 
 extern const NotchClassifier *const notch_classifiers[]; /* NULL at the end */
-extern const NotchClassifier notch_classifier_forest, notch_classifier_net, notch_classifier_signature;
+extern const NotchClassifier notch_classifier_forest, notch_classifier_net, notch_classifier_signature,
+    notch_classifier_signature_net;
 
 /* The row of a name; the error lists the names. */
 const NotchClassifier *notch_classifier_find (const char *name, GError **error);
