@@ -72,8 +72,7 @@ notch_say (const char *format, ...)
 int
 notch_complain (const GError *error)
 {
-  const gboolean full = g_error_matches (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL);
-  notch_say ("%s%s", error->message, full ? "; take --device cpu" : "");
+  notch_say ("%s", error->message);
   return NOTCH_EXIT_TROUBLE;
 }
 

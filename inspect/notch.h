@@ -26,7 +26,8 @@ typedef enum {
   NOTCH_ERROR_INSPECT, /* an image was read but cannot be inspected (no dice, nothing to compare) */
   NOTCH_ERROR_DEVICE,  /* no such device, or it failed */
   NOTCH_ERROR_CANCELLED,
-  NOTCH_ERROR_DEVICE_FULL /* a device has no room for the work, or gives none any more; another one may */
+  NOTCH_ERROR_DEVICE_FULL, /* a device has no room for the work, or gives none any more; another one may */
+  NOTCH_ERROR_PAGE         /* an image has fewer pages */
 } NotchError;
 
 /* "0.1.0" */
@@ -156,11 +157,11 @@ typedef struct {
 NOTCH_API gboolean notch_train (char **datasets, const char *path, const NotchTrainOptions *options,
                                 NotchTrainStep step, gpointer data, char **report, GError **error);
 /* Classifies the defects in finished output folders of an inspection again, by another model, without a look at the images:
- * the columns class and confidence of every defects.csv, the counts and verdicts in summary.json and summary.csv. Each file
- * is replaced as a whole. Pictures keep the classes that they were drawn with. `device` as in NotchInspectOptions; where that
- * has no room for the model, the processors apply it. `report` receives a line a folder. FALSE when a folder could not be
- * done; the others are done all the same. `tell`, if not NULL, hears of each that failed, and where the processors took
- * over. */
+ * the columns class, confidence and nuisance of every defects.csv, the counts and verdicts in summary.json and summary.csv.
+ * Each file is replaced as a whole. Pictures keep the classes that they were drawn with. `device` as in NotchInspectOptions;
+ * where that has no room for the model, the processors apply it. `report` receives a line a folder. FALSE when a folder could
+ * not be done; the others are done all the same. `tell`, if not NULL, hears of each that failed, and where the processors
+ * took over. */
 NOTCH_API gboolean notch_classify (char **folders, const char *model, const char *device, int jobs,
                                    void (*tell) (const char *line), char **report, GError **error);
 /* One line a classifier that can be trained: its name and what it is. */

@@ -1,6 +1,5 @@
 /* reclassify.c - another model for results that are there already */
 #include <json-glib/json-glib.h>
-#include <math.h>
 #include <string.h>
 
 #include "inspect/classify/classes.h"
@@ -533,8 +532,7 @@ choose (const NotchTrained *trained, const Pool *pool, int most, const NotchComp
   g_autofree double *place = notch_known_places (trained, example, n, side, compute, &length, error);
   g_autofree double *distance = g_new (double, n + 1), *rarity = g_new (double, n + 1), *worth = g_new (double, n + 1);
   g_autofree float *probability = g_new (float, (gsize) n *(gsize) n_classes + 1);
-  if (!place || !notch_trained_probabilities (trained, example, n, side, compute, probability, error)
-      || !notch_known_distances (trained, example, n, side, compute, distance, error))
+  if (!place || !notch_known_classify (trained, example, n, side, compute, probability, distance, error))
     return NULL;
   notch_mine_rarity (distance, n, rarity);
   for (guint i = 0; i < n; i++)

@@ -148,15 +148,19 @@ flag_nuisances (Training *training, const Held *held)
   if (!curve)
     return;
   const NotchNuisancePoint point = notch_nuisance_at (curve, NOTCH_NUISANCE_KEPT);
-  trained->model->nuisance = MIN (point.above, 1);
+  trained->model->nuisance = MIN (point.above, NOTCH_NO_NUISANCE);
+  if (isinf (point.above)) {
+    g_string_append (training->report,
+                     "nothing is flagged as a nuisance: too many others held out look more like one\n");
+    return;
+  }
   char kept[G_ASCII_DTOSTR_BUF_SIZE], removed[G_ASCII_DTOSTR_BUF_SIZE], above[G_ASCII_DTOSTR_BUF_SIZE];
   g_ascii_formatd (kept, sizeof kept, "%.1f", 100 * point.kept);
   g_ascii_formatd (removed, sizeof removed, "%.1f", 100 * point.removed);
   g_ascii_formatd (above, sizeof above, "%.3f", trained->model->nuisance);
   g_string_append_printf (training->report,
                           "nuisances are flagged from a probability of %s on: %s %% of those held out, after fitting "
-                          "to them, and %s %% of others "
-                          "are not\n",
+                          "to them, and %s %% of others are not\n",
                           above, removed, kept);
 }
 
@@ -177,17 +181,15 @@ judge (Training *training, GError **error)
   }
   const NotchExample *example = (const NotchExample *) (gpointer) held.example->data;
   const NotchCompute *compute = training->how.compute;
-  if (!notch_trained_probabilities (training->trained, example, n, dataset->patch_side, compute, held.probability,
-                                    error))
+  g_autofree double *distance = g_new (double, n + 1);
+  if (!notch_known_classify (training->trained, example, n, dataset->patch_side, compute, held.probability, distance,
+                             error))
     return FALSE;
   model->temperature = notch_temperature (held.truth, held.probability, n, n_classes);
   notch_temper (held.probability, n, n_classes, model->temperature);
   if (training->options->purity > 0)
     notch_purity_thresholds (held.truth, held.probability, n, n_classes, training->options->purity, model->threshold);
   flag_nuisances (training, &held);
-  g_autofree double *distance = g_new (double, n + 1);
-  if (!notch_known_distances (training->trained, example, n, dataset->patch_side, compute, distance, error))
-    return FALSE;
   for (guint i = 0; i < n; i++) {
     double confidence = 0;
     held.called[i] = notch_trained_decide (training->trained, held.probability + (gsize) i * (gsize) n_classes,
@@ -240,21 +242,6 @@ any_measured (const NotchDataset *dataset)
       if (notch_feature_info[f].learn && isfinite (notch_example (dataset, i)->value[f]))
         return TRUE;
   return FALSE;
-}
-
-/* A model that is written over what it was learned from would be the last one. */
-static gboolean
-spare_data (char **datasets, const char *path, GError **error)
-{
-  for (int i = 0; datasets[i]; i++) {
-    const char *truth = strrchr (datasets[i], '='); /* FOLDER=TRUTH.csv */
-    if (notch_same_file (path, datasets[i]) || (truth && notch_same_file (path, truth + 1))) {
-      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_USAGE, "%s: is what is learned from; give the model another name",
-                   path);
-      return FALSE;
-    }
-  }
-  return TRUE;
 }
 
 /* The classes that options name as oriented. */
@@ -390,8 +377,8 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
   if (options->classifier && !notch_classifier_find (options->classifier, error))
     return FALSE;
   /* Nobody should learn after hours that the result has no place. */
-  if (!spare_data (datasets, path, error) || !notch_can_write (path, error)
-      || (options->curve && !notch_can_write (options->curve, error)))
+  if (!notch_can_replace (path, NOTCH_MODEL_MAGIC, error)
+      || (options->curve && !notch_can_replace (options->curve, NOTCH_PNG_MAGIC, error)))
     return FALSE;
   if (!notch_compute_open (&compute, options->device, 1, options->jobs, NULL, error))
     return FALSE;
@@ -402,7 +389,7 @@ notch_train (char **datasets, const char *path, const NotchTrainOptions *options
   training.report = g_string_new (NULL);
   double share = options->hold_out == 0 ? 0.2 : MAX (options->hold_out, 0);
   training.part = notch_dataset_split (training.dataset, share, options->seed);
-  gboolean well = train (&training, path, error);
+  gboolean well = train (&training, path, error) || notch_compute_advise (&compute, error);
   if (well && report)
     *report = g_strdup (training.report->str);
   g_string_free (training.report, TRUE);

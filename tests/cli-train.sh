@@ -40,7 +40,9 @@ is "a classifier that is none" "$("$NOTCH" train -q -o none.model --classifier t
 ok "nothing is written then" test ! -e none.model
 cp out/w1/defects.csv data.csv
 is "data are not written over" "$("$NOTCH" train -q -o data.csv data.csv 2>&1)" \
-  "notch: data.csv: is what is learned from; give the model another name"
+  "notch: data.csv: is there already, and is something else; take it away or give another name"
+is "nor by a learning curve" "$(status "$NOTCH" train -q -o none.model --curve data.csv out)" 2
+is "nor by a validation's record" "$(status "$NOTCH" validate -q --all --record data.csv m.model out)" 2
 ok "and stay" cmp out/w1/defects.csv data.csv
 mkdir folder
 is "a model that can have no place is told before anything is read" \

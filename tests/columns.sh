@@ -13,6 +13,9 @@ known=$srcdir/tests/columns-$version.csv
 # one place in both.
 awk -F, '
   FNR == 1 {
+    for (k in at)
+      if (!index ("," $0 ",", "," k ","))
+        gone[k]
     split ("", at)
     for (i = 1; i <= NF; i++) {
       at[$i] = i
@@ -45,6 +48,8 @@ awk -F, '
   }
   END {
     print "both", (both >= 20 ? "enough" : both + 0)
+    for (k in gone)
+      print "gone", k
     for (i = 1; i <= columns; i++)
       if (differ[name[i]] > both / 10)
         print "differs", name[i], differ[name[i]] "/" both

@@ -135,7 +135,7 @@ test_walks (void)
   plant (&grove, &shape);
   const gsize n_classes = (gsize) shape.n_classes;
   g_autofree float *probability = g_new (float, shape.n_rows *n_classes), *sum = g_new (float, n_classes);
-  g_assert_true (notch_forest_probabilities (grove.forest, grove.row, shape.n_rows, NULL, probability, NULL));
+  g_assert_true (notch_forest_apply (grove.forest, grove.row, shape.n_rows, NULL, probability, NULL, NULL));
   for (gsize r = 0; r < shape.n_rows; r++) {
     double whole = 0;
     sum_plainly (&grove, r, sum);
@@ -160,13 +160,13 @@ test_same (gconstpointer data)
   const NotchCompute one = { .jobs = 1 };
   const gsize n = shape->n_rows * (gsize) shape->n_classes, few = MIN (shape->n_rows, 3);
   g_autofree float *expected = g_new (float, n), *found = g_new (float, n);
-  g_assert_true (notch_forest_probabilities (grove.forest, grove.row, shape->n_rows, &one, expected, &error));
+  g_assert_true (notch_forest_apply (grove.forest, grove.row, shape->n_rows, &one, expected, NULL, &error));
   for (int again = 0; again < 2; again++) {
     memset (found, 0xff, n * sizeof *found);
-    g_assert_true (notch_forest_probabilities (grove.forest, grove.row, few, &compute, found, &error));
+    g_assert_true (notch_forest_apply (grove.forest, grove.row, few, &compute, found, NULL, &error));
     g_assert_cmpmem (found, few * (gsize) shape->n_classes * sizeof *found, expected,
                      few * (gsize) shape->n_classes * sizeof *found);
-    g_assert_true (notch_forest_probabilities (grove.forest, grove.row, shape->n_rows, &compute, found, &error));
+    g_assert_true (notch_forest_apply (grove.forest, grove.row, shape->n_rows, &compute, found, NULL, &error));
     g_assert_cmpmem (found, n * sizeof *found, expected, n * sizeof *found);
   }
 }
@@ -211,10 +211,10 @@ test_full (void)
   for (int i = 0; i < 3; i++) {
     g_autoptr (GError) error = NULL;
     const NotchCompute compute = { .kernels = &fails[i], .jobs = 3 };
-    g_assert_false (notch_forest_probabilities (grove.forest, grove.row, shape.n_rows, &compute, probability, &error));
+    g_assert_false (notch_forest_apply (grove.forest, grove.row, shape.n_rows, &compute, probability, NULL, &error));
     g_assert_true (g_error_matches (error, NOTCH_ERROR, i < 2 ? NOTCH_ERROR_DEVICE_FULL : NOTCH_ERROR_DEVICE));
     g_assert_nonnull (strstr (error->message, told[i]));
-    g_assert_true (notch_forest_probabilities (grove.forest, grove.row, shape.n_rows, NULL, probability, NULL));
+    g_assert_true (notch_forest_apply (grove.forest, grove.row, shape.n_rows, NULL, probability, NULL, NULL));
   }
 }
 
@@ -282,7 +282,7 @@ compare (const char *objective, int classes, const char *const parameter[][2], i
   g_autoptr (NotchForest) forest = notch_forest_new (model, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (model->class_name->pdata[1], ==, names ? "other one" : "class_1");
-  g_assert_true (notch_forest_probabilities (forest, test, TEST, NULL, ours, NULL));
+  g_assert_true (notch_forest_apply (forest, test, TEST, NULL, ours, NULL, NULL));
   bst_ulong n = 0;
   const float *theirs = NULL;
   OK (XGBoosterPredict (booster, rows, 0, 0, 0, &n, &theirs));
@@ -344,7 +344,7 @@ test_training (void)
   g_autoptr (NotchForest) forest = notch_forest_new (model, &error);
   g_assert_no_error (error);
   g_autofree float *probability = g_new (float, TRAIN * 2);
-  g_assert_true (notch_forest_probabilities (forest, row, TRAIN, NULL, probability, NULL));
+  g_assert_true (notch_forest_apply (forest, row, TRAIN, NULL, probability, NULL, NULL));
   int right = 0;
   for (int i = 0; i < TRAIN / 4; i++)
     right += (probability[2 * i + 1] > 0.5f) == (label[i] > 0);
@@ -394,8 +394,8 @@ test_odd (void)
   static const float place[] = { 1, 0, -1, 0, 0, 1.5f, 2.5f, -2 };
   float probability[8];
   double evidence[4];
-  g_assert_true (notch_forest_probabilities (forest, place, 4, NULL, probability, &error));
-  g_assert_true (notch_forest_evidence (forest, place, 4, NULL, evidence, &error));
+  g_assert_true (notch_forest_apply (forest, place, 4, NULL, probability, NULL, &error));
+  g_assert_true (notch_forest_apply (forest, place, 4, NULL, NULL, evidence, &error));
   for (int i = 0; i < 4; i++)
     g_assert_cmpfloat_with_epsilon ((double) (probability[2 * i] + probability[2 * i + 1]), 1, 1e-6);
   g_assert_cmpfloat ((double) probability[0], >, 0.9);

@@ -246,10 +246,10 @@ test_trees (void)
 }
 
 static gboolean
-fail (gconstpointer state, const NotchExample *example, guint n, int patch_side, const NotchCompute *compute, float *to,
-      GError **error)
+fail (gconstpointer state, const NotchExample *example, guint n, int patch_side, const NotchCompute *compute,
+      const NotchSaid *said, GError **error)
 {
-  (void) state, (void) example, (void) n, (void) patch_side, (void) compute, (void) to;
+  (void) state, (void) example, (void) n, (void) patch_side, (void) compute, (void) said;
   g_set_error_literal (error, NOTCH_ERROR, NOTCH_ERROR_DEVICE, "out of memory for images of a network");
   return FALSE;
 }
@@ -273,12 +273,47 @@ test_fails (void)
   trained->classifier = own;
 }
 
+/* Of two classes as much speaks for one as for the other. */
+static gboolean
+shrug (gconstpointer state, const NotchExample *example, guint n, int patch_side, const NotchCompute *compute,
+       const NotchSaid *said, GError **error)
+{
+  (void) state, (void) example, (void) patch_side, (void) compute, (void) error;
+  for (guint i = 0; i < 2 * n; i++)
+    said->probability[i] = 0.5f;
+  return TRUE;
+}
+
+/* What a classifier of patches had no patch of is no nuisance, however likely nuisances are. */
+static void
+test_bare (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NotchTrained) trained = notch_trained_new (small_model (), &error);
+  g_assert_no_error (error);
+  const NotchClassifier *own = trained->classifier;
+  NotchClassifier shrugs = *own;
+  shrugs.classify = shrug, shrugs.patches = TRUE;
+  trained->classifier = &shrugs;
+  trained->nuisance[0] = trained->nuisance[1] = TRUE;
+  trained->model->nuisance = 0.7;
+  const NotchClasses classes = { .trained = trained };
+  float patch[2] = { 0 };
+  NotchDefect defect[] = { { .patch = patch }, { .patch = NULL } };
+  g_assert_true (notch_classes_assign (&classes, defect, 2, 1, NULL, &error));
+  g_assert_true (defect[0].nuisance);
+  g_assert_false (defect[1].nuisance);
+  g_assert_cmpint (defect[1].class_index, ==, 2);
+  trained->classifier = own;
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/model/there-and-back", test_round);
   g_test_add_func ("/model/classify", test_classify);
+  g_test_add_func ("/model/bare", test_bare);
   g_test_add_func ("/model/fails", test_fails);
   g_test_add_func ("/model/damaged", test_damaged);
   g_test_add_func ("/model/large", test_large);

@@ -242,8 +242,10 @@ test_classifier (void)
   guint n = dataset->example->len;
   NotchExample *example = (NotchExample *) (gpointer) dataset->example->data;
   g_autofree float *probability = g_new (float, 3 * n), *again = g_new (float, 3 * n);
-  g_assert_true (net->classify (state, example, n, SIDE, &(NotchCompute){ .jobs = 2 }, probability, &error));
-  g_assert_true (net->classify (state, example, n, SIDE, &(NotchCompute){ .jobs = 1 }, again, &error));
+  g_assert_true (net->classify (state, example, n, SIDE, &(NotchCompute){ .jobs = 2 },
+                                &(NotchSaid){ .probability = probability }, &error));
+  g_assert_true (net->classify (state, example, n, SIDE, &(NotchCompute){ .jobs = 1 },
+                                &(NotchSaid){ .probability = again }, &error));
   g_assert_cmpmem (probability, 3 * n * sizeof (float), again, 3 * n * sizeof (float));
   for (guint i = 0; i < n; i++)
     for (guint c = 0; c < 3; c++)
@@ -251,7 +253,7 @@ test_classifier (void)
         g_assert_cmpfloat (probability[3 * i + c], <, probability[3 * i + i % 3]);
   /* What has no patch is nothing in particular. */
   NotchExample none = { 0 };
-  g_assert_true (net->classify (state, &none, 1, SIDE, NULL, probability, &error));
+  g_assert_true (net->classify (state, &none, 1, SIDE, NULL, &(NotchSaid){ .probability = probability }, &error));
   for (int c = 0; c < 3; c++)
     g_assert_cmpfloat (probability[c], ==, 1.0f / 3);
   /* A larger patch with the same middle is the same defect. */
@@ -260,12 +262,12 @@ test_classifier (void)
   for (int k = 0; k < 2; k++)
     for (int p = 0; p < AREA; p++)
       larger.patch[(k * wide + p / SIDE + 4) * wide + p % SIDE + 4] = example[1].patch[k * AREA + p];
-  g_assert_true (net->classify (state, &larger, 1, wide, NULL, probability, &error));
+  g_assert_true (net->classify (state, &larger, 1, wide, NULL, &(NotchSaid){ .probability = probability }, &error));
   g_assert_cmpmem (probability, 3 * sizeof (float), again + 3, 3 * sizeof (float));
   g_free (larger.patch);
   int length = net->embedding_length (state);
   g_autofree float *vector = g_new (float, 2 * length);
-  g_assert_true (net->embed (state, example, 2, SIDE, NULL, vector, &error));
+  g_assert_true (net->classify (state, example, 2, SIDE, NULL, &(NotchSaid){ .vector = vector }, &error));
   g_assert_cmpint (memcmp (vector, vector + length, (gsize) length * sizeof *vector), !=, 0);
   net->close (state);
 
@@ -320,7 +322,7 @@ test_oriented (void)
     g_assert_no_error (error);
     g_autofree float *probability = g_new (float, 2 * n);
     g_assert_true (notch_classifier_net.classify (state, (NotchExample *) (gpointer) dataset->example->data, n, SIDE,
-                                                  NULL, probability, &error));
+                                                  NULL, &(NotchSaid){ .probability = probability }, &error));
     guint right = 0;
     for (guint i = 0; i < n; i++)
       right += probability[2 * i + i % 2] > 0.9f;

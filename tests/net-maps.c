@@ -86,10 +86,27 @@ test_network (void)
   g_assert_cmpint (g_rmdir (folder), ==, 0);
 }
 
+/* A model whose network is for smaller images than maps make is refused, whatever else fits. */
+static void
+test_side (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NotchDataset) learn = simulated (1, 6);
+  g_autofree guint8 *part = g_malloc (learn->example->len);
+  memset (part, NOTCH_PART_TRAIN, learn->example->len);
+  const NotchTrainHow how = { .seed = 1, .rounds = 1 };
+  NotchModel *model = notch_classifier_signature_net.train (learn, part, &how, &error);
+  g_assert_no_error (error);
+  json_object_set_int_member (json_object_get_object_member (model->settings, "net"), "side", 1);
+  g_assert_null (notch_trained_new (model, &error));
+  g_assert_error (error, NOTCH_ERROR, NOTCH_ERROR_READ);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/net/maps", test_network);
+  g_test_add_func ("/net/side", test_side);
   return g_test_run ();
 }

@@ -59,7 +59,7 @@ test_base (void)
     const float row = NAN;
     float probability[3] = { 0 };
     double whole = 0;
-    g_assert_true (notch_forest_probabilities (forest, &row, 1, NULL, probability, &error));
+    g_assert_true (notch_forest_apply (forest, &row, 1, NULL, probability, NULL, &error));
     for (guint c = 0; c < model->class_name->len; c++)
       whole += exp (file[i].sum[c]);
     for (guint c = 0; c < model->class_name->len; c++)

@@ -63,13 +63,13 @@ notch_classes_assign_examples (const NotchClasses *classes, const NotchExample *
   const gsize n_classes = classes->trained->model->class_name->len;
   g_autofree float *probability = g_new (float, (gsize) n *n_classes + 1);
   g_autofree double *distance = g_new (double, n + 1);
-  if (!notch_trained_probabilities (classes->trained, example, n, patch_side, compute, probability, error)
-      || !notch_known_distances (classes->trained, example, n, patch_side, compute, distance, error))
+  if (!notch_known_classify (classes->trained, example, n, patch_side, compute, probability, distance, error))
     return FALSE;
   for (guint i = 0; i < n; i++) {
     const float *own = probability + i * n_classes;
     call[i].class_index = notch_trained_decide (classes->trained, own, distance[i], &call[i].confidence);
-    call[i].nuisance = notch_trained_flags (classes->trained, own, call[i].class_index);
+    /* What lacks all that the classifier looks at nobody knows. */
+    call[i].nuisance = !isinf (distance[i]) && notch_trained_flags (classes->trained, own, call[i].class_index);
   }
   return TRUE;
 }

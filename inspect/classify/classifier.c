@@ -94,15 +94,21 @@ notch_trained_free (NotchTrained *trained)
   g_free (trained);
 }
 
+void
+notch_trained_temper (const NotchTrained *trained, float *probability, guint n)
+{
+  if (trained->model->temperature != 1)
+    notch_temper (probability, n, (int) trained->model->class_name->len, trained->model->temperature);
+}
+
 gboolean
 notch_trained_probabilities (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
                              const NotchCompute *compute, float *probability, GError **error)
 {
-  const int n_classes = (int) trained->model->class_name->len;
-  if (!trained->classifier->classify (trained->state, example, n, patch_side, compute, probability, error))
+  const NotchSaid said = { .probability = probability };
+  if (!trained->classifier->classify (trained->state, example, n, patch_side, compute, &said, error))
     return FALSE;
-  if (trained->model->temperature != 1)
-    notch_temper (probability, n, n_classes, trained->model->temperature);
+  notch_trained_temper (trained, probability, n);
   return TRUE;
 }
 

@@ -21,30 +21,32 @@ typedef struct {
   gpointer data;
 } NotchTrainHow;
 
+/* What a classifier says of n examples; NULL: it is not asked for that. Evidence is how much speaks for any of the classes:
+ * what is like nothing that was learned has little of it, also where one class has most of that little. */
+typedef struct {
+  float *probability; /* n x classes, each row's sum 1 */
+  double *evidence;   /* n */
+  float *vector;      /* n x embedding_length: near is alike */
+} NotchSaid;
+
 typedef struct {
   const char *name;    /* "forest" */
   const char *summary; /* one line */
-  gboolean patches;    /* it looks at patches; without it, at features only */
+  gboolean patches;    /* it looks at patches, or rasters of maps; without it, at features only */
   gboolean maps;       /* of wafer maps; without it, of defects */
   gboolean epochs;     /* it learns in epochs: its settings tell their "curve", and a checkpoint is kept */
+  gboolean evidence;   /* it can be asked for that */
   /* Learns from the examples of `dataset` whose part is NOTCH_PART_TRAIN, one entry an example, and stops where those of
-   * NOTCH_PART_HELD_OUT get no better. Gives a model of purpose "defects" with classes, features and sections; what is
+   * NOTCH_PART_HELD_OUT get no better. Gives a model of its purpose with classes, features and sections; what is
    * known of the data is added by the caller. */
   NotchModel *(*train) (const NotchDataset *dataset, const guint8 *part, const NotchTrainHow *how, GError **error);
   /* Gets ready to classify; the model stays as long as the state does. Whatever the sections say is checked here. */
   gpointer (*open) (const NotchModel *model, GError **error);
-  /* The probabilities of n examples, n x classes, each row's sum 1. Patches are of patch_side px; an example that lacks what
-   * the classifier needs gets equal ones. `compute` as for notch_net_apply. FALSE where memory or a device does not do. */
+  /* Fills what is asked for of n examples. Patches are of patch_side px; an example that lacks what the classifier needs gets
+   * equal probabilities and a vector of zeros. `compute` as for notch_net_apply. FALSE where memory or a device does not do. */
   gboolean (*classify) (gconstpointer state, const NotchExample *example, guint n, int patch_side,
-                        const NotchCompute *compute, float *probability, GError **error);
-  /* NULL, or how much speaks for any of the classes, n numbers: what is like nothing that was learned has little of it, also
-   * where one class has most of that little. */
-  gboolean (*evidence) (gconstpointer state, const NotchExample *example, guint n, const NotchCompute *compute,
-                        double *evidence, GError **error);
-  /* NULL, or the length of an embedding and its values, n x length: near is alike. */
-  int (*embedding_length) (gconstpointer state);
-  gboolean (*embed) (gconstpointer state, const NotchExample *example, guint n, int patch_side,
-                     const NotchCompute *compute, float *vector, GError **error);
+                        const NotchCompute *compute, const NotchSaid *said, GError **error);
+  int (*embedding_length) (gconstpointer state); /* NULL: it has no vectors */
   void (*close) (gpointer state);
 } NotchClassifier;
 
@@ -76,6 +78,8 @@ NotchTrained *notch_trained_load (const char *path, const char *purpose, GError 
 void notch_trained_free (NotchTrained *trained);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchTrained, notch_trained_free)
 
+/* Applies the model's temperature to n x classes probabilities as the classifier gives them. */
+void notch_trained_temper (const NotchTrained *trained, float *probability, guint n);
 /* The classifier's probabilities with the model's temperature applied, n x classes. */
 gboolean notch_trained_probabilities (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
                                       const NotchCompute *compute, float *probability, GError **error);

@@ -2,7 +2,6 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
-#include "inspect/classify/classifier.h"
 #include "inspect/classify/dataset-crops.h"
 #include "inspect/classify/dataset-maps.h"
 #include "inspect/score/score.h"

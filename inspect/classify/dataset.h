@@ -15,7 +15,7 @@ enum { NOTCH_CLASS_ODD = -2 };
 /* px: side of the middle of a patch that is kept, which is as much as networks look at. */
 enum { NOTCH_MOST_PATCH_SIDE = 64 };
 
-/* Bytes that an image of a single example has in memory at most while it is decoded, whatever it says of itself. */
+/* Bytes that a reader may need to decode an image of examples, whatever it says of itself. */
 #define NOTCH_EXAMPLE_BUDGET (G_GUINT64_CONSTANT (64) << 20)
 
 /* A defect, or a wafer map, as a classifier sees it. */

@@ -143,7 +143,7 @@ struct NotchForest {
   GArray *threshold, *first, *node, *leaf, *root, *depth, *first_tree;
   float *base;
   int n_classes; /* without what is odd */
-  GMutex lock;   /* guards what notch_forest_probabilities keeps */
+  GMutex lock;   /* guards what notch_forest_apply keeps */
   const NotchKernels *kernels;
   NotchDevice *device;
   NotchTreesMem *mem; /* the trees on that device */
@@ -367,7 +367,7 @@ classify_rows (gpointer data, int i)
     const float *own = sum + r * n_sums;
     if (rows->probability)
       softmax (own, forest->n_classes, rows->probability + (first + r) * (gsize) forest->n_classes);
-    else
+    if (rows->evidence)
       rows->evidence[first + r] = log_sum (own, forest->n_classes)
                                   - (forest->trees.n_classes > forest->n_classes ? (double) own[forest->n_classes] : 0);
   }
@@ -410,19 +410,12 @@ walk (Rows *rows, const NotchCompute *compute, GError **error)
 }
 
 gboolean
-notch_forest_probabilities (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
-                            float *probability, GError **error)
+notch_forest_apply (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
+                    float *probability, double *evidence, GError **error)
 {
   NotchForest *own = (NotchForest *) forest; /* what it says does not change: only where its trees are kept */
-  return walk (&(Rows){ .forest = own, .row = row, .n = n, .probability = probability }, compute, error);
-}
-
-gboolean
-notch_forest_evidence (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
-                       double *evidence, GError **error)
-{
-  NotchForest *own = (NotchForest *) forest;
-  return walk (&(Rows){ .forest = own, .row = row, .n = n, .evidence = evidence }, compute, error);
+  return walk (&(Rows){ .forest = own, .row = row, .n = n, .probability = probability, .evidence = evidence }, compute,
+               error);
 }
 
 /* ---- defects --------------------------------------------------------------------------------------------------- */
@@ -466,20 +459,11 @@ make_rows (const State *state, const NotchExample *example, guint n)
 
 static gboolean
 classify (gconstpointer data, const NotchExample *example, guint n, G_GNUC_UNUSED int patch_side,
-          const NotchCompute *compute, float *probability, GError **error)
+          const NotchCompute *compute, const NotchSaid *said, GError **error)
 {
   const State *state = data;
   g_autofree float *row = make_rows (state, example, n);
-  return notch_forest_probabilities (state->forest, row, n, compute, probability, error);
-}
-
-static gboolean
-find_evidence (gconstpointer data, const NotchExample *example, guint n, const NotchCompute *compute, double *evidence,
-               GError **error)
-{
-  const State *state = data;
-  g_autofree float *row = make_rows (state, example, n);
-  return notch_forest_evidence (state->forest, row, n, compute, evidence, error);
+  return notch_forest_apply (state->forest, row, n, compute, said->probability, said->evidence, error);
 }
 
 const NotchClassifier notch_classifier_forest = {
@@ -488,6 +472,6 @@ const NotchClassifier notch_classifier_forest = {
   .train = notch_boost_train,
   .open = state_new,
   .classify = classify,
-  .evidence = find_evidence,
+  .evidence = TRUE,
   .close = state_free,
 };

@@ -33,12 +33,9 @@ typedef struct NotchForest NotchForest;
 NotchForest *notch_forest_new (const NotchModel *model, GError **error);
 void notch_forest_free (NotchForest *forest);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchForest, notch_forest_free)
-/* n rows (NAN: missing, which goes the way that training chose) become n x classes probabilities, equal to XGBoost's to 1e-6.
- * `compute` as for notch_net_apply; the result depends neither on its device nor on its threads. FALSE where a device does not
- * do. */
-gboolean notch_forest_probabilities (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
-                                     float *probability, GError **error);
-/* Likewise how much speaks for any class, n numbers: the logarithm of the sum of the exponentials of a row's sums (Liu et al.,
- * NeurIPS 2020), less the sum of what is odd. */
-gboolean notch_forest_evidence (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
-                                double *evidence, GError **error);
+/* n rows (NAN: missing, which goes the way that training chose) become n x classes probabilities, equal to XGBoost's to 1e-6,
+ * and how much speaks for any class, n numbers: the logarithm of the sum of the exponentials of a row's sums (Liu et al.,
+ * NeurIPS 2020), less the sum of what is odd; NULL: not wanted. `compute` as for notch_net_apply; the result depends neither
+ * on its device nor on its threads. FALSE where a device does not do. */
+gboolean notch_forest_apply (const NotchForest *forest, const float *row, gsize n, const NotchCompute *compute,
+                             float *probability, double *evidence, GError **error);

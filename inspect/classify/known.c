@@ -10,55 +10,76 @@ enum { DIGEST = 16 }; /* hexadecimal digits */
 
 /* ---- vectors ------------------------------------------------------------------------------------------------------- */
 
-/* A network's embedding, or the columns that the model looks at, squeezed so that a large area is not all that counts.
- * *length is 0 where there are none. NULL where the classifier cannot embed. */
-static float *
-make_vectors (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
-              const NotchCompute *compute, int *length, GError **error)
+/* What is known of n examples: vectors, which are a network's embedding, or the columns that the model looks at, squeezed so
+ * that a large area is not all that counts; and what speaks for any class, NULL where the classifier does not tell. */
+typedef struct {
+  int length; /* of a vector; 0: there are none */
+  float *vector;
+  double *evidence;
+} Seen;
+
+static void
+seen_clear (Seen *seen)
 {
-  const NotchClassifier *classifier = trained->classifier;
-  if (classifier->embed) {
-    *length = classifier->embedding_length (trained->state);
-    g_autofree float *vector = g_new (float, (gsize) n *(gsize) *length + 1);
-    return classifier->embed (trained->state, example, n, patch_side, compute, vector, error)
-               ? g_steal_pointer (&vector)
-               : NULL;
-  }
+  g_free (seen->vector);
+  g_free (seen->evidence);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Seen, seen_clear)
+
+static void
+squeeze_columns (const NotchTrained *trained, const NotchExample *example, guint n, Seen *seen)
+{
   g_autofree int *column = notch_model_columns (trained->model, NULL);
-  gsize d = column ? trained->model->feature->len : 0;
-  float *vector = g_new (float, n *d + 1);
-  *length = (int) d;
+  const gsize d = column ? trained->model->feature->len : 0;
+  seen->length = (int) d;
+  seen->vector = g_new (float, n *d + 1);
   for (guint i = 0; i < n; i++)
     for (gsize j = 0; j < d; j++)
-      vector[i * d + j] = (float) asinh (example[i].value[column[j]]);
-  return vector;
+      seen->vector[i * d + j] = (float) asinh (example[i].value[column[j]]);
 }
 
-/* What speaks for any class, a number an example; *evidence is NULL where the classifier does not tell. */
+/* Asks the classifier once for all of it, and for probabilities where they are wanted. */
 static gboolean
-find_evidence (const NotchTrained *trained, const NotchExample *example, guint n, const NotchCompute *compute,
-               double **evidence, GError **error)
+see (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side, const NotchCompute *compute,
+     float *probability, Seen *seen, GError **error)
 {
   const NotchClassifier *classifier = trained->classifier;
-  *evidence = classifier->evidence ? g_new (double, n + 1) : NULL;
-  return !classifier->evidence || classifier->evidence (trained->state, example, n, compute, *evidence, error);
+  if (classifier->embedding_length) {
+    seen->length = classifier->embedding_length (trained->state);
+    seen->vector = g_new (float, (gsize) n *(gsize) seen->length + 1);
+  } else
+    squeeze_columns (trained, example, n, seen);
+  seen->evidence = classifier->evidence ? g_new (double, n + 1) : NULL;
+  const NotchSaid said = { probability, seen->evidence, classifier->embedding_length ? seen->vector : NULL };
+  const gboolean asked = said.probability || said.evidence || said.vector;
+  return !asked || classifier->classify (trained->state, example, n, patch_side, compute, &said, error);
+}
+
+static double
+distance_of (const NotchTrained *trained, const NotchExample *example, const Seen *seen, guint i)
+{
+  if (trained->classifier->patches && !example->patch)
+    return INFINITY;
+  return trained->novelty ? notch_novelty_strangeness (trained->novelty, seen->vector + i * (gsize) seen->length,
+                                                       seen->evidence ? seen->evidence[i] : NAN)
+                          : NAN;
 }
 
 gboolean
-notch_known_distances (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
-                       const NotchCompute *compute, double *distance, GError **error)
+notch_known_classify (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
+                      const NotchCompute *compute, float *probability, double *distance, GError **error)
 {
-  int length = 0;
-  g_autofree double *evidence = NULL;
-  g_autofree float *vector =
-      trained->novelty ? make_vectors (trained, example, n, patch_side, compute, &length, error) : NULL;
-  if (trained->novelty && (!vector || !find_evidence (trained, example, n, compute, &evidence, error)))
-    return FALSE;
+  g_auto (Seen) seen = { 0 };
+  if (!trained->novelty) {
+    if (!notch_trained_probabilities (trained, example, n, patch_side, compute, probability, error))
+      return FALSE;
+  } else {
+    if (!see (trained, example, n, patch_side, compute, probability, &seen, error))
+      return FALSE;
+    notch_trained_temper (trained, probability, n);
+  }
   for (guint i = 0; i < n; i++)
-    distance[i] = trained->classifier->patches && !example[i].patch ? INFINITY
-                  : vector ? notch_novelty_strangeness (trained->novelty, vector + i * (gsize) length,
-                                                        evidence ? evidence[i] : NAN)
-                           : NAN;
+    distance[i] = distance_of (trained, &example[i], &seen, i);
   return TRUE;
 }
 
@@ -71,13 +92,14 @@ notch_known_places (const NotchTrained *trained, const NotchExample *example, gu
                         "the model does not tell what is far from what it learned from; train it with notch train");
     return NULL;
   }
-  g_autofree float *vector = make_vectors (trained, example, n, patch_side, compute, length, error);
-  if (!vector)
+  g_auto (Seen) seen = { 0 };
+  if (!see (trained, example, n, patch_side, compute, NULL, &seen, error))
     return NULL;
-  gsize d = (gsize) *length;
+  *length = seen.length;
+  gsize d = (gsize) seen.length;
   double *place = g_new (double, n *d + 1);
   for (guint i = 0; i < n; i++)
-    notch_novelty_place (trained->novelty, vector + i * d, place + i * d);
+    notch_novelty_place (trained->novelty, seen.vector + i * d, place + i * d);
   return place;
 }
 
@@ -101,13 +123,11 @@ static gboolean
 set_limit (const NotchTrained *trained, const GArray *examples, int patch_side, const NotchCompute *compute,
            GError **error)
 {
-  int length = 0;
+  g_auto (Seen) seen = { 0 };
   const NotchExample *example = (const NotchExample *) (gpointer) examples->data;
-  g_autofree double *evidence = NULL;
-  g_autofree float *vector = make_vectors (trained, example, examples->len, patch_side, compute, &length, error);
-  if (!vector || !find_evidence (trained, example, examples->len, compute, &evidence, error))
+  if (!see (trained, example, examples->len, patch_side, compute, NULL, &seen, error))
     return FALSE;
-  notch_novelty_set_limit (trained->novelty, vector, evidence, examples->len);
+  notch_novelty_set_limit (trained->novelty, seen.vector, seen.evidence, examples->len);
   return TRUE;
 }
 
@@ -115,17 +135,16 @@ static gboolean
 learn_novelty (NotchTrained *trained, const NotchDataset *dataset, const guint8 *part, const NotchCompute *compute,
                GError **error)
 {
-  int length = 0;
+  g_auto (Seen) seen = { 0 };
   g_autoptr (GArray) known = g_array_new (FALSE, FALSE, sizeof (int)), other = g_array_new (FALSE, FALSE, sizeof (int));
   g_autoptr (GArray) learned = take_part (trained, dataset, part, NOTCH_PART_TRAIN, known);
   g_autoptr (GArray) held = take_part (trained, dataset, part, NOTCH_PART_HELD_OUT, other);
-  g_autofree float *vector = make_vectors (trained, (const NotchExample *) (gpointer) learned->data, learned->len,
-                                           dataset->patch_side, compute, &length, error);
-  if (!vector)
+  if (!see (trained, (const NotchExample *) (gpointer) learned->data, learned->len, dataset->patch_side, compute, NULL,
+            &seen, error))
     return FALSE;
   g_clear_pointer (&trained->novelty, notch_novelty_free);
-  if (length > 0)
-    trained->novelty = notch_novelty_new (vector, (const int *) (gpointer) known->data, known->len, length,
+  if (seen.length > 0)
+    trained->novelty = notch_novelty_new (seen.vector, (const int *) (gpointer) known->data, known->len, seen.length,
                                           (int) trained->model->class_name->len);
   if (!trained->novelty)
     return TRUE;
@@ -206,6 +225,23 @@ notch_known_wafers (const NotchModel *model, const NotchDataset *dataset)
   return seen;
 }
 
+gboolean *
+notch_known_oriented (const NotchModel *model, const GPtrArray *class_name)
+{
+  JsonNode *node = model->training ? json_object_get_member (model->training, "oriented") : NULL;
+  JsonArray *names = node && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  if (!names)
+    return NULL;
+  gboolean *oriented = g_new0 (gboolean, class_name->len + 1);
+  for (guint i = 0; i < json_array_get_length (names); i++) {
+    JsonNode *name = json_array_get_element (names, i);
+    const char *text = JSON_NODE_HOLDS_VALUE (name) ? json_node_get_string (name) : NULL; /* NULL where it is none */
+    for (guint c = 0; c < class_name->len; c++)
+      oriented[c] |= g_strcmp0 (class_name->pdata[c], text) == 0;
+  }
+  return oriented;
+}
+
 /* ---- profiles ------------------------------------------------------------------------------------------------------ */
 
 /* The columns that a profile is of: those that the model looks at, or, where it looks at patches only, all that mean the same
@@ -238,6 +274,8 @@ take_values (const int *column, int n_columns, const NotchExample *example, guin
 static void
 record_profile (const NotchModel *model, const NotchDataset *dataset, const guint8 *part)
 {
+  if (dataset->maps) /* nothing is measured of them that a line could drift in */
+    return;
   int n_columns = 0;
   g_autofree int *column = profile_columns (model, &n_columns);
   if (!column)
@@ -314,8 +352,8 @@ notch_known_open (NotchTrained *trained, GError **error)
   if (!check_record (model, error))
     return FALSE;
   GBytes *bytes = notch_model_section (model, NOTCH_NOVELTY_SECTION, NULL);
-  int length =
-      trained->classifier->embed ? trained->classifier->embedding_length (trained->state) : (int) model->feature->len;
+  int length = trained->classifier->embedding_length ? trained->classifier->embedding_length (trained->state)
+                                                     : (int) model->feature->len;
   if (!bytes)
     return TRUE;
   trained->novelty = notch_novelty_from_bytes (bytes, length, (int) model->class_name->len);

@@ -21,6 +21,9 @@ gboolean notch_known_learn (NotchTrained *trained, const NotchDataset *dataset, 
  * g_free. */
 gboolean *notch_known_wafers (const NotchModel *model, const NotchDataset *dataset);
 
+/* Which of these classes the model was told are oriented (see NotchTrainHow); NULL: none. Freed with g_free. */
+gboolean *notch_known_oriented (const NotchModel *model, const GPtrArray *class_name);
+
 /* Histograms of the columns, then of classes (and "unknown", the last bin), as notch_profile_new has them; NULL where the
  * model has none. */
 GPtrArray *notch_known_profile (const NotchModel *model);
@@ -31,11 +34,12 @@ GPtrArray *notch_known_profile_of (const NotchModel *model, const GPtrArray *pro
  * makes them of examples that it did not learn from; what they truly are is another mix, and none of it is unknown. */
 void notch_known_expect_calls (const NotchModel *model, const int *called, guint n);
 
-/* How far each of n examples is from what is known, or how strange it is where the classifier has evidence (novelty.h); NAN
- * where the model cannot tell. FALSE where the classifier cannot embed them. */
-gboolean notch_known_distances (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
-                                const NotchCompute *compute, double *distance, GError **error);
-/* Where each lies, n x *length, so that near is alike; NULL where the classifier cannot embed them, or with NOTCH_ERROR_READ
+/* The classifier's probabilities of n examples as notch_trained_probabilities, and how far each is from what is known, or how
+ * strange it is where the classifier has evidence (novelty.h); NAN where the model cannot tell. The classifier is asked
+ * once. */
+gboolean notch_known_classify (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
+                               const NotchCompute *compute, float *probability, double *distance, GError **error);
+/* Where each lies, n x *length, so that near is alike; NULL where the classifier fails, or with NOTCH_ERROR_READ
  * where the model does not tell what is far. Freed with g_free. */
 double *notch_known_places (const NotchTrained *trained, const NotchExample *example, guint n, int patch_side,
                             const NotchCompute *compute, int *length, GError **error);

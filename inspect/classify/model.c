@@ -10,7 +10,7 @@
 #include "inspect/text.h"
 
 enum { VERSION = 1, ALIGN = 64, HASH_BYTES = 32, MOST_CLASSES = 1024, MOST_SECTIONS = 1024 };
-static const char magic[] = "notch model ";
+static const char magic[] = NOTCH_MODEL_MAGIC;
 #define FIRST_LINE_BYTES 40 /* of "notch model 1 000000000000 000000000000\n" */
 
 /* ---- in memory ------------------------------------------------------------------------------------------------- */
@@ -395,7 +395,7 @@ static gboolean
 read_nuisance (JsonObject *object, NotchModel *model)
 {
   JsonNode *node = json_object_get_member (object, "nuisance");
-  return !node || JSON_NODE_HOLDS_NULL (node) || read_number (node, 0, 1, &model->nuisance);
+  return !node || JSON_NODE_HOLDS_NULL (node) || read_number (node, 0, NOTCH_NO_NUISANCE, &model->nuisance);
 }
 
 /* Sections lie one behind the other, as they were written, up to the hash. */

@@ -17,6 +17,12 @@
  * tests/columns.sh tells when. */
 enum { NOTCH_FEATURES_VERSION = 1 };
 
+/* More than any probability: nothing is a nuisance. */
+#define NOTCH_NO_NUISANCE 2
+
+/* What a model's file begins with. */
+#define NOTCH_MODEL_MAGIC "notch model "
+
 typedef struct {
   char *path;            /* that it was loaded from, or NULL */
   char *hash;            /* SHA-256 of the file, 64 hexadecimal digits; NULL before it is saved or loaded */
@@ -26,7 +32,8 @@ typedef struct {
   GPtrArray *feature;    /* char *: columns that it looks at, in its order; of a network none */
   double temperature;    /* logarithms of probabilities are divided by it before they count; 1: as they come */
   double *threshold;     /* class_name->len: what is less probable than this is "unknown"; 0 to 1 */
-  double nuisance; /* what is this likely to be of any class of nuisances is flagged, 0 to 1; NAN: what is called one */
+  double
+      nuisance; /* what is this likely to be of any class of nuisances is flagged; above 1: nothing; NAN: what is called one */
   JsonObject *settings;   /* the classifier's own: shape of the input, normalisation */
   JsonObject *training;   /* record: data, counts, seed, rounds, date; or NULL */
   JsonObject *validation; /* record of `notch validate`, or NULL */

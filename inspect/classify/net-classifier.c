@@ -180,7 +180,7 @@ notch_net_open (const NotchNetSight *sight, const NotchModel *model, GError **er
   if (!net)
     return NULL;
   const NotchNetShape *shape = notch_net_shape (net);
-  if (shape->channels != sight->shape.channels || shape->side > sight->shape.side
+  if (shape->channels != sight->shape.channels || shape->side < sight->least_side || shape->side > sight->shape.side
       || shape->classes != (int) model->class_name->len) {
     notch_model_refuse (model, error, "its network is not one for the images of a %s and its classes; train it anew",
                         sight->name);
@@ -211,12 +211,13 @@ mean_of_views (const float *view, int views, gsize length, float *mean)
   }
 }
 
-/* Applies the network to those that have a patch; the rows of others stay as they are. */
-static gboolean
-apply (const State *state, const NotchExample *example, guint n, int patch_side, const NotchCompute *compute,
-       float *probability, float *vector, GError **error)
+/* Only those that have a patch are shown to the network. */
+gboolean
+notch_net_classify (gconstpointer data, const NotchExample *example, guint n, int patch_side,
+                    const NotchCompute *compute, const NotchSaid *said, GError **error)
 {
-  const gsize views = (gsize) state->sight->views;
+  const State *state = data;
+  const gsize views = (gsize) state->sight->views, classes = state->classes, length = state->embedding;
   g_autoptr (GPtrArray) with = g_ptr_array_new ();
   for (guint i = 0; i < n; i++)
     if (example[i].patch && patch_side > 0)
@@ -226,43 +227,26 @@ apply (const State *state, const NotchExample *example, guint n, int patch_side,
                                       .side = notch_net_shape (state->net)->side,
                                       .views = state->sight->views };
   const NotchNetImages images = notch_net_sight_images (state->sight, &examples, with->len * views, NULL);
-  g_autofree float *answers = g_new (float, images.n * state->classes + 1);
-  g_autofree float *vectors = vector ? g_new (float, images.n * state->embedding + 1) : NULL;
+  g_autofree float *answers = g_new (float, images.n *classes + 1);
+  g_autofree float *vectors = said->vector ? g_new (float, images.n *length + 1) : NULL;
   if (!notch_net_apply (state->net, &images, compute, answers, vectors, error))
     return FALSE;
+  for (gsize k = 0; said->probability && k < n * classes; k++)
+    said->probability[k] = 1 / (float) classes;
+  if (said->vector)
+    memset (said->vector, 0, n * length * sizeof *said->vector);
   for (gsize k = 0; k < with->len; k++) {
     gsize i = (gsize) ((const NotchExample *) with->pdata[k] - example);
-    if (probability)
-      mean_of_views (answers + k * views * state->classes, (int) views, state->classes,
-                     probability + i * state->classes);
-    if (vector)
-      mean_of_views (vectors + k * views * state->embedding, (int) views, state->embedding,
-                     vector + i * state->embedding);
+    if (said->probability)
+      mean_of_views (answers + k * views * classes, (int) views, classes, said->probability + i * classes);
+    if (said->vector)
+      mean_of_views (vectors + k * views * length, (int) views, length, said->vector + i * length);
   }
   return TRUE;
-}
-
-gboolean
-notch_net_classify (gconstpointer data, const NotchExample *example, guint n, int patch_side,
-                    const NotchCompute *compute, float *probability, GError **error)
-{
-  const State *state = data;
-  for (gsize i = 0; i < n * state->classes; i++)
-    probability[i] = 1 / (float) state->classes;
-  return apply (state, example, n, patch_side, compute, probability, NULL, error);
 }
 
 int
 notch_net_embedding_length (gconstpointer data)
 {
   return (int) ((const State *) data)->embedding;
-}
-
-gboolean
-notch_net_embed (gconstpointer data, const NotchExample *example, guint n, int patch_side, const NotchCompute *compute,
-                 float *vector, GError **error)
-{
-  const State *state = data;
-  memset (vector, 0, n * state->embedding * sizeof *vector);
-  return apply (state, example, n, patch_side, compute, NULL, vector, error);
 }

@@ -16,6 +16,7 @@ typedef struct {
 typedef struct {
   const char *name, *purpose; /* of its models */
   NotchNetShape shape;        /* with the largest side that patches are cut to, and without classes */
+  int least_side;             /* that its images have */
   int batch;                  /* images a step of training */
   double rate;                /* see NotchNetTraining */
   gsize least_per_epoch;      /* few examples are shown more often, each time changed */
@@ -39,8 +40,6 @@ NotchModel *notch_net_learn (const NotchNetSight *sight, const NotchDataset *dat
                              const NotchTrainHow *how, GError **error);
 gpointer notch_net_open (const NotchNetSight *sight, const NotchModel *model, GError **error);
 gboolean notch_net_classify (gconstpointer state, const NotchExample *example, guint n, int patch_side,
-                             const NotchCompute *compute, float *probability, GError **error);
+                             const NotchCompute *compute, const NotchSaid *said, GError **error);
 int notch_net_embedding_length (gconstpointer state);
-gboolean notch_net_embed (gconstpointer state, const NotchExample *example, guint n, int patch_side,
-                          const NotchCompute *compute, float *vector, GError **error);
 void notch_net_close (gpointer state);

@@ -37,6 +37,7 @@ static const NotchNetSight sight = {
              .n_blocks = 3,
              .block = { { 24, 2 }, { 48, 2 }, { 96, 2 } },
              .embedding = 64 },
+  .least_side = SIDE,
   .batch = 64,
   .rate = 0.003,
   .least_per_epoch = 5000,
@@ -67,6 +68,5 @@ const NotchClassifier notch_classifier_signature_net = {
   .open = open_model,
   .classify = notch_net_classify,
   .embedding_length = notch_net_embedding_length,
-  .embed = notch_net_embed,
   .close = notch_net_close,
 };

@@ -106,10 +106,10 @@ open_model (const NotchModel *model, GError **error)
 
 static gboolean
 classify (gconstpointer state, const NotchExample *example, guint n, G_GNUC_UNUSED int patch_side,
-          const NotchCompute *compute, float *probability, GError **error)
+          const NotchCompute *compute, const NotchSaid *said, GError **error)
 {
   g_autofree float *row = measure_maps (example, n, notch_compute_jobs (compute));
-  return notch_forest_probabilities (state, row, n, compute, probability, error);
+  return notch_forest_apply (state, row, n, compute, said->probability, NULL, error);
 }
 
 static void

@@ -16,6 +16,18 @@ notch_fault_error (const NotchFault *fault, const char *who, GError **error)
   return FALSE;
 }
 
+gboolean
+notch_compute_advise (const NotchCompute *compute, GError **error)
+{
+  if (error && g_error_matches (*error, NOTCH_ERROR, NOTCH_ERROR_DEVICE_FULL) && compute->kernels
+      && compute->kernels != &notch_kernels_cpu) {
+    char *line = g_strconcat ((*error)->message, "; take --device cpu", NULL);
+    g_free ((*error)->message);
+    (*error)->message = line;
+  }
+  return FALSE;
+}
+
 /* The folders where a module may lie, in order. */
 static char **
 module_folders (void)

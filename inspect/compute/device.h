@@ -35,6 +35,8 @@ char *notch_compute_describe (const NotchCompute *compute);
 /* Turns what went wrong into a GError, "who: what": NOTCH_ERROR_DEVICE_FULL where it was for want of memory, else
  * NOTCH_ERROR_DEVICE; the one place where kernels' errors become ours. Always FALSE. */
 gboolean notch_fault_error (const NotchFault *fault, const char *who, GError **error);
+/* Adds the way out to an error that is for want of a GPU's memory, where nothing else is asked to do the work. Always FALSE. */
+gboolean notch_compute_advise (const NotchCompute *compute, GError **error);
 /* CPU threads: those of `compute`, which may be NULL, or where it does not say one a processor. */
 static inline int
 notch_compute_jobs (const NotchCompute *compute)

@@ -274,7 +274,7 @@ open_source (const char *path, const NotchSourceOptions *options, GError **error
   p->colour = options->colour;
   p->budget = options->budget;
   if (options->page > 1) {
-    fail (p, error, "has 1 page; page %d was asked for", options->page);
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_PAGE, "%s: has 1 page; page %d was asked for", path, options->page);
     return NULL;
   }
   struct stat info;

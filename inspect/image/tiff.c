@@ -122,7 +122,7 @@ handle_new (const Tiff *t, GError **error)
     g_autofree char *reason = g_strdup (handle_fault (handle));
     guint32 n = t->page > 0 ? TIFFNumberOfDirectories (handle->tiff) : 0;
     if (n > 0 && t->page >= n)
-      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ, "%s: has %u page%s; page %u was asked for", t->source.path, n,
+      g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_PAGE, "%s: has %u page%s; page %u was asked for", t->source.path, n,
                    n == 1 ? "" : "s", t->page + 1);
     else
       g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_READ,

@@ -145,13 +145,6 @@ notch_aside_sweep (const char *folder)
 }
 
 gboolean
-notch_same_file (const char *a, const char *b)
-{
-  GStatBuf x, y;
-  return g_stat (a, &x) == 0 && g_stat (b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-gboolean
 notch_can_write (const char *path, GError **error)
 {
   g_autofree char *folder = g_path_get_dirname (path);
@@ -160,6 +153,24 @@ notch_can_write (const char *path, GError **error)
   if (g_file_test (path, G_FILE_TEST_IS_DIR))
     return fail_write (path, EISDIR, error);
   return g_access (folder, W_OK | X_OK) == 0 || fail_write (path, errno, error);
+}
+
+gboolean
+notch_can_replace (const char *path, const char *magic, GError **error)
+{
+  char head[16];
+  const gsize n = strlen (magic);
+  g_assert (n <= sizeof head);
+  FILE *file = g_file_test (path, G_FILE_TEST_IS_REGULAR) ? g_fopen (path, "rbe") : NULL;
+  const gsize got = file ? fread (head, 1, n, file) : 0;
+  if (file)
+    fclose (file);
+  if (got > 0 && (got < n || memcmp (head, magic, n) != 0)) {
+    g_set_error (error, NOTCH_ERROR, NOTCH_ERROR_WRITE,
+                 "%s: is there already, and is something else; take it away or give another name", path);
+    return FALSE;
+  }
+  return notch_can_write (path, error);
 }
 
 gboolean

@@ -25,11 +25,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NotchAside, notch_aside_free)
 /* Removes from a folder the files aside of processes that are gone. */
 void notch_aside_sweep (const char *folder);
 
-/* Whether both paths lead to one file that is there. */
-gboolean notch_same_file (const char *a, const char *b);
 /* Whether a file could be written here, as far as can be told before: its folder is there and lets files be made in it, and the
  * path is no folder itself. */
 gboolean notch_can_write (const char *path, GError **error);
+/* Likewise; what is there already, and is no empty file, has to begin like what shall stand in its place, so that no data are
+ * lost to a slip of the pen. */
+gboolean notch_can_replace (const char *path, const char *magic, GError **error);
+#define NOTCH_PNG_MAGIC "\x89PNG\r\n"
 
 /* Writes text or bytes aside and renames. */
 gboolean notch_write_file (const char *path, const char *bytes, gssize n, GError **error);

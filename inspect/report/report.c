@@ -119,6 +119,13 @@ remove_numbered (const char *folder, const char *ending)
   }
 }
 
+static gboolean
+is_same_file (const char *a, const char *b)
+{
+  GStatBuf x, y;
+  return b && g_stat (a, &x) == 0 && g_stat (b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 void
 notch_reports_remove (const char *folder, const char *spared)
 {
@@ -126,7 +133,7 @@ notch_reports_remove (const char *folder, const char *spared)
     const char *files = notch_reports[i]->files, *number = strstr (files, "ID");
     g_autofree char *path = g_build_filename (folder, files, NULL);
     if (!number) {
-      if (!spared || !notch_same_file (path, spared))
+      if (!is_same_file (path, spared))
         g_unlink (path);
       continue;
     }

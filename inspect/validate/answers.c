@@ -54,8 +54,8 @@ notch_answers_new (const NotchTrained *trained, const NotchDataset *dataset, con
   answers->probability = g_new (float, n *c + 1);
   answers->confidence = g_new (double, n + 1);
   answers->distance = g_new (double, n + 1);
-  if (!notch_trained_probabilities (trained, example, n, dataset->patch_side, compute, answers->probability, error)
-      || !notch_known_distances (trained, example, n, dataset->patch_side, compute, answers->distance, error))
+  if (!notch_known_classify (trained, example, n, dataset->patch_side, compute, answers->probability, answers->distance,
+                             error))
     return NULL;
   for (guint i = 0; i < n; i++) {
     answers->called[i] =

@@ -95,7 +95,7 @@ tell_unknown (const NotchValidation *v, GString *text)
         "other classes  %" G_GINT64_FORMAT " of %u examples are called unknown; area under the curve: "
         "by confidence %s, by distance %s\n",
         count_unknown (a, a->n_known, a->n), v->strangers.n, notch_number (v->strangers.confidence, 3).text,
-        notch_number (v->strangers.distance, 3).text);
+        isnan (v->strangers.distance) ? "-" : notch_number (v->strangers.distance, 3).text);
 }
 
 static void

@@ -1,6 +1,7 @@
 /* validate.c - how good a model is on examples that it has not learned from */
 #include "inspect/validate/validate.h"
 
+#include "inspect/image/write.h"
 #include "inspect/text.h"
 
 #include <math.h>
@@ -133,8 +134,8 @@ compare (NotchValidation *v, const NotchCompute *compute, GError **error)
   g_autofree float *probability = g_new (float, a->n_known *c + 1);
   g_autofree double *distance = g_new (double, a->n_known + 1);
   gint64 right = 0;
-  if (!notch_trained_probabilities (v->other, example, a->n_known, v->dataset->patch_side, compute, probability, error)
-      || !notch_known_distances (v->other, example, a->n_known, v->dataset->patch_side, compute, distance, error))
+  if (!notch_known_classify (v->other, example, a->n_known, v->dataset->patch_side, compute, probability, distance,
+                             error))
     return FALSE;
   for (guint i = 0; i < a->n_known; i++) {
     double confidence;
@@ -185,11 +186,16 @@ leave_out (NotchValidation *v, int class_index, const guint8 *part, const NotchT
   g_autoptr (GArray) examples = rest.example;
   g_autofree guint8 *rest_part = g_memdup2 (part, n + 1), *held = g_new0 (guint8, n + 1);
   for (guint i = 0; i < n; i++) {
-    held[i] = part[i] == NOTCH_PART_HELD_OUT && notch_example (v->dataset, i)->class_index >= 0;
-    if (notch_example (&rest, i)->class_index == -1)
+    const NotchExample *example = notch_example (v->dataset, i);
+    const gboolean bare = v->trained->classifier->patches && !example->patch; /* nothing that it looks at */
+    held[i] = !bare && part[i] == NOTCH_PART_HELD_OUT && example->class_index >= 0;
+    if (bare || notch_example (&rest, i)->class_index == -1)
       rest_part[i] = NOTCH_PART_NONE;
   }
-  NotchModel *model = v->trained->classifier->train (&rest, rest_part, how, error);
+  g_autofree gboolean *oriented = notch_known_oriented (v->trained->model, rest.class_name);
+  NotchTrainHow alike = *how;
+  alike.oriented = oriented;
+  NotchModel *model = v->trained->classifier->train (&rest, rest_part, &alike, error);
   if (!model)
     return FALSE;
   if (!model->training)
@@ -301,9 +307,10 @@ notch_validate (const char *model, char **datasets, const NotchValidateOptions *
   Listener listener = { step, data };
   g_auto (NotchValidation) v = { .options = options };
   g_autoptr (GPtrArray) lines = g_ptr_array_new_null_terminated (8, g_free, TRUE);
-  if (!notch_compute_open (&compute, options->device, 1, options->jobs, NULL, error)
+  if ((options->record && !notch_can_replace (options->record, NOTCH_MODEL_MAGIC, error))
+      || !notch_compute_open (&compute, options->device, 1, options->jobs, NULL, error)
       || !measure (&v, model, datasets, &listener, &compute, error))
-    return FALSE;
+    return notch_compute_advise (&compute, error);
   g_autoptr (NotchGate) gate = NULL;
   if (options->gate) {
     gate = notch_gate_load (options->gate, v.trained->model->class_name, error);
@@ -311,7 +318,7 @@ notch_validate (const char *model, char **datasets, const NotchValidateOptions *
       return FALSE;
   }
   if (options->leave_out && !leave_each_out (&v, &listener, &compute, error))
-    return FALSE;
+    return notch_compute_advise (&compute, error);
   if (!go_on (&listener, NULL, 1, error))
     return FALSE;
   if (gate)
