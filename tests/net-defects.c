@@ -2,6 +2,7 @@
 #include "inspect/classify/augment.h"
 #include "inspect/classify/classifier.h"
 #include "tests/chance.h"
+#include "tests/few.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
@@ -281,6 +282,10 @@ test_classifier (void)
 static void
 test_oriented (void)
 {
+  if (few (FALSE, TRUE)) {
+    g_test_skip ("it takes the code of the test before");
+    return;
+  }
   g_autoptr (GError) error = NULL;
   g_autofree guint8 *part = NULL;
   g_autoptr (NotchDataset) dataset = make_dataset (120, &part);
