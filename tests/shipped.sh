@@ -6,7 +6,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 for seed in 0 1; do
-  "$NOTCH" simulate -q --suite S2 --size 2048x2048 --defects 64 --clean-bits 0 --seed 9021$seed -o fresh$seed.tif || exit 1
+  "$NOTCH" simulate -q --suite S2 --size "$(few 2048x2048 1024x1024)" --defects "$(few 64 16)" --clean-bits 0 --seed 9021$seed -o fresh$seed.tif || exit 1
 done
 mv fresh0.tif fresh.tif && mv fresh0-truth.csv fresh-truth.csv
 "$NOTCH" inspect -q --model shipped --format defects,json,recipe -o out fresh.tif fresh1.tif || exit 1
@@ -14,7 +14,8 @@ is "the summary names it" "$(grep -c '"file" : "shipped"' out/fresh/summary.json
 is "it knows the simulator's classes, and unknown" "$(head -n 1 out/summary.csv | tr , '\n' | grep -c '^class_')" 17
 "$NOTCH" validate shipped out >told 2>&1
 f1=$(sed -n 's/^macro-F1 *\([0-9.]*\).*/\1/p' told)
-ok "macro-F1 on wafers of its own kind: $f1, at least 0.9" awk "BEGIN { exit !(${f1:-0} >= 0.9) }"
+least=$(few 0.9 0.5) # of few defects it says little
+ok "macro-F1 on wafers of its own kind: $f1, at least $least" awk "BEGIN { exit !(${f1:-0} >= $least) }"
 "$NOTCH" inspect -q --format defects,json -o later fresh.tif
 "$NOTCH" classify -q --model shipped later
 ok "what is classified later is the same" cmp out/fresh/defects.csv later/fresh/defects.csv
