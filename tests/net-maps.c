@@ -1,31 +1,13 @@
 /* net-maps.c - the network as a classifier of wafer maps */
 #include "inspect/classify/augment.h"
 #include "inspect/classify/classifier.h"
-#include "inspect/classify/dataset-maps.h"
-#include "inspect/simulate/maps.h"
 #include "tests/few.h"
+#include "tests/maps.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
 
-/* Maps of three signatures in turn. */
-static NotchDataset *
-simulated (guint64 seed, int n)
-{
-  NotchSimulation s;
-  notch_simulate_defaults (&s);
-  s.signatures = "Center,Edge-Ring,none";
-  s.seed = seed;
-  NotchDataset *dataset = notch_dataset_new ();
-  dataset->maps = TRUE;
-  for (int i = 0; i < n; i++) {
-    const char *signature = NULL;
-    g_autoptr (NotchBinMap) map = notch_simulate_map (&s, i, &signature);
-    notch_dataset_add_map (dataset, map, g_strdup_printf ("%d", i), signature, NOTCH_PART_NONE);
-  }
-  notch_dataset_sort_classes (dataset);
-  return dataset;
-}
+static const char signatures[] = "Center,Edge-Ring,none";
 
 static gboolean
 stop_after (G_GNUC_UNUSED const char *line, G_GNUC_UNUSED double done, gpointer data)
@@ -40,8 +22,8 @@ test_network (void)
 {
   enum { CLASSES = 3 };
   g_autoptr (GError) error = NULL;
-  g_autoptr (NotchDataset) learn = simulated (1, 60);
-  g_autoptr (NotchDataset) test = simulated (2, 30);
+  g_autoptr (NotchDataset) learn = maps_to_learn (signatures, 1, 60);
+  g_autoptr (NotchDataset) test = maps_to_learn (signatures, 2, 30);
   const guint n = test->example->len;
   g_autofree guint8 *part = g_malloc (learn->example->len);
   for (guint i = 0; i < learn->example->len; i++)
@@ -94,7 +76,7 @@ static void
 test_side (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (NotchDataset) learn = simulated (1, 6);
+  g_autoptr (NotchDataset) learn = maps_to_learn (signatures, 1, 6);
   g_autofree guint8 *part = g_malloc (learn->example->len);
   memset (part, NOTCH_PART_TRAIN, learn->example->len);
   const NotchTrainHow how = { .seed = 1, .rounds = 1 };

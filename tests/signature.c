@@ -1,25 +1,14 @@
 /* signature.c - wafer maps: how they are simulated, read, measured, told from chance and classified */
 #include "inspect/classify/signature.h"
 #include "inspect/classify/boost.h"
-#include "inspect/classify/dataset-maps.h"
 #include "inspect/sign/chance.h"
 #include "inspect/sign/signature.h"
-#include "inspect/simulate/maps.h"
 #include "tests/few.h"
+#include "tests/maps.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
-
-static NotchSimulation
-maps_of (const char *signatures, guint64 seed)
-{
-  NotchSimulation s;
-  notch_simulate_defaults (&s);
-  s.signatures = signatures;
-  s.seed = seed;
-  return s;
-}
 
 static NotchBinMap *
 map_of (const NotchSimulation *s, int index)
@@ -328,21 +317,6 @@ test_read (void)
 
 /* ---- learning ---------------------------------------------------------------------------------------------------- */
 
-static NotchDataset *
-simulated (guint64 seed, int n)
-{
-  NotchSimulation s = maps_of ("all", seed);
-  NotchDataset *dataset = notch_dataset_new ();
-  dataset->maps = TRUE;
-  for (int i = 0; i < n; i++) {
-    const char *signature = NULL;
-    g_autoptr (NotchBinMap) map = notch_simulate_map (&s, i, &signature);
-    notch_dataset_add_map (dataset, map, g_strdup_printf ("%d", i), signature, NOTCH_PART_NONE);
-  }
-  notch_dataset_sort_classes (dataset);
-  return dataset;
-}
-
 /* What a model has to say of a map whose dice fail by chance is no surer than its own probability, keeps to its thresholds,
  * and is nothing where it knows places only. */
 static void
@@ -384,7 +358,7 @@ test_learn (void)
     return;
   }
   g_autoptr (GError) error = NULL;
-  g_autoptr (NotchDataset) learn = simulated (1, 180), test = simulated (2, 45);
+  g_autoptr (NotchDataset) learn = maps_to_learn ("all", 1, 180), test = maps_to_learn ("all", 2, 45);
   g_autofree guint8 *part = g_malloc (learn->example->len);
   memset (part, NOTCH_PART_TRAIN, learn->example->len);
   const NotchTrainHow how = { .seed = 1, .rounds = 15, .compute = &(NotchCompute){ .jobs = 2 } };
